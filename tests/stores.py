@@ -1,0 +1,148 @@
+"""Fresh databases for tests: SQLite files in a folder, and databases on a real PostgreSQL server."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import psycopg
+
+SERVER_VARIABLE = "ONHAND_TEST_PG"
+"""Names a PostgreSQL (a superuser's URL) to test on instead of one that the tests start."""
+
+ROLE = "onhand_tests"
+"""Tests log in as this role: row-level security does not hold for a superuser."""
+
+KEEPER = Path(__file__).with_name("postgres_keeper.py")
+STOP_SECONDS = 30
+DROP_TOGETHER = 8
+"""Dropping a database costs a checkpoint, and many together cost hardly more than one."""
+
+
+class Databases(Protocol):
+    """Hands out databases that nobody else uses, as what ``--db`` takes: a path or a URL."""
+
+    def empty(self) -> str:
+        """A new database with nothing in it."""
+
+    def copy(self, prepare: Callable[[str], None]) -> str:
+        """A copy of the database that ``prepare(url)`` filled; it runs once per session and closes it."""
+
+    def drop(self, url: str) -> None:
+        """The test is done with a database."""
+
+
+class SqliteDatabases:
+    """SQLite files in a folder."""
+
+    def __init__(self, folder: Path, templates: Path) -> None:
+        self._folder = folder
+        self._templates = templates
+
+    def empty(self) -> str:
+        """The path of a file that does not exist yet."""
+        return str(self._folder / f"{uuid.uuid4().hex[:8]}.db")
+
+    def copy(self, prepare: Callable[[str], None]) -> str:
+        """The path of a copy of what ``prepare`` made."""
+        template = self._templates / f"{_name_of(prepare)}.db"
+        if not template.exists():
+            prepare(str(template))
+        path = self.empty()
+        with (
+            contextlib.closing(sqlite3.connect(template)) as source,
+            contextlib.closing(sqlite3.connect(path)) as target,
+        ):
+            source.backup(target)
+        return path
+
+    def drop(self, url: str) -> None:
+        """Remove a file and what lies beside it."""
+        for path in self._folder.glob(f"{Path(url).name}*"):
+            path.unlink()
+
+
+class PostgresDatabases:
+    """Databases on one server; ``close`` drops them all."""
+
+    def __init__(self, superuser_url: str) -> None:
+        self._admin = psycopg.connect(superuser_url, autocommit=True)
+        self._url = urlsplit(superuser_url)
+        self._templates: dict[str, str] = {}
+        self._made: set[str] = set()
+        self._left: list[str] = []
+        with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            self._admin.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{ROLE}'")
+
+    def empty(self) -> str:
+        """The URL of a new database."""
+        return self._create("template0")
+
+    def copy(self, prepare: Callable[[str], None]) -> str:
+        """The URL of a copy of what ``prepare`` made."""
+        key = _name_of(prepare)
+        if key not in self._templates:
+            template = self._create("template0")
+            prepare(template)
+            self._templates[key] = urlsplit(template).path[1:]
+        return self._create(self._templates[key])
+
+    def drop(self, url: str) -> None:
+        """Forget a database, sooner or later, whoever may still be connected to it."""
+        self._left.append(urlsplit(url).path[1:])
+        if len(self._left) >= DROP_TOGETHER:
+            self._drop_left()
+
+    def close(self) -> None:
+        """Drop the rest."""
+        self._left = list(self._made)
+        self._drop_left()
+        self._admin.close()
+
+    def _create(self, template: str) -> str:
+        name = f"onhand_{uuid.uuid4().hex}"
+        self._made.add(name)
+        self._admin.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template}")
+        host = self._url.netloc.rpartition("@")[2]
+        return self._url._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{name}").geturl()
+
+    def _drop_left(self) -> None:
+        for name in self._left:
+            self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.difference_update(self._left)
+        self._left.clear()
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """A superuser's URL of a PostgreSQL: the one that ONHAND_TEST_PG names, else a new one of our own."""
+    if given := os.environ.get(SERVER_VARIABLE):
+        yield given
+        return
+    # Its own session, so that Ctrl-C reaches the tests first and the server outlives their clean-up.
+    with subprocess.Popen(
+        [sys.executable, KEEPER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as keeper:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        try:
+            url = keeper.stdout.readline().strip()
+            assert url, "PostgreSQL did not start; its words are above"
+            yield url
+        finally:
+            keeper.stdin.close()
+            keeper.wait(STOP_SECONDS)
+
+
+def _name_of(prepare: Callable[[str], None]) -> str:
+    return f"{prepare.__module__}.{prepare.__qualname__}"
