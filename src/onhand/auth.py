@@ -1,0 +1,64 @@
+"""Who is calling: credentials are made, digested, and looked up. Secrets are shown once and never kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.store import keys
+
+SECRET_BYTES = 32
+READ, WRITE, ADMIN = "read", "write", "admin"
+SCOPES = (READ, WRITE, ADMIN)
+
+
+class Caller(NamedTuple):
+    """A proven caller. ``principal`` stays the same when its keys are rotated."""
+
+    account: int
+    principal: str
+    scopes: frozenset[str]
+    seller: int | None
+    connection: int | None
+
+    def may(self, scope: str) -> bool:
+        """Whether the caller has ``scope``; admin includes write, write includes read."""
+        return any(one in self.scopes for one in SCOPES[SCOPES.index(scope) :])
+
+
+def digest(secret: str) -> str:
+    """SHA-256 of a secret, in hex. Secrets are random and long, so no slow hash is needed."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def fresh(prefix: str) -> str:
+    """A new secret with 256 random bits; the prefix says what it is when it is found somewhere."""
+    return prefix + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def check(connection: Connection, dialect: str, lookup: str, secret: str | None, now: int) -> Caller | None:
+    """The caller behind a credential, None if it is unknown, wrong, expired or revoked.
+
+    A credential of two parts is found by its public ``lookup`` and proven by ``secret``; one of a
+    single part is found by ``digest(part)`` and ``secret`` is None.
+    """
+    if "\0" in lookup:
+        return None
+    found = keys.find(connection, dialect, lookup)
+    proof = digest(secret) if secret is not None else ""
+    expected = (found.secret_hash or "") if found else ""
+    if not hmac.compare_digest(proof, expected) or found is None:
+        return None
+    if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= now):
+        return None
+    return Caller(
+        found.account,
+        found.principal,
+        frozenset(found.scopes.split()),
+        found.seller,
+        found.connection,
+    )

@@ -1,0 +1,79 @@
+"""Writes what stands or falls with a group of commands: prices, details, listing states, plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.store import counters, requests
+from onhand.store.sql import Insert, Row, Statement
+from onhand.work import Companion, Plan, PutDetail, PutPrice, SetStatus
+
+_put_prices = Insert(
+    "prices",
+    "account int, item int, seller int, price text, sale_price text, currency text",
+    "ON CONFLICT (account, item, seller) DO UPDATE SET price = excluded.price,"
+    " sale_price = excluded.sale_price, currency = excluded.currency",
+)
+_put_details = Insert(
+    "details",
+    "account int, dialect text, kind text, item int, other int, body text",
+    "ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET body = excluded.body",
+)
+_KEY = "account int, dialect text, kind text, item int, other int"
+_drop_details = Statement(
+    rows=_KEY,
+    sqlite="DELETE FROM details WHERE (account, dialect, kind, item, other) IN"
+    " (SELECT account, dialect, kind, item, other FROM {rows})",
+    postgresql="DELETE FROM details d USING {rows} WHERE d.account = r.account"
+    " AND d.dialect = r.dialect AND d.kind = r.kind AND d.item = r.item AND d.other = r.other",
+)
+_set_status = Statement(
+    "UPDATE listings SET status = r.status, updated_at = :now FROM {rows}"
+    " WHERE listings.account = r.account AND listings.id = r.id",
+    rows="account int, id int, status text",
+)
+
+
+def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]], now: int) -> None:
+    """Write (account, caller, companion) in order; the last word about one thing stands."""
+    prices: dict[tuple[int, ...], Row] = {}
+    details: dict[tuple[int, str, str, int, int], str | None] = {}
+    statuses: dict[tuple[int, int], str] = {}
+    plans: list[tuple[int, str, Plan]] = []
+    for account, caller, one in accepted:
+        match one:
+            case PutPrice(item, seller, price, sale_price, currency):
+                prices[account, item, seller] = (account, item, seller, price, sale_price, currency)
+            case PutDetail(dialect, kind, item, other, body):
+                details[account, dialect, kind, item, other] = body
+            case SetStatus(listing, status):
+                statuses[account, listing] = status
+            case Plan():
+                plans.append((account, caller, one))
+            case _:
+                assert_never(one)
+    _put_prices.run(connection, [prices[key] for key in sorted(prices)])
+    _details(connection, details)
+    if statuses:
+        rows = [(*key, status) for key, status in sorted(statuses.items())]
+        _set_status.run(connection, rows, now=now)
+    if plans:
+        requests.plan(connection, [_plan_row(connection, *one, now) for one in plans])
+
+
+def _details(connection: Connection, details: dict[tuple[int, str, str, int, int], str | None]) -> None:
+    kept = [(*key, body) for key, body in sorted(details.items()) if body is not None]
+    gone = [key for key, body in sorted(details.items()) if body is None]
+    _put_details.run(connection, kept)
+    if gone:
+        _drop_details.run(connection, gone)
+
+
+def _plan_row(connection: Connection, account: int, caller: str, plan: Plan, now: int) -> Row:
+    number = counters.take(connection, account, "planned")
+    commands = msgspec.json.encode(plan.commands).decode()
+    return (account, number, plan.due, commands, caller, plan.context, now)

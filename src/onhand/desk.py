@@ -1,0 +1,180 @@
+"""The desk a batch is decided on: what it may touch, locked and loaded, with due holds folded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.stock import holds, ledger
+from onhand.stock.decision import Decision
+from onhand.stock.ledger import Draft
+from onhand.stock.model import (
+    Adjust,
+    AnyCommand,
+    Forget,
+    Level,
+    Line,
+    Place,
+    Reservation,
+    Reserve,
+    SetAvailable,
+    SetInfinite,
+    SetOnHand,
+    Transfer,
+)
+from onhand.store import books
+from onhand.store.books import Guard, Named, Spot
+from onhand.work import Work
+
+LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer)
+
+
+class Desk:
+    """One account while a batch is decided: the draft, and what is odd about some places."""
+
+    __slots__ = ("closing", "draft", "guards", "loaded", "odd", "old_holds", "recorded_at", "seq")
+
+    def __init__(self) -> None:
+        self.draft = Draft({}, {})
+        self.loaded: dict[Place, Level] = {}
+        self.old_holds: dict[str, Reservation] = {}
+        self.odd: dict[Place, str | None] = {}
+        self.guards: dict[int, Guard] = {}
+        self.closing: set[Place] = set()
+        self.seq = 0
+        self.recorded_at = 0
+
+
+class Job(NamedTuple):
+    """A work to decide, its commands with kits expanded to their components."""
+
+    at: int
+    work: Work
+    commands: list[tuple[AnyCommand, ...]]
+
+
+def expand(connection: Connection, fresh: list[tuple[int, Work]]) -> list[Job]:
+    """Replace the kits in lines to reserve by their components, before anything is locked."""
+    wanted = {
+        (work.account, line.item)
+        for _, work in fresh
+        for group in work.groups
+        for command in group.commands
+        if isinstance(command, Reserve)
+        for line in command.lines
+    }
+    kits = books.components(connection, wanted)
+    jobs = []
+    for at, work in fresh:
+        if kits:
+            expanded = [tuple(_unkit(work.account, c, kits) for c in g.commands) for g in work.groups]
+        else:
+            expanded = [group.commands for group in work.groups]
+        jobs.append(Job(at, work, expanded))
+    return jobs
+
+
+def _unkit(
+    account: int, command: AnyCommand, kits: dict[tuple[int, int], list[tuple[int, int]]]
+) -> AnyCommand:
+    if not isinstance(command, Reserve):
+        return command
+    lines: list[Line] = []
+    for line in command.lines:
+        parts = kits.get((account, line.item))
+        if parts is None:
+            lines.append(line)
+        else:
+            lines += [
+                Line(component, line.quantity * per, line.locations, line.item, per)
+                for component, per in parts
+            ]
+    return msgspec.structs.replace(command, lines=tuple(lines))
+
+
+def _references(jobs: list[Job]) -> set[Named]:
+    return {
+        (job.work.account, command.reference)
+        for job in jobs
+        for commands in job.commands
+        for command in commands
+        if not isinstance(command, LEVEL_COMMANDS)
+    }
+
+
+def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
+    """Lock and load all that the jobs may touch, and fold the holds that are due there."""
+    names = _references(jobs)
+    held = books.reservations(connection, names) if names else {}
+    spots = _spots(jobs, held)
+    spotted = books.lock_levels(connection, spots)
+    desks = {job.work.account: Desk() for job in jobs}
+    due: list[Spot] = []
+    for spot, (level, kit, kind) in spotted.items():
+        desk, place = desks[spot[0]], spot[1:]
+        desk.draft.levels[place] = desk.loaded[place] = level
+        if kit is None or kind is None or kit or kind == "mirrored":
+            desk.odd[place] = _oddness(kit, kind)
+        if level.next_expiry is not None and level.next_expiry <= now:
+            due.append(spot)
+    if names:
+        # Lines may have changed between the first look and the lock on their levels.
+        held = books.reservations(connection, names, lock=False)
+    for (account, reference), hold in held.items():
+        desks[account].draft.reservations[reference] = desks[account].old_holds[reference] = hold
+    if due:
+        _fold(connection, desks, due, now)
+    guards = {(j.work.account, g.listing) for j in jobs for g in j.work.groups if g.listing is not None}
+    for (account, listing), guard in books.guards(connection, guards).items():
+        desks[account].guards[listing] = guard
+    return desks
+
+
+def _spots(jobs: list[Job], held: dict[Named, Reservation]) -> set[Spot]:
+    by_account: dict[int, dict[str, Reservation]] = {}
+    for (account, reference), hold in held.items():
+        by_account.setdefault(account, {})[reference] = hold
+    spots: set[Spot] = set()
+    for job in jobs:
+        account = job.work.account
+        mine = by_account.get(account, {})
+        for commands in job.commands:
+            for command in commands:
+                for item, location in ledger.places(command, mine):
+                    spots.add((account, item, location))
+        for item, location in job.work.watch:
+            spots.add((account, item, location))
+    return spots
+
+
+def _oddness(kit: int | None, kind: str | None) -> str | None:
+    """Why a place is not to be written: None for a mirrored location, which some works may write."""
+    if kit is None:
+        return "item"
+    if kind is None:
+        return "location"
+    return "kit" if kit else None
+
+
+def _fold(connection: Connection, desks: dict[int, Desk], due: list[Spot], now: int) -> None:
+    """Write off the holds whose time has come at the loaded levels, before anything is decided."""
+    names = books.due_references(connection, due, now)
+    late = books.reservations(connection, names, lock=False)
+    places = set(due)
+    for (account, reference), stored in late.items():
+        desk = desks[account]
+        desk.old_holds.setdefault(reference, stored)
+        hold = desk.draft.reservations.get(reference, stored)
+        for place in dict.fromkeys(line.place for line in hold.lines):
+            if (account, *place) in places:
+                hold, moved = holds.fold(hold, place)
+                level = desk.draft.levels[place]
+                moved = tuple(msgspec.structs.replace(m, infinite=level.infinite) for m in moved)
+                desk.draft.add(Decision(moved, None), [], [])
+        desk.draft.reservations[reference] = hold
+    ahead = books.next_expiries(connection, due, now)
+    for spot, expiry in ahead.items():
+        levels = desks[spot[0]].draft.levels
+        levels[spot[1:]] = msgspec.structs.replace(levels[spot[1:]], next_expiry=expiry)

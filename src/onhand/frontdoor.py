@@ -1,0 +1,130 @@
+"""The HTTP front door: runs an application on uvicorn behind the bounds of the reception."""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn._types import ASGI3Application
+
+from onhand.doorman import Limits, Shape, problem
+from onhand.reception import Reception, Terms
+
+BACKLOG = 2048
+PORT_MAX = 65_535
+DEFAULT_LIMITS = Limits()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handling, which kills the process again once all is closed."""
+
+    on_ready: Callable[[int], None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.on_ready is not None and sockets:
+            self.on_ready(sockets[0].getsockname()[1])
+
+    def ring(self) -> None:
+        """Asks for a stop; the second time without waiting for answers that are under way."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+async def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    bulk: Callable[[str], bool],
+    shape: Shape = problem,
+    on_ready: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    lifespan: bool = False,
+) -> None:
+    """Serves `app` on the running event loop until `stop` is set or SIGINT or SIGTERM arrives.
+
+    `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
+    the body and content type of a refusal, with the path "" when none could be read. `on_ready` is called
+    with the real port (port 0 takes a free one) once connections are accepted. With `lifespan` the
+    application's own startup and shutdown are run, and RuntimeError says that its startup failed. Raises
+    OSError when the address cannot be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
+    """
+    listener = await _listen(host, port)
+    door = functools.partial(Reception, terms=Terms(limits, bulk, shape))
+    config = uvicorn.Config(
+        cast(ASGI3Application, app),
+        http=cast(type[asyncio.Protocol], door),
+        ws="none",
+        interface="asgi3",
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=limits.grace_seconds,
+    )
+    server = _Server(config)
+    server.on_ready = on_ready
+    with listener, _signals(server.ring):
+        await _until(stop, server, listener)
+
+
+async def _listen(host: str, port: int) -> socket.socket:
+    # Checked here because the socket module reports it as an OverflowError, and drops an open socket.
+    if not 0 <= port <= PORT_MAX:
+        raise OSError(errno.EINVAL, f"{port} is not a port")
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+
+
+async def _until(stop: asyncio.Event | None, server: _Server, listener: socket.socket) -> None:
+    watch = asyncio.ensure_future(_stopped(stop, server)) if stop is not None else None
+    try:
+        await server.serve(sockets=[listener])
+    except SystemExit:
+        raise RuntimeError("the application did not start") from None
+    finally:
+        if watch is not None:
+            watch.cancel()
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+
+
+async def _stopped(stop: asyncio.Event, server: _Server) -> None:
+    await stop.wait()
+    server.ring()
+
+
+@contextlib.contextmanager
+def _signals(ring: Callable[[], None]) -> Iterator[None]:
+    # Python hands signals to the main thread only; elsewhere the owner of that thread sets `stop`.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        loop.add_signal_handler(number, ring)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

@@ -1,0 +1,63 @@
+"""What the operator can set: ONHAND_* variables, decoded and checked once at the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+PREFIX = "ONHAND_"
+DEFAULT_DB = "onhand.db"
+
+
+class BadSetting(Exception):
+    """A setting has an unknown name or a value that is not allowed, in words."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting with its default. A name here is ``ONHAND_<NAME>`` in the environment."""
+
+    db: str = DEFAULT_DB
+    host: str = "127.0.0.1"
+    port: int = 8080
+    accept_data_loss: bool = False
+    """Start although the database may lose acknowledged changes at a power cut."""
+    test_pg: str = ""
+    """The PostgreSQL that the tests use instead of starting their own."""
+    hosts: dict[str, str] = {}
+    """Host name to dialect: that dialect is then served at the root of this host."""
+    limit_trackstar: bool = False
+    limit_marketplacer: bool = False
+    limit_sellbrite: bool = False
+    """Apply the published request limits of a dialect."""
+    strict_trackstar: bool = False
+    """Answer 422 to every field that the connection's integration does not know."""
+    lenient_marketplacer: bool = False
+    """Accept application/json where application/vnd.api+json is asked for."""
+    treet_unknown_listing_status: int = 400
+    """The status for an unknown Treet listing: 400 (the endpoint's own page) or 404 (the error table)."""
+    flipkart_token_seconds: int = 5_184_000
+    """How long a Flipkart access token lives."""
+    log_json: bool = False
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the environment. Raises BadSetting in words."""
+    found: dict[str, Any] = {}
+    source = os.environ if environment is None else environment
+    for name, value in source.items():
+        if name.startswith(PREFIX):
+            field = name.removeprefix(PREFIX).lower()
+            found[field] = _map(value) if field == "hosts" else value
+    try:
+        return msgspec.convert(found, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"{PREFIX}* settings: {error}") from error
+
+
+def _map(value: str) -> dict[str, str]:
+    """``treet.example.com=treet,fk.example.com=flipkart`` as a dict."""
+    pairs = (part.partition("=") for part in value.split(",") if part.strip())
+    return {host.strip().lower(): dialect.strip() for host, _, dialect in pairs}

@@ -1,0 +1,24 @@
+"""What a decision may look at, and what it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onhand.stock.model import Level, Movement, Place, Reservation, Value
+
+
+class Decision(Value, frozen=True):
+    """What an accepted command does: movements in order, and the reservation it leaves behind."""
+
+    movements: tuple[Movement, ...] = ()
+    reservation: Reservation | None = None
+
+
+NOTHING = Decision()
+
+
+class Books(Value, frozen=True):
+    """The part of the ledger that a decision may look at; absent levels may be left out."""
+
+    levels: Mapping[Place, Level]
+    reservations: Mapping[str, Reservation]

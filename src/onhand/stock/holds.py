@@ -1,0 +1,389 @@
+"""The life of a reservation: held, extended, confirmed, then released, shipped, returned or expired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec.structs import replace
+
+from onhand.stock.decision import NOTHING, Books, Decision
+from onhand.stock.model import (
+    ABSENT,
+    QUANTITY_LIMIT,
+    AnyRefusal,
+    Confirm,
+    Exists,
+    Expire,
+    Expired,
+    Extend,
+    Forbidden,
+    HoldLine,
+    HoldStatus,
+    Insufficient,
+    Kind,
+    Level,
+    Line,
+    Movement,
+    Part,
+    Place,
+    Release,
+    Reservation,
+    Reserve,
+    Return,
+    Ship,
+    TooLarge,
+    Unknown,
+)
+
+Held = Reservation | AnyRefusal
+Take = Callable[[HoldLine, int], HoldLine]
+
+
+# --- reserve ------------------------------------------------------------------------------------
+
+
+def reserve(books: Books, command: Reserve, now: int, caller: str) -> Decision | AnyRefusal:
+    """Promise the lines of ``command``, after giving back what the same owner held under its name."""
+    old = books.reservations.get(command.reference)
+    refusal = _may_reserve(old, command, now, caller)
+    if refusal is not None:
+        return refusal
+    before = _held(old.lines) if old else {}
+    placed = _place(books, command, before)
+    if isinstance(placed, AnyRefusal):
+        return placed
+    new = Reservation(
+        command.reference,
+        caller,
+        placed,
+        command.confirmed,
+        None if command.confirmed else command.expires_at,
+    )
+    return _changed(books, old, new, before, command.reason)
+
+
+def _may_reserve(old: Reservation | None, command: Reserve, now: int, caller: str) -> AnyRefusal | None:
+    if not command.lines:
+        return Forbidden("a reservation needs at least one line")
+    for line in command.lines:
+        if line.quantity < 1:
+            return Forbidden("a reserved quantity is at least 1")
+        if line.quantity > QUANTITY_LIMIT:
+            return TooLarge(line.quantity)
+        if not line.locations:
+            return Unknown("location", "")
+    if command.expires_at is not None and command.expires_at <= now:
+        return Expired(command.reference, command.expires_at)
+    if old is None:
+        return None
+    gone_further = old.status in (HoldStatus.CONFIRMED, HoldStatus.SHIPPED) and not command.force
+    return Exists(command.reference, old.status) if old.owner != caller or gone_further else None
+
+
+def _place(books: Books, command: Reserve, before: dict[Place, int]) -> tuple[HoldLine, ...] | AnyRefusal:
+    """Spread every line over its locations in order, on what is free once ``before`` is back."""
+    taken: dict[Place, int] = {}
+    placed: dict[tuple[int, int, int | None], HoldLine] = {}
+    for line in command.lines:
+        free = {at: _free(books, (line.item, at), taken, before) for at in line.locations}
+        if sum(free.values()) < line.quantity and not command.force:
+            return _cannot(books, line, sum(free.values()))
+        left = line.quantity
+        for at, units in free.items():
+            take = min(left, units)
+            if take:
+                _hold(placed, taken, line, at, take)
+                left -= take
+        if left:
+            _hold(placed, taken, line, line.locations[0], left)
+    return tuple(placed.values())
+
+
+def _free(books: Books, place: Place, taken: dict[Place, int], before: dict[Place, int]) -> int:
+    level = books.levels.get(place, ABSENT)
+    if level.infinite:
+        return QUANTITY_LIMIT
+    return max(0, level.available + before.get(place, 0) - taken.get(place, 0))
+
+
+def _hold(
+    placed: dict[tuple[int, int, int | None], HoldLine],
+    taken: dict[Place, int],
+    line: Line,
+    at: int,
+    quantity: int,
+) -> None:
+    place = (line.item, at)
+    taken[place] = taken.get(place, 0) + quantity
+    key = (line.item, at, line.kit)
+    found = placed.get(key)
+    held = quantity + (found.held if found else 0)
+    placed[key] = HoldLine(line.item, at, held, kit=line.kit, per=line.per)
+
+
+def _cannot(books: Books, line: Line, free: int) -> Insufficient:
+    levels = [books.levels.get((line.item, at), ABSENT) for at in dict.fromkeys(line.locations)]
+    on_hand = sum(level.on_hand for level in levels)
+    reserved = sum(level.reserved for level in levels)
+    return Insufficient(line.item, line.locations[0], line.quantity, free, on_hand, reserved)
+
+
+def _held(lines: Iterable[HoldLine]) -> dict[Place, int]:
+    held: dict[Place, int] = {}
+    for line in lines:
+        held[line.place] = held.get(line.place, 0) + line.held
+    return held
+
+
+def _changed(
+    books: Books,
+    old: Reservation | None,
+    new: Reservation,
+    before: dict[Place, int],
+    reason: str | None,
+) -> Decision:
+    if old == new:
+        return NOTHING
+    after = _held(new.lines)
+    movements = []
+    for place in dict.fromkeys([*after, *before]):
+        delta = after.get(place, 0) - before.get(place, 0)
+        if delta:
+            kind = Kind.RESERVED if delta > 0 else Kind.RELEASED
+            movements.append(_movement(books, place, kind, 0, delta, new.reference, reason))
+    return Decision(tuple(movements), new)
+
+
+def _movement(
+    books: Books,
+    place: Place,
+    kind: Kind,
+    on_hand: int,
+    reserved: int,
+    reference: str,
+    reason: str | None,
+) -> Movement:
+    level = books.levels.get(place, ABSENT)
+    return Movement(*place, kind, on_hand, reserved, level.infinite, True, reason, reference)
+
+
+# --- extend and confirm --------------------------------------------------------------------------
+
+
+def _running(books: Books, reference: str, now: int) -> Held:
+    """The reservation, if something is still held under it."""
+    found = books.reservations.get(reference)
+    if found is None:
+        return Unknown("reservation", reference)
+    if found.status in (HoldStatus.HELD, HoldStatus.CONFIRMED):
+        return found
+    if found.status is HoldStatus.EXPIRED:
+        return Expired(reference, found.expires_at if found.expires_at is not None else now)
+    return Exists(reference, found.status)
+
+
+def extend(books: Books, command: Extend, now: int) -> Decision | AnyRefusal:
+    """Move the expiry of a running hold; an expiry in the past is refused."""
+    found = _running(books, command.reference, now)
+    if not isinstance(found, Reservation):
+        return found
+    if found.confirmed:
+        return Exists(command.reference, HoldStatus.CONFIRMED)
+    if command.expires_at is not None and command.expires_at <= now:
+        return Expired(command.reference, command.expires_at)
+    if found.expires_at == command.expires_at:
+        return NOTHING
+    return Decision((), replace(found, expires_at=command.expires_at))
+
+
+def confirm(books: Books, command: Confirm, now: int) -> Decision | AnyRefusal:
+    """Make a running hold firm."""
+    found = _running(books, command.reference, now)
+    if not isinstance(found, Reservation):
+        return found
+    if found.confirmed:
+        return NOTHING
+    return Decision((), replace(found, confirmed=True, expires_at=None))
+
+
+# --- release, ship, return -----------------------------------------------------------------------
+
+
+def _pick(
+    hold: Reservation, parts: tuple[Part, ...] | None, stock: Callable[[HoldLine], int]
+) -> list[tuple[int, int]] | AnyRefusal:
+    """Which line gives how much: (index, units). All that ``stock`` counts when ``parts`` is None."""
+    if parts is None:
+        return [(index, stock(line)) for index, line in enumerate(hold.lines) if stock(line)]
+    picked: dict[int, int] = {}
+    for part in parts:
+        if part.quantity < 1:
+            return Forbidden("a part is at least 1 unit")
+        groups = _groups(hold, part)
+        if not groups:
+            return Unknown("line", str(part.item))
+        for wanted, indexes in groups:
+            refusal = _from(hold, part, wanted, indexes, picked, stock)
+            if refusal is not None:
+                return refusal
+    return list(picked.items())
+
+
+def _groups(hold: Reservation, part: Part) -> list[tuple[int, list[int]]]:
+    """The lines a part draws on; a kit draws on each of its components."""
+    groups: dict[int, tuple[int, list[int]]] = {}
+    for index, line in enumerate(hold.lines):
+        if part.location not in (None, line.location):
+            continue
+        if part.item == (line.item if line.kit is None else line.kit):
+            wanted = part.quantity * line.per
+            groups.setdefault(line.item, (wanted, []))[1].append(index)
+    return list(groups.values())
+
+
+def _from(
+    hold: Reservation,
+    part: Part,
+    wanted: int,
+    indexes: list[int],
+    picked: dict[int, int],
+    stock: Callable[[HoldLine], int],
+) -> AnyRefusal | None:
+    left = wanted
+    for index in indexes:
+        take = min(left, stock(hold.lines[index]) - picked.get(index, 0))
+        if take > 0:
+            picked[index] = picked.get(index, 0) + take
+            left -= take
+    if not left:
+        return None
+    line = hold.lines[indexes[0]]
+    have = sum(stock(hold.lines[index]) for index in indexes)
+    return Insufficient(line.item, line.location, wanted, have, 0, have)
+
+
+def release(books: Books, command: Release | Expire, now: int) -> Decision | AnyRefusal:
+    """Give held units back to available: released by their owner, or expired when their time is up."""
+    found = books.reservations.get(command.reference)
+    if found is None:
+        return Unknown("reservation", command.reference)
+    expire = isinstance(command, Expire)
+    parts = command.parts if isinstance(command, Release) else None
+    if parts is not None and found.status is HoldStatus.EXPIRED:
+        return Expired(found.reference, found.expires_at if found.expires_at is not None else now)
+    picked = _pick(found, parts, lambda line: line.held)
+    if not isinstance(picked, list):
+        return picked
+    kind = Kind.EXPIRED if expire else Kind.RELEASED
+    lines = list(found.lines)
+    movements = []
+    for index, units in picked:
+        line = lines[index]
+        lines[index] = _ended(line, units, expire)
+        movements.append(_movement(books, line.place, kind, 0, -units, found.reference, command.reason))
+    return Decision(tuple(movements), replace(found, lines=tuple(lines))) if movements else NOTHING
+
+
+def _ended(line: HoldLine, units: int, expire: bool) -> HoldLine:
+    if expire:
+        return replace(line, held=line.held - units, expired=line.expired + units)
+    return replace(line, held=line.held - units, released=line.released + units)
+
+
+def ship(books: Books, command: Ship) -> Decision | AnyRefusal:
+    """Promised units leave on_hand. What has expired is taken from available, if it is there."""
+    found = books.reservations.get(command.reference)
+    if found is None:
+        return Unknown("reservation", command.reference)
+    late = found.status is HoldStatus.EXPIRED or command.force
+    picked = _pick(found, command.parts, lambda line: line.held + (line.expired if late else 0))
+    if not isinstance(picked, list):
+        return picked
+    if not picked:
+        return NOTHING if found.status is HoldStatus.SHIPPED else Exists(found.reference, found.status)
+    lines = list(found.lines)
+    moved: list[Movement] = []
+    levels: dict[Place, Level] = {}
+    for index, units in picked:
+        refusal = _leave(books, command, lines, index, units, levels, moved)
+        if refusal is not None:
+            return refusal
+    return Decision(tuple(moved), replace(found, lines=tuple(lines)))
+
+
+def _leave(
+    books: Books,
+    command: Ship,
+    lines: list[HoldLine],
+    index: int,
+    units: int,
+    levels: dict[Place, Level],
+    moved: list[Movement],
+) -> Insufficient | None:
+    line = lines[index]
+    level = levels.get(line.place) or books.levels.get(line.place, ABSENT)
+    held = min(units, line.held)
+    late = units - held
+    if not level.infinite and not command.force:
+        if late > max(0, level.available):
+            return _lacking(line, late, level, level.available)
+        if units > level.on_hand:
+            return _lacking(line, units, level, level.on_hand)
+    out = 0 if level.infinite else units
+    missing = max(0, out - max(0, level.on_hand))
+    if missing:
+        found = _movement(books, line.place, Kind.FOUND, missing, 0, command.reference, command.reason)
+        moved.append(found)
+    shipped = _movement(books, line.place, Kind.SHIPPED, -out, -held, command.reference, command.reason)
+    moved.append(shipped)
+    levels[line.place] = replace(level, on_hand=level.on_hand + missing - out, reserved=level.reserved - held)
+    lines[index] = replace(
+        line, held=line.held - held, expired=line.expired - late, shipped=line.shipped + units
+    )
+    return None
+
+
+def _lacking(line: HoldLine, wanted: int, level: Level, have: int) -> Insufficient:
+    return Insufficient(line.item, line.location, wanted, max(0, have), level.on_hand, level.reserved)
+
+
+def give_back(books: Books, command: Return) -> Decision | AnyRefusal:
+    """Shipped units of a reservation come back to the level they left."""
+    found = books.reservations.get(command.reference)
+    if found is None:
+        return Unknown("reservation", command.reference)
+    picked = _pick(found, command.parts, lambda line: line.shipped - line.returned)
+    if not isinstance(picked, list):
+        return picked
+    lines = list(found.lines)
+    moved = []
+    for index, units in picked:
+        line = lines[index]
+        level = books.levels.get(line.place, ABSENT)
+        back = 0 if level.infinite else units
+        lines[index] = replace(line, returned=line.returned + units)
+        moved.append(_movement(books, line.place, Kind.RETURNED, back, 0, found.reference, command.reason))
+    return Decision(tuple(moved), replace(found, lines=tuple(lines))) if moved else NOTHING
+
+
+def fold(hold: Reservation, place: Place) -> tuple[Reservation, tuple[Movement, ...]]:
+    """Expire what ``hold``, whose time has come, still has at ``place``; one movement a line.
+
+    The movements take effect at the hold's own expiry, however late they are written. Their
+    ``infinite`` flag is for the caller to set from the level.
+    """
+    lines = list(hold.lines)
+    moved = []
+    for index, line in enumerate(lines):
+        if line.place == place and line.held:
+            lines[index] = _ended(line, line.held, expire=True)
+            movement = Movement(
+                *place,
+                Kind.EXPIRED,
+                0,
+                -line.held,
+                reference=hold.reference,
+                effective_at=hold.expires_at,
+            )
+            moved.append(movement)
+    return replace(hold, lines=tuple(lines)), tuple(moved)

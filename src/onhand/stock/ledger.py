@@ -1,0 +1,334 @@
+"""The rules of the ledger: what a command does to the levels, or why it is refused. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, assert_never
+
+import msgspec
+
+from onhand.stock import holds
+from onhand.stock.decision import NOTHING, Books, Decision
+from onhand.stock.model import (
+    ABSENT,
+    QUANTITY_LIMIT,
+    Adjust,
+    AnyCommand,
+    AnyRefusal,
+    Confirm,
+    Expire,
+    Extend,
+    Floor,
+    Forbidden,
+    Forget,
+    Insufficient,
+    Kind,
+    Level,
+    Movement,
+    Place,
+    Release,
+    Reservation,
+    Reserve,
+    Return,
+    SetAvailable,
+    SetInfinite,
+    SetOnHand,
+    Ship,
+    Stale,
+    TooLarge,
+    Transfer,
+    Unknown,
+    Value,
+)
+
+Outcome = Decision | AnyRefusal
+
+
+def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Outcome:
+    """What ``command`` does to ``books`` at ``now`` (microseconds UTC), or why it cannot be done.
+
+    Nothing is changed: the decision's movements are for `apply`. Holds that are due must have been
+    folded before (`holds.due`). ``caller`` owns the reservations it makes.
+    """
+    match command:
+        case SetOnHand():
+            return _set(books, command, command.quantity)
+        case SetAvailable():
+            return _set_available(books, command)
+        case Adjust():
+            return _adjust(books, command)
+        case Transfer():
+            return _transfer(books, command)
+        case SetInfinite():
+            return _set_infinite(books, command)
+        case Forget():
+            return _forget(books, command)
+        case Reserve():
+            return bounded(books, holds.reserve(books, command, now, caller))
+        case Extend():
+            return holds.extend(books, command, now)
+        case Confirm():
+            return holds.confirm(books, command, now)
+        case Release() | Expire():
+            return holds.release(books, command, now)
+        case Ship():
+            return bounded(books, holds.ship(books, command))
+        case Return():
+            return bounded(books, holds.give_back(books, command))
+        case _:
+            assert_never(command)
+
+
+def apply(level: Level, movement: Movement) -> Level:
+    """The level after ``movement``; its version is one higher."""
+    return Level(
+        level.on_hand + movement.on_hand,
+        level.reserved + movement.reserved,
+        movement.infinite,
+        movement.present,
+        level.version + 1,
+        level.next_expiry,
+    )
+
+
+def places(command: AnyCommand, books: Mapping[str, Reservation]) -> tuple[Place, ...]:
+    """Every level that ``command`` may touch, given the reservations it names."""
+    match command:
+        case SetOnHand() | SetAvailable() | Adjust() | SetInfinite() | Forget():
+            return ((command.item, command.location),)
+        case Transfer():
+            return ((command.item, command.source), (command.item, command.destination))
+        case Reserve():
+            wanted = tuple((line.item, at) for line in command.lines for at in line.locations)
+            return wanted + _held_at(command.reference, books)
+        case Extend() | Confirm() | Release() | Ship() | Return() | Expire():
+            return _held_at(command.reference, books)
+        case _:
+            assert_never(command)
+
+
+def _held_at(reference: str, books: Mapping[str, Reservation]) -> tuple[Place, ...]:
+    found = books.get(reference)
+    return tuple(line.place for line in found.lines) if found else ()
+
+
+def too_large(value: int) -> bool:
+    """Whether a number is outside what the ledger keeps."""
+    return not -QUANTITY_LIMIT <= value <= QUANTITY_LIMIT
+
+
+def bounded(books: Books, outcome: Outcome) -> Outcome:
+    """``outcome``, unless one of its movements would take a level out of bounds."""
+    if not isinstance(outcome, Decision):
+        return outcome
+    seen: dict[Place, Level] = {}
+    for movement in outcome.movements:
+        place = movement.place
+        level = apply(seen.get(place) or books.levels.get(place, ABSENT), movement)
+        seen[place] = level
+        for value in (level.on_hand, level.reserved, level.available):
+            if too_large(value):
+                return TooLarge(value)
+    return outcome
+
+
+def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outcome:
+    if too_large(command.quantity) or too_large(on_hand):
+        return TooLarge(command.quantity if too_large(command.quantity) else on_hand)
+    level = books.levels.get((command.item, command.location), ABSENT)
+    if too_large(on_hand - level.reserved):
+        return TooLarge(on_hand - level.reserved)
+    if level.present and level.on_hand == on_hand:
+        return NOTHING
+    return _moved(level, command, Kind.COUNTED, on_hand - level.on_hand)
+
+
+def _set_available(books: Books, command: SetAvailable) -> Outcome:
+    level = books.levels.get((command.item, command.location), ABSENT)
+    if command.expected is not None and command.expected != level.shown:
+        return Stale(command.item, command.location, command.expected, level.shown)
+    # The number is the caller's claim about what can still be sold; the promised units are on top of it.
+    return _set(books, command, command.quantity + level.reserved)
+
+
+def _adjust(books: Books, command: Adjust) -> Outcome:
+    if too_large(command.delta):
+        return TooLarge(command.delta)
+    if command.delta == 0:
+        return NOTHING
+    level = books.levels.get((command.item, command.location), ABSENT)
+    if level.infinite and command.delta < 0:
+        return NOTHING  # taking units from an endless pile leaves it endless
+    floor = level.available if command.floor is Floor.AVAILABLE else level.on_hand
+    if command.delta < 0 and floor + command.delta < 0:
+        return short(level, command.item, command.location, -command.delta, floor)
+    if too_large(level.on_hand + command.delta):
+        return TooLarge(level.on_hand + command.delta)
+    return _moved(level, command, Kind.ADJUSTED, command.delta)
+
+
+def short(level: Level, item: int, location: int, wanted: int, available: int) -> Insufficient:
+    """The refusal for ``wanted`` units where only ``available`` (shown as at least 0) can be had."""
+    return Insufficient(item, location, wanted, max(0, available), level.on_hand, level.reserved)
+
+
+def _moved(level: Level, command: SetOnHand | SetAvailable | Adjust, kind: Kind, delta: int) -> Decision:
+    movement = Movement(
+        command.item,
+        command.location,
+        kind,
+        delta,
+        0,
+        level.infinite,
+        True,
+        command.reason,
+        command.reference,
+    )
+    return Decision((movement,))
+
+
+def _transfer(books: Books, command: Transfer) -> Outcome:
+    if too_large(command.quantity):
+        return TooLarge(command.quantity)
+    if command.quantity < 0:
+        return Forbidden("a transfer moves at least one unit")
+    if command.quantity == 0 or command.source == command.destination:
+        return NOTHING
+    source = books.levels.get((command.item, command.source), ABSENT)
+    target = books.levels.get((command.item, command.destination), ABSENT)
+    if source.infinite or target.infinite:
+        return Forbidden("infinite stock is not transferred")
+    if source.available < command.quantity:
+        return short(source, command.item, command.source, command.quantity, source.available)
+    legs = ((command.source, -command.quantity), (command.destination, command.quantity))
+    movements = tuple(
+        Movement(
+            command.item, at, Kind.TRANSFERRED, delta, reason=command.reason, reference=command.reference
+        )
+        for at, delta in legs
+    )
+    return bounded(books, Decision(movements))
+
+
+def _set_infinite(books: Books, command: SetInfinite) -> Outcome:
+    level = books.levels.get((command.item, command.location), ABSENT)
+    if level.present and level.infinite == command.infinite:
+        return NOTHING
+    kind = Kind.INFINITE if command.infinite else Kind.FINITE
+    movement = Movement(
+        command.item,
+        command.location,
+        kind,
+        infinite=command.infinite,
+        reason=command.reason,
+        reference=command.reference,
+    )
+    return Decision((movement,))
+
+
+def _forget(books: Books, command: Forget) -> Outcome:
+    level = books.levels.get((command.item, command.location), ABSENT)
+    if not level.present:
+        return Unknown("level", f"{command.item}@{command.location}")
+    if level.reserved:
+        return Forbidden(f"{level.reserved} units are reserved here")
+    movement = Movement(
+        command.item,
+        command.location,
+        Kind.FORGOTTEN,
+        -level.on_hand,
+        present=False,
+        reason=command.reason,
+        reference=command.reference,
+    )
+    return Decision((movement,))
+
+
+class Entry(NamedTuple):
+    """A movement and the level that it led to."""
+
+    movement: Movement
+    level: Level
+
+
+class Refused(Value, frozen=True):
+    """A group that was dropped: which of its commands could not be done, and why."""
+
+    index: int
+    refusal: AnyRefusal
+
+
+class Draft:
+    """The levels and reservations of one account while a batch is decided, and what has happened.
+
+    Commands are decided on it in arrival order. A group that is refused leaves no trace.
+    """
+
+    __slots__ = ("books", "entries", "levels", "reservations")
+
+    def __init__(self, levels: dict[Place, Level], reservations: dict[str, Reservation]) -> None:
+        self.levels = levels
+        self.reservations = reservations
+        self.books = Books(levels, reservations)
+        self.entries: list[Entry] = []
+
+    def group(self, commands: Sequence[AnyCommand], now: int, caller: str) -> tuple[Entry, ...] | Refused:
+        """Decide ``commands`` in order, all or nothing; the entries they made, or the refusal."""
+        start = len(self.entries)
+        undo: list[tuple[Place, Level | None]] = []
+        kept: list[tuple[str, Reservation | None]] = []
+        for index, command in enumerate(commands):
+            outcome = decide(self.books, command, now, caller)
+            if not isinstance(outcome, Decision):
+                self._drop(start, undo, kept)
+                return Refused(index, outcome)
+            if outcome is not NOTHING:
+                self.add(outcome, undo, kept)
+        return tuple(self.entries[start:])
+
+    def add(
+        self,
+        decision: Decision,
+        undo: list[tuple[Place, Level | None]],
+        kept: list[tuple[str, Reservation | None]],
+    ) -> None:
+        """Take a decision into the draft; what it replaces is appended to ``undo`` and ``kept``."""
+        for movement in decision.movements:
+            at = (movement.item, movement.location)
+            before = self.levels.get(at)
+            level = apply(before or ABSENT, movement)
+            undo.append((at, before))
+            self.levels[at] = level
+            self.entries.append(Entry(movement, level))
+        hold = decision.reservation
+        if hold is not None:
+            kept.append((hold.reference, self.reservations.get(hold.reference)))
+            self.reservations[hold.reference] = hold
+            if hold.expires_at is not None and not hold.confirmed:
+                self._expect(hold, hold.expires_at, undo)
+
+    def _expect(self, hold: Reservation, due: int, undo: list[tuple[Place, Level | None]]) -> None:
+        for line in hold.lines:
+            before = self.levels.get(line.place)
+            level = before or ABSENT
+            if line.held and (level.next_expiry is None or level.next_expiry > due):
+                undo.append((line.place, before))
+                self.levels[line.place] = msgspec.structs.replace(level, next_expiry=due)
+
+    def _drop(
+        self,
+        start: int,
+        undo: list[tuple[Place, Level | None]],
+        kept: list[tuple[str, Reservation | None]],
+    ) -> None:
+        del self.entries[start:]
+        for at, level in reversed(undo):
+            if level is None:
+                del self.levels[at]
+            else:
+                self.levels[at] = level
+        for reference, hold in reversed(kept):
+            if hold is None:
+                del self.reservations[reference]
+            else:
+                self.reservations[reference] = hold

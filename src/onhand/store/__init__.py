@@ -1,0 +1,1 @@
+"""SQL: functions on an open connection, for SQLite and PostgreSQL alike."""

@@ -1,0 +1,309 @@
+"""The statements of a commit: lock and load levels and reservations, and write what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.stock.model import HoldLine, Level, Place, Reservation
+from onhand.store.sql import Insert, Row, Statement
+
+Spot = tuple[int, int, int]
+"""(account, item, location)."""
+
+_PLACES = "account int, item int, location int"
+_LOADED = (
+    "SELECT r.account, r.item, r.location, l.on_hand, l.reserved, l.infinite, l.present,"
+    " l.version, l.next_expiry, i.kit, p.kind FROM {rows}"
+    " {join} levels l ON l.account = r.account AND l.item = r.item AND l.location = r.location"
+    " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
+    " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location"
+)
+_load = Statement(
+    rows=_PLACES,
+    sqlite=_LOADED.replace("{join}", "LEFT JOIN"),
+    postgresql=_LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l",
+)
+# A row that is not there cannot be locked, so a version 0 stands in for it.
+_prepare = Statement(
+    "INSERT INTO levels (account, item, location, on_hand, reserved, version)"
+    " SELECT r.account, r.item, r.location, 0, 0, 0 FROM {rows}"
+    " JOIN items i ON i.account = r.account AND i.id = r.item"
+    " JOIN locations p ON p.account = r.account AND p.id = r.location"
+    " WHERE NOT EXISTS (SELECT 1 FROM levels l WHERE l.account = r.account AND l.item = r.item"
+    " AND l.location = r.location) ORDER BY r.account, r.item, r.location ON CONFLICT DO NOTHING",
+    rows=_PLACES,
+)
+
+
+class Spotted(NamedTuple):
+    """A level as loaded. ``kit`` is None where the item, ``kind`` where the location is unknown."""
+
+    level: Level
+    kit: int | None
+    kind: str | None
+
+
+def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spotted]:
+    """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
+    rows = sorted(set(spots))
+    if not rows:
+        return {}
+    found: dict[Spot, Spotted] = {}
+    if connection.dialect.name == "postgresql":
+        _prepare.run(connection, rows)
+        found = {spot: Spotted(Level(), None, None) for spot in rows}
+    for account, item, at, *values in _load.run(connection, rows):
+        on_hand, reserved, infinite, present, version, expiry, kit, kind = values
+        if version is None:
+            level = Level()
+        else:
+            level = Level(on_hand, reserved, bool(infinite), bool(present), version, expiry)
+        found[(account, item, at)] = Spotted(level, kit, kind)
+    return found
+
+
+_kits = Statement(
+    "SELECT k.account, k.kit, k.component, k.quantity FROM {rows}"
+    " JOIN kit_components k ON k.account = r.account AND k.kit = r.kit ORDER BY 1, 2, 3",
+    rows="account int, kit int",
+)
+
+
+def components(
+    connection: Connection, items: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """The (component, units per kit) of those of ``items``, as (account, item), that are kits."""
+    rows = sorted(set(items))
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for account, kit, component, quantity in _kits.run(connection, rows) if rows else ():
+        found.setdefault((account, kit), []).append((component, quantity))
+    return found
+
+
+# --- reservations ---------------------------------------------------------------------------------
+
+_REFERENCES = "account int, reference text"
+_heads = (
+    "SELECT h.account, h.reference, h.owner, h.confirmed, h.expires_at FROM {rows}"
+    " JOIN reservations h ON h.account = r.account AND h.reference = r.reference"
+)
+_load_heads = Statement(rows=_REFERENCES, sqlite=_heads, postgresql=_heads + " ORDER BY 1, 2 FOR UPDATE OF h")
+_load_lines = Statement(
+    "SELECT n.account, n.reference, n.item, n.location, n.held, n.shipped, n.released, n.expired,"
+    " n.returned, n.kit, n.per FROM {rows}"
+    " JOIN reservation_lines n ON n.account = r.account AND n.reference = r.reference"
+    " ORDER BY n.account, n.reference, n.line",
+    rows=_REFERENCES,
+)
+_due = Statement(
+    "SELECT DISTINCT n.account, n.reference FROM {rows}"
+    " JOIN reservation_lines n ON n.account = r.account AND n.item = r.item"
+    " AND n.location = r.location WHERE n.held > 0 AND n.expires_at <= :now",
+    rows=_PLACES,
+)
+_next_due = Statement(
+    "SELECT r.account, r.item, r.location, (SELECT MIN(n.expires_at) FROM reservation_lines n"
+    " WHERE n.account = r.account AND n.item = r.item AND n.location = r.location"
+    " AND n.held > 0 AND n.expires_at > :now) FROM {rows}",
+    rows=_PLACES,
+)
+
+Named = tuple[int, str]
+"""(account, reference)."""
+
+
+def reservations(
+    connection: Connection, names: Iterable[Named], *, lock: bool = True
+) -> dict[Named, Reservation]:
+    """The reservations of these names, with their lines; locked by their heads unless told not to."""
+    rows = sorted(set(names))
+    if not rows:
+        return {}
+    statement = _load_heads if lock else _READ_HEADS
+    heads = {(row[0], row[1]): row[2:] for row in statement.run(connection, rows)}
+    lines: dict[Named, list[HoldLine]] = {name: [] for name in heads}
+    for account, reference, *values in _load_lines.run(connection, list(heads)) if heads else ():
+        lines[(account, reference)].append(HoldLine(*values))
+    return {
+        name: Reservation(name[1], owner, tuple(lines[name]), bool(confirmed), expires_at)
+        for name, (owner, confirmed, expires_at) in heads.items()
+    }
+
+
+_READ_HEADS = Statement(_heads, rows=_REFERENCES)
+
+
+def due_references(connection: Connection, spots: Iterable[Spot], now: int) -> list[Named]:
+    """Reservations that still hold units at ``spots`` although their time is up."""
+    rows = sorted(spots)
+    return [(account, reference) for account, reference in _due.run(connection, rows, now=now)]
+
+
+def next_expiries(connection: Connection, spots: Iterable[Spot], now: int) -> dict[Spot, int | None]:
+    """For each spot the earliest expiry after ``now`` of what is held there."""
+    rows = sorted(spots)
+    return {tuple(row[:3]): row[3] for row in _next_due.run(connection, rows, now=now)}
+
+
+_put_heads = Insert(
+    "reservations",
+    "account int, reference text, owner text, confirmed int, expires_at int, created_at int, updated_at int",
+    "ON CONFLICT (account, reference) DO UPDATE SET owner = excluded.owner,"
+    " confirmed = excluded.confirmed, expires_at = excluded.expires_at,"
+    " updated_at = excluded.updated_at",
+)
+_drop_lines = Statement(
+    rows=_REFERENCES,
+    sqlite="DELETE FROM reservation_lines WHERE (account, reference) IN"
+    " (SELECT account, reference FROM {rows})",
+    postgresql="DELETE FROM reservation_lines n USING {rows}"
+    " WHERE n.account = r.account AND n.reference = r.reference",
+)
+_put_lines = Insert(
+    "reservation_lines",
+    "account int, reference text, line int, item int, location int, held int, shipped int,"
+    " released int, expired int, returned int, kit int, per int, expires_at int",
+)
+
+
+def write_reservations(
+    connection: Connection, changed: Mapping[Named, Reservation], known: Iterable[Named], now: int
+) -> None:
+    """Write heads and lines of ``changed``; ``known`` are those that had lines before."""
+    if not changed:
+        return
+    heads = [
+        (account, hold.reference, hold.owner, int(hold.confirmed), hold.expires_at, now, now)
+        for (account, _), hold in changed.items()
+    ]
+    _put_heads.run(connection, heads)
+    old = [name for name in known if name in changed]
+    if old:
+        _drop_lines.run(connection, old)
+    _put_lines.run(connection, _line_rows(changed))
+
+
+def _line_rows(changed: Mapping[Named, Reservation]) -> Iterable[Row]:
+    for (account, reference), hold in changed.items():
+        for number, line in enumerate(hold.lines):
+            counts = (line.held, line.shipped, line.released, line.expired, line.returned)
+            ending = (line.kit, line.per, hold.expires_at)
+            yield (account, reference, number, line.item, line.location, *counts, *ending)
+
+
+# --- levels, movements and what follows from them ---------------------------------------------------
+
+_put_levels = Insert(
+    "levels",
+    "account int, item int, location int, on_hand int, reserved int, infinite int, present int,"
+    " version int, next_expiry int",
+    "ON CONFLICT (account, item, location) DO UPDATE SET on_hand = excluded.on_hand,"
+    " reserved = excluded.reserved, infinite = excluded.infinite, present = excluded.present,"
+    " version = excluded.version, next_expiry = excluded.next_expiry",
+)
+_append = Insert(
+    "movements",
+    "account int, seq int, item int, location int, version int, kind text, on_hand int,"
+    " reserved int, on_hand_after int, reserved_after int, infinite int, present int,"
+    " reason text, reference text, caller text, context text, recorded_at int, effective_at int",
+)
+_advance = Statement(
+    "UPDATE accounts SET seq = seq + :count,"
+    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
+    " WHERE id = :account RETURNING seq, recorded_at"
+)
+_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+_close = Statement(
+    "UPDATE listings SET status = 'closed', updated_at = :now FROM {rows}"
+    " WHERE listings.account = r.account AND listings.item = r.item"
+    " AND listings.location = r.location AND closes_at_zero = 1 AND status = 'open'",
+    rows=_PLACES,
+)
+_mark_text = (
+    "INSERT INTO outbox (account, listing, seq, due) SELECT f.account, f.listing, MAX(r.seq), :now"
+    " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
+    " AND f.location = r.location {where} GROUP BY f.account, f.listing ORDER BY f.account, f.listing"
+    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due"
+)
+_mark = Statement(
+    sqlite=_mark_text.replace("{where}", "WHERE true"),
+    postgresql=_mark_text.replace("{where}", ""),
+    rows=_PLACES + ", seq int",
+)
+
+
+def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
+    """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
+    rows = _advance.run(connection, account=account, count=count, now=now)
+    return (rows[0][0], rows[0][1])
+
+
+def last(connection: Connection, account: int) -> tuple[int, int]:
+    """The account's last movement number and the time it was recorded; (0, 0) for none."""
+    rows = _last.run(connection, account=account)
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
+
+
+def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
+    """Write each level once, in key order."""
+    _put_levels.run(
+        connection,
+        [
+            (
+                *spot,
+                level.on_hand,
+                level.reserved,
+                int(level.infinite),
+                int(level.present),
+                level.version,
+                level.next_expiry,
+            )
+            for spot, level in sorted(levels.items())
+        ],
+    )
+
+
+def append(connection: Connection, rows: Sequence[Row]) -> None:
+    """Append movements: the only place in onhand that writes the ledger."""
+    _append.run(connection, rows)
+
+
+def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> None:
+    """Close the open listings that close when their level shows nothing."""
+    rows = sorted(spots)
+    if rows:
+        _close.run(connection, rows, now=now)
+
+
+def mark_stale(connection: Connection, seqs: Mapping[Spot, int], now: int) -> None:
+    """Mark every listing fed by these levels as stale since the given movement."""
+    rows = [(*spot, seq) for spot, seq in sorted(seqs.items())]
+    if rows:
+        _mark.run(connection, rows, now=now)
+
+
+_guards = Statement(
+    "SELECT g.account, g.id, g.status, g.item, g.location FROM {rows}"
+    " JOIN listings g ON g.account = r.account AND g.id = r.id",
+    rows="account int, id int",
+)
+
+
+class Guard(NamedTuple):
+    """A listing that commands come through: whether it is open, and the level it is bound to."""
+
+    status: str
+    place: Place | None
+
+
+def guards(connection: Connection, listings: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Guard]:
+    """The listings of these (account, id)."""
+    rows = sorted(set(listings))
+    found = _guards.run(connection, rows) if rows else []
+    return {
+        (account, listing): Guard(status, (item, at) if at is not None else None)
+        for account, listing, status, item, at in found
+    }

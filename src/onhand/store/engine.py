@@ -1,0 +1,259 @@
+"""Opens a database: engines for the writer and the readers, durability read back, migrations run."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+SQLITE_OLDEST = (3, 37, 0)
+POSTGRESQL_OLDEST = 150_000
+MIGRATION_LOCK = 0x6F6E68616E64
+READERS = 4
+WRITERS = 4
+BUSY_TIMEOUT_MS = 10_000
+
+
+class StoreError(Exception):
+    """The database cannot be used, and why, in words for the operator."""
+
+
+class WeakDurability(StoreError):
+    """The database may lose what it acknowledged; starting on it needs the operator's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open database. ``writer`` may change it; ``reader`` cannot."""
+
+    url: str
+    writer: Engine
+    reader: Engine
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether this is a SQLite file (one process, one writer)."""
+        return self.writer.dialect.name == "sqlite"
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether ``url`` names a PostgreSQL; anything else is the path of a SQLite file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+def open_store(
+    url: str, *, accept_loss: bool = False, create: bool = True, reads_only: bool = False
+) -> Store:
+    """Open ``url`` (a SQLite path or a ``postgresql://`` URL) without changing its tables.
+
+    Raises StoreError in words when it cannot be reached or is too old, and WeakDurability when a
+    commit might be lost and ``accept_loss`` is False. ``create`` makes a SQLite file that is not
+    there; ``reads_only`` is for a caller that never writes, and needs no durability.
+    """
+    if not create and not is_postgresql(url) and not Path(url).is_file():
+        raise StoreError(f"there is no database at {url}: 'onhand init' makes one")
+    store = _postgresql(url) if is_postgresql(url) else _sqlite(url)
+    try:
+        _check_version(store)
+        weak = [] if reads_only else durability_faults(store)
+    except SQLAlchemyError as error:
+        store.close()
+        raise StoreError(f"cannot open {shown(url)}: {reason(error)}") from error
+    if weak and not accept_loss:
+        store.close()
+        raise WeakDurability("; ".join(weak))
+    return store
+
+
+def shown(url: str) -> str:
+    """``url`` without its password."""
+    return make_url(url).render_as_string(hide_password=True) if is_postgresql(url) else url
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """The driver's own words for a failure, on one line."""
+    words = str(getattr(error, "orig", None) or error).strip()
+    return " ".join(words.split())
+
+
+# --- SQLite ---------------------------------------------------------------------------------------
+
+
+def _sqlite(url: str) -> Store:
+    path = Path(url)
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} does not exist")
+    writer = create_engine("sqlite://", creator=lambda: _connect(path, reads=False), poolclass=StaticPool)
+    reader = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path, reads=True),
+        poolclass=QueuePool,
+        pool_size=READERS,
+        max_overflow=0,
+        pool_reset_on_return="rollback",
+    )
+    # The driver's own transaction handling is off, so that a write takes its lock at once and a
+    # read sees one snapshot.
+    event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return Store(url, writer, reader)
+
+
+def _connect(path: Path, *, reads: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    pragmas = [
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "synchronous = FULL",
+        "cache_size = -16384",
+        "temp_store = MEMORY",
+    ]
+    if reads:
+        # A second connection that checkpoints is what corrupts old SQLite releases; readers never do.
+        pragmas += ["wal_autocheckpoint = 0", "query_only = ON"]
+    else:
+        pragmas.insert(1, "journal_mode = WAL")
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+def _postgresql(url: str) -> Store:
+    target = make_url(url).set(drivername="postgresql+psycopg")
+    shared: dict[str, Any] = {
+        "pool_pre_ping": False,
+        "max_overflow": 0,
+        # No session state: prepared statements and SET would not survive a transaction-mode pooler.
+        "connect_args": {"prepare_threshold": None, "connect_timeout": 10},
+    }
+    writer = create_engine(target, pool_size=WRITERS, **shared)
+    reader = create_engine(target, pool_size=READERS, **shared)
+    return Store(url, writer, reader)
+
+
+def set_account(connection: Connection, account: int) -> None:
+    """Name the account of this transaction for row-level security; a no-op on SQLite."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT set_config('onhand.account', %s, true)", (str(account),))
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def _check_version(store: Store) -> None:
+    if store.sqlite:
+        if sqlite3.sqlite_version_info < SQLITE_OLDEST:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
+        return
+    with store.reader.connect() as connection:
+        number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    if number < POSTGRESQL_OLDEST:
+        raise StoreError(f"PostgreSQL {number // 10_000} is too old: 15 or later is needed")
+
+
+def durability_faults(store: Store) -> list[str]:
+    """The settings, read back, under which an acknowledged change could be lost; none is good."""
+    with store.writer.connect() as connection:
+        if store.sqlite:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+            level = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+            faults = [] if mode == "wal" else [f"journal_mode is {mode}, not wal"]
+            return faults if level >= 2 else [*faults, f"synchronous is {level}, not FULL"]
+        faults = []
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            value = connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            if value in ("off",) or (name == "synchronous_commit" and value == "local"):
+                faults.append(f"{name} is {value}: a power cut can lose acknowledged changes")
+        return faults
+
+
+# --- migrations -----------------------------------------------------------------------------------
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head() -> str:
+    """The schema revision that this code speaks."""
+    found = ScriptDirectory.from_config(_config("")).get_current_head()
+    if found is None:
+        raise StoreError("this installation has no migrations")
+    return found
+
+
+def revision(store: Store) -> str | None:
+    """The schema revision of the database; None for an empty one."""
+    with store.reader.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def migrate(store: Store) -> None:
+    """Bring the tables to this code's revision, under a lock, in one transaction.
+
+    Raises StoreError when the database is newer than this code.
+    """
+    config = _config(store.url)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    now = revision(store)
+    if now == head():
+        return
+    if now is not None and now not in known:
+        raise StoreError(f"the database is at revision {now}, which is newer than this onhand")
+    with store.writer.begin() as connection:
+        if not store.sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def require_head(store: Store) -> None:
+    """Refuse, in words, a database that this code does not speak."""
+    now = revision(store)
+    if now != head():
+        state = "empty" if now is None else f"at revision {now}"
+        raise StoreError(f"the database is {state}, this onhand needs {head()}: run 'onhand init'")
+
+
+@contextlib.contextmanager
+def reading(store: Store, account: int | None = None) -> Iterator[Connection]:
+    """A read-only snapshot, for the account if one is named."""
+    with store.reader.connect() as connection, connection.begin():
+        if not store.sqlite:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            if account is not None:
+                set_account(connection, account)
+        yield connection

@@ -1,0 +1,197 @@
+"""Reads of the ledger: levels now, levels as of a moment, and the movements behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from onhand.stock.model import Level, Place
+from onhand.store.sql import Statement
+
+_LEVEL = "l.item, l.location, l.on_hand, l.reserved, l.infinite, l.present, l.version, l.next_expiry"
+_at = Statement(
+    f"SELECT {_LEVEL} FROM {{rows}} JOIN levels l ON l.account = r.account AND l.item = r.item"
+    " AND l.location = r.location WHERE l.present = 1",
+    rows="account int, item int, location int",
+)
+_of_items = Statement(
+    f"SELECT {_LEVEL} FROM {{rows}} JOIN levels l ON l.account = r.account AND l.item = r.item"
+    " WHERE l.present = 1 ORDER BY l.item, l.location",
+    rows="account int, item int",
+)
+_page = Statement(
+    f"SELECT {_LEVEL} FROM levels l WHERE l.account = :account AND l.present = 1"
+    " AND (l.item, l.location) > (:item, :location) ORDER BY l.item, l.location LIMIT :limit"
+)
+_page_at = Statement(
+    f"SELECT {_LEVEL} FROM levels l WHERE l.account = :account AND l.location = :at"
+    " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit"
+)
+_lapsed = Statement(
+    "SELECT n.item, n.location, SUM(n.held),"
+    " (SELECT MIN(m.expires_at) FROM reservation_lines m WHERE m.account = n.account"
+    " AND m.item = n.item AND m.location = n.location AND m.held > 0 AND m.expires_at > :now)"
+    " FROM {rows} JOIN reservation_lines n ON n.account = r.account AND n.item = r.item"
+    " AND n.location = r.location WHERE n.held > 0 AND n.expires_at <= :now"
+    " GROUP BY n.account, n.item, n.location",
+    rows="account int, item int, location int",
+)
+_seq = Statement("SELECT seq FROM accounts WHERE id = :account")
+
+
+def _levels(connection: Connection, account: int, rows: Iterable[Any], now: int) -> dict[Place, Level]:
+    """Rows as levels, less what is still held although its time is up: expiry is exact at a read."""
+    found: dict[Place, Level] = {}
+    due: list[tuple[int, int, int]] = []
+    for item, location, on_hand, reserved, infinite, present, version, expiry in rows:
+        level = Level(on_hand, reserved, bool(infinite), bool(present), version, expiry)
+        found[item, location] = level
+        if expiry is not None and expiry <= now:
+            due.append((account, item, location))
+    for item, location, held, ahead in _lapsed.run(connection, due, now=now) if due else ():
+        level = found[item, location]
+        found[item, location] = replace(level, reserved=level.reserved - int(held), next_expiry=ahead)
+    return found
+
+
+def at(connection: Connection, account: int, places: Iterable[Place], now: int) -> dict[Place, Level]:
+    """The levels at these places that are present; an absent one is left out."""
+    rows = [(account, *place) for place in sorted(set(places))]
+    return _levels(connection, account, _at.run(connection, rows), now) if rows else {}
+
+
+def of_items(connection: Connection, account: int, items: Iterable[int], now: int) -> dict[Place, Level]:
+    """Every present level of these items, by item and location."""
+    rows = [(account, item) for item in sorted(set(items))]
+    return _levels(connection, account, _of_items.run(connection, rows), now) if rows else {}
+
+
+def page(
+    connection: Connection, account: int, after: Place, limit: int, now: int, location: int | None = None
+) -> dict[Place, Level]:
+    """Present levels in key order behind ``after``, (0, 0) for the first; at one location if named."""
+    if location is None:
+        rows = _page.run(connection, account=account, item=after[0], location=after[1], limit=limit)
+    else:
+        rows = _page_at.run(connection, account=account, item=after[0], at=location, limit=limit)
+    return _levels(connection, account, rows, now)
+
+
+def last_seq(connection: Connection, account: int) -> int:
+    """The number of the account's last movement: what a read of this snapshot has seen."""
+    rows = _seq.run(connection, account=account)
+    return int(rows[0][0]) if rows else 0
+
+
+# --- movements ----------------------------------------------------------------------------------------
+
+
+class Written(NamedTuple):
+    """One entry of the ledger as it was written. Times are microseconds UTC."""
+
+    seq: int
+    item: int
+    location: int
+    version: int
+    kind: str
+    on_hand: int
+    reserved: int
+    on_hand_after: int
+    reserved_after: int
+    infinite: bool
+    present: bool
+    reason: str | None
+    reference: str | None
+    caller: str
+    context: str | None
+    recorded_at: int
+    effective_at: int
+
+
+_WRITTEN = ", ".join(f"m.{name}" for name in Written._fields)
+_history = Statement(
+    f"SELECT {_WRITTEN} FROM movements m WHERE m.account = :account AND m.item = :item"
+    " AND m.location = :location AND m.seq < :before ORDER BY m.seq DESC LIMIT :limit"
+)
+_stream = Statement(
+    f"SELECT {_WRITTEN} FROM movements m WHERE m.account = :account AND m.seq > :after"
+    " ORDER BY m.seq LIMIT :limit"
+)
+_last_before = Statement(
+    f"SELECT {_WRITTEN} FROM movements m WHERE m.account = :account AND m.item = :item"
+    " AND m.location = :location AND m.seq <= :seq ORDER BY m.seq DESC LIMIT 1"
+)
+# Movements are numbered without gaps in the order of their recording, so the last one recorded by
+# a time is found by halving, and needs no index of its own.
+_seq_at = Statement(
+    "WITH RECURSIVE halves(low, high) AS ("
+    " SELECT CAST(0 AS {big}), seq FROM accounts WHERE id = :account"
+    " UNION ALL SELECT"
+    " CASE WHEN m.recorded_at <= :at THEN m.seq ELSE h.low END,"
+    " CASE WHEN m.recorded_at <= :at THEN h.high ELSE m.seq - 1 END"
+    " FROM halves h JOIN movements m ON m.account = :account AND m.seq = (h.low + h.high + 1) / 2"
+    " WHERE h.low < h.high) SELECT low FROM halves WHERE low >= high".replace("{big}", "BIGINT")
+)
+_late = Statement(
+    "SELECT SUM(m.on_hand), SUM(m.reserved) FROM movements m WHERE m.account = :account"
+    " AND m.item = :item AND m.location = :location AND m.effective_at <= :at"
+    " AND m.effective_at < m.recorded_at AND m.seq > :seq"
+)
+NO_LIMIT = 2**62
+
+
+def _written(rows: Iterable[Any]) -> list[Written]:
+    return [Written(*row)._replace(infinite=bool(row[9]), present=bool(row[10])) for row in rows]
+
+
+def history(
+    connection: Connection, account: int, place: Place, before: int = NO_LIMIT, limit: int = 100
+) -> list[Written]:
+    """The movements of one level, newest first, older than ``before``."""
+    item, location = place
+    return _written(
+        _history.run(connection, account=account, item=item, location=location, before=before, limit=limit)
+    )
+
+
+def movements(connection: Connection, account: int, after: int = 0, limit: int = 100) -> list[Written]:
+    """The account's movements in order, behind number ``after``."""
+    return _written(_stream.run(connection, account=account, after=after, limit=limit))
+
+
+def seq_at(connection: Connection, account: int, at: int) -> int:
+    """The account's last movement that was recorded by the time ``at`` (microseconds UTC)."""
+    rows = _seq_at.run(connection, account=account, at=at)
+    return int(rows[0][0]) if rows else 0
+
+
+def as_of_seq(connection: Connection, account: int, place: Place, seq: int) -> Level:
+    """The level as the account's movement number ``seq`` left it."""
+    item, location = place
+    rows = _written(_last_before.run(connection, account=account, item=item, location=location, seq=seq))
+    if not rows:
+        return Level()
+    last = rows[0]
+    return Level(last.on_hand_after, last.reserved_after, last.infinite, last.present, last.version)
+
+
+def as_of(connection: Connection, account: int, place: Place, moment: int) -> Level:
+    """The level at ``moment`` (microseconds UTC): what was recorded by then, and what was recorded
+    later but took effect by then (a hold whose expiry was written late)."""
+    seq = seq_at(connection, account, moment)
+    level = as_of_seq(connection, account, place, seq)
+    item, location = place
+    rows = _late.run(connection, account=account, item=item, location=location, at=moment, seq=seq)
+    on_hand, reserved = (int(value or 0) for value in rows[0])
+    return replace(level, on_hand=level.on_hand + on_hand, reserved=level.reserved + reserved)
+
+
+def totals(levels: Mapping[Place, Level]) -> dict[int, int]:
+    """Available units by item, over the locations in ``levels``; never below 0 at a level."""
+    sums: dict[int, int] = {}
+    for (item, _), level in levels.items():
+        sums[item] = sums.get(item, 0) + level.shown
+    return sums

@@ -1,0 +1,220 @@
+"""What is kept about requests: idempotency keys, the inbox of received messages, planned changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.store.sql import Insert, Row, Statement
+
+BODY_KEPT_US = 30 * 24 * 3600 * 1_000_000
+"""A stored answer is kept for 30 days; its key for ever."""
+
+Named = tuple[int, str, str]
+"""(account, scope, key)."""
+
+
+class Stored(NamedTuple):
+    """A key that was used: what for, and the answer (None while it is being made, or pruned)."""
+
+    fingerprint: str
+    status: int | None
+    body: str | None
+    headers: str | None
+
+
+_KEYS = "account int, scope text, key text"
+_claim = Statement(
+    postgresql="INSERT INTO idempotency (account, scope, key, fingerprint, created_at)"
+    " SELECT r.account, r.scope, r.key, r.fingerprint, :now FROM {rows} ORDER BY 1, 2, 3"
+    " ON CONFLICT DO NOTHING RETURNING account, scope, key",
+    rows=_KEYS + ", fingerprint text",
+)
+_known = Statement(
+    "SELECT k.account, k.scope, k.key, k.fingerprint, k.status, k.body, k.headers FROM {rows}"
+    " JOIN idempotency k ON k.account = r.account AND k.scope = r.scope AND k.key = r.key",
+    rows=_KEYS,
+)
+_keep = Insert(
+    "idempotency",
+    "account int, scope text, key text, fingerprint text, status int, body text, headers text,"
+    " created_at int",
+    "ON CONFLICT (account, scope, key) DO UPDATE SET status = excluded.status,"
+    " body = excluded.body, headers = excluded.headers",
+)
+_free = Statement(
+    postgresql="DELETE FROM idempotency k USING {rows}"
+    " WHERE k.account = r.account AND k.scope = r.scope AND k.key = r.key AND k.status IS NULL",
+    rows=_KEYS,
+)
+_prune = Statement(
+    "UPDATE idempotency SET body = NULL, headers = NULL"
+    " WHERE account = :account AND body IS NOT NULL AND created_at < :before"
+)
+
+
+def claim(connection: Connection, keys: Sequence[tuple[int, str, str, str]], now: int) -> dict[Named, Stored]:
+    """Of ``keys`` (account, scope, key, fingerprint), sorted, those that were used before.
+
+    On PostgreSQL the others are taken at once, so that a second process waits for this commit; on
+    SQLite nobody else writes.
+    """
+    if not keys:
+        return {}
+    names = [key[:3] for key in keys]
+    if connection.dialect.name == "postgresql":
+        taken = {tuple(row) for row in _claim.run(connection, keys, now=now)}
+        names = [name for name in names if name not in taken]
+    found = _known.run(connection, names) if names else []
+    return {(row[0], row[1], row[2]): Stored(*row[3:]) for row in found}
+
+
+def look_up(connection: Connection, name: Named) -> Stored | None:
+    """What is kept under one key."""
+    found = _known.run(connection, [name])
+    return Stored(*found[0][3:]) if found else None
+
+
+def keep(connection: Connection, rows: Iterable[Row]) -> None:
+    """Store answers: (account, scope, key, fingerprint, status, body, headers, now)."""
+    _keep.run(connection, rows)
+
+
+def free(connection: Connection, names: Sequence[Named]) -> None:
+    """Give back the keys of requests that were refused."""
+    if names and connection.dialect.name == "postgresql":
+        _free.run(connection, names)
+
+
+def prune(connection: Connection, account: int, now: int) -> None:
+    """Forget the bodies of stored answers that are older than `BODY_KEPT_US`."""
+    _prune.run(connection, account=account, before=now - BODY_KEPT_US)
+
+
+# --- inbox ------------------------------------------------------------------------------------------
+
+
+class Message(NamedTuple):
+    """A received message that is not yet applied."""
+
+    id: int
+    source: str
+    principal: str
+    body: str
+    received_at: int
+
+
+_receive = Insert("inbox", "account int, id int, source text, principal text, body text, received_at int")
+_waiting = Statement(
+    "SELECT id, source, principal, body, received_at FROM inbox"
+    " WHERE account = :account AND id > :after ORDER BY id LIMIT :limit"
+)
+_accounts_waiting = Statement("SELECT DISTINCT account FROM inbox")
+_consumed = Statement(
+    rows="account int, id int",
+    sqlite="DELETE FROM inbox WHERE (account, id) IN (SELECT account, id FROM {rows}) RETURNING account, id",
+    postgresql="DELETE FROM inbox n USING {rows} WHERE n.account = r.account AND n.id = r.id"
+    " RETURNING n.account, n.id",
+)
+
+
+def receive(connection: Connection, account: int, message: Message) -> None:
+    """Keep a message until it is applied; its id is the order of arrival."""
+    _receive.run(connection, [(account, *message)])
+
+
+def waiting(connection: Connection, account: int, after: int = 0, limit: int = 200) -> list[Message]:
+    """The oldest messages not yet applied, in order of arrival."""
+    found = _waiting.run(connection, account=account, after=after, limit=limit)
+    return [Message(*row) for row in found]
+
+
+def accounts_waiting(connection: Connection) -> list[int]:
+    """Accounts that have messages not yet applied."""
+    return [row[0] for row in _accounts_waiting.run(connection)]
+
+
+def consume(connection: Connection, messages: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Take messages (account, id) out of the inbox; those that were still there."""
+    rows = sorted(messages)
+    return {(row[0], row[1]) for row in _consumed.run(connection, rows)} if rows else set()
+
+
+# --- planned changes ----------------------------------------------------------------------------------
+
+
+class Planned(NamedTuple):
+    """A planned change: ``status`` is waiting, applied, refused or cancelled."""
+
+    id: int
+    due: int
+    commands: str
+    caller: str
+    context: str | None
+    status: str
+    outcome: str | None
+    created_at: int
+    ended_at: int | None
+
+
+_PLANNED = "id, due, commands, caller, context, status, outcome, created_at, ended_at"
+_plan = Insert(
+    "planned",
+    "account int, id int, due int, commands text, caller text, context text, created_at int",
+)
+_due_plans = Statement(
+    f"SELECT {_PLANNED} FROM planned WHERE account = :account AND status = 'waiting'"
+    " AND due <= :now ORDER BY due, id LIMIT :limit"
+)
+_plans = Statement(
+    f"SELECT {_PLANNED} FROM planned WHERE account = :account AND id > :after ORDER BY id LIMIT :limit"
+)
+_one_plan = Statement(f"SELECT {_PLANNED} FROM planned WHERE account = :account AND id = :id")
+_accounts_due = Statement("SELECT DISTINCT account FROM planned WHERE status = 'waiting' AND due <= :now")
+_end_plan = Statement(
+    "UPDATE planned SET status = :status, ended_at = :now"
+    " WHERE account = :account AND id = :id AND status = 'waiting' RETURNING id"
+)
+_explain_plan = Statement(
+    "UPDATE planned SET status = :status, outcome = :outcome WHERE account = :account AND id = :id"
+)
+
+
+def plan(connection: Connection, rows: Iterable[Row]) -> None:
+    """Keep planned changes: (account, id, due, commands, caller, context, now)."""
+    _plan.run(connection, rows)
+
+
+def due_plans(connection: Connection, account: int, now: int, limit: int = 200) -> list[Planned]:
+    """Planned changes whose time has come, oldest first."""
+    found = _due_plans.run(connection, account=account, now=now, limit=limit)
+    return [Planned(*row) for row in found]
+
+
+def plans(connection: Connection, account: int, after: int = 0, limit: int = 200) -> list[Planned]:
+    """Planned changes of every status, by id."""
+    return [Planned(*row) for row in _plans.run(connection, account=account, after=after, limit=limit)]
+
+
+def one_plan(connection: Connection, account: int, plan_id: int) -> Planned | None:
+    """The planned change of this id."""
+    found = _one_plan.run(connection, account=account, id=plan_id)
+    return Planned(*found[0]) if found else None
+
+
+def accounts_due(connection: Connection, now: int) -> list[int]:
+    """Accounts with a planned change whose time has come."""
+    return [row[0] for row in _accounts_due.run(connection, now=now)]
+
+
+def end_plan(connection: Connection, account: int, plan_id: int, status: str, now: int) -> bool:
+    """End a waiting planned change as ``status``; False if it was ended before."""
+    ended = _end_plan.run(connection, account=account, id=plan_id, status=status, now=now)
+    return bool(ended)
+
+
+def explain_plan(connection: Connection, account: int, plan_id: int, status: str, outcome: str) -> None:
+    """Write down what became of a planned change."""
+    _explain_plan.run(connection, account=account, id=plan_id, status=status, outcome=outcome)

@@ -1,0 +1,97 @@
+"""One SQL text for both engines: named parameters, and rows that travel as arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+from sqlalchemy import Connection
+
+Row: TypeAlias = Sequence[Any]
+"""A row as it goes in or comes out: whole numbers, text and None."""
+
+CHUNK = 5_000
+"""Rows in one array parameter: a large batch is cut into statements of this size."""
+
+_PARAMETER = re.compile(r":([a-z_]+)")
+_KINDS = {"int": "bigint[]", "text": "text[]"}
+
+
+class Statement:
+    """A statement with ``:named`` parameters and, where ``rows`` is given, a ``{rows}`` source.
+
+    ``rows`` is like ``"account int, sku text"``: it becomes a table ``r`` of those columns, filled
+    by one array parameter an engine: ``json_each`` on SQLite, ``unnest`` on PostgreSQL.
+    ``sqlite`` and ``postgresql`` give texts for the engine where one text cannot serve both.
+    """
+
+    def __init__(
+        self, text: str = "", rows: str | None = None, *, sqlite: str = "", postgresql: str = ""
+    ) -> None:
+        self._columns = [part.split() for part in rows.split(",")] if rows else []
+        self._texts = {
+            "sqlite": self._compile(sqlite or text, "?", self._json_rows()),
+            "postgresql": self._compile(postgresql or text, "%s", self._unnest_rows()),
+        }
+
+    def _json_rows(self) -> str:
+        values = ", ".join(f"value ->> {at} AS {name}" for at, (name, _) in enumerate(self._columns))
+        return f"(SELECT {values} FROM json_each(:rows)) AS r"
+
+    def _unnest_rows(self) -> str:
+        names = ", ".join(name for name, _ in self._columns)
+        arrays = ", ".join(f":rows{'_' * at}::{_KINDS[kind]}" for at, (_, kind) in enumerate(self._columns))
+        return f"unnest({arrays}) AS r({names})"
+
+    def _compile(self, text: str, mark: str, source: str) -> tuple[str, tuple[str, ...]]:
+        whole = text.replace("{rows}", source) if self._columns else text
+        # PostgreSQL casts are written '::type'; they are no parameters.
+        parts = whole.replace("::", "\0")
+        names = tuple(_PARAMETER.findall(parts))
+        return _PARAMETER.sub(mark, parts).replace("\0", "::"), names
+
+    def run(self, connection: Connection, rows: Sequence[Row] | None = None, **values: Any) -> list[Any]:
+        """Run once; the rows it returned, as tuples. ``rows`` beyond `CHUNK` are sent in pieces."""
+        if rows is None:
+            return self._once(connection, values)
+        found: list[Any] = []
+        for start in range(0, len(rows), CHUNK):
+            found += self._once(connection, values | self._bind(connection, rows[start : start + CHUNK]))
+        return found
+
+    def _bind(self, connection: Connection, rows: Sequence[Row]) -> dict[str, Any]:
+        if connection.dialect.name == "sqlite":
+            return {"rows": msgspec.json.encode(rows).decode()}
+        columns = zip(*rows, strict=True)
+        return {f"rows{'_' * at}": list(column) for at, column in enumerate(columns)}
+
+    def _once(self, connection: Connection, values: dict[str, Any]) -> list[Any]:
+        text, names = self._texts[connection.dialect.name]
+        result = connection.exec_driver_sql(text, tuple(values[name] for name in names))
+        return list(result) if result.returns_rows else []
+
+
+class Insert:
+    """Rows into a table: one prepared statement stepped in the driver on SQLite (twice as fast there
+    as an array, measured), one array statement on PostgreSQL. ``then`` is an ON CONFLICT clause."""
+
+    def __init__(self, table: str, columns: str, then: str = "") -> None:
+        self._names = [part.split()[0] for part in columns.split(",")]
+        names = ", ".join(self._names)
+        marks = ", ".join("?" * len(self._names))
+        self._sqlite = f"INSERT INTO {table} ({names}) VALUES ({marks}) {then}"
+        self._array = Statement(
+            postgresql=f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}} {then}", rows=columns
+        )
+
+    def run(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """Insert ``rows``; a list or tuple each, in column order."""
+        filled = [tuple(row) for row in rows]
+        if not filled:
+            return
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(self._sqlite, filled)
+        else:
+            self._array.run(connection, filled)

@@ -1,0 +1,276 @@
+"""Runs a batch of tickets in one transaction, and says of each what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from onhand import batch
+from onhand.store import requests, wakeups
+from onhand.store.engine import Store, reason, set_account
+from onhand.work import Plan, Recorded, Work
+
+RETRIES = 5
+RETRY_STATES = frozenset({"40001", "40P01"})
+EXIT_IO_ERROR = 74
+
+log = structlog.get_logger(__name__)
+
+
+class Busy(Exception):
+    """The hub cannot take more work now; nothing was done."""
+
+
+class StoreFull(Exception):
+    """The disk is full; nothing was done, and work goes on when there is room again."""
+
+
+class Unknowable(Exception):
+    """The database did not say whether it committed; ask again with the same key, or look."""
+
+
+class Ticket:
+    """One caller's work and the future that it waits on."""
+
+    __slots__ = ("account", "ended", "error", "future", "job", "loop", "result", "wakes")
+
+    def __init__(
+        self,
+        account: int,
+        job: Work | Callable[[Connection], Any],
+        future: asyncio.Future[Any],
+        loop: asyncio.AbstractEventLoop,
+        wakes: tuple[tuple[str, int], ...] = (),
+    ) -> None:
+        self.wakes = wakes
+        self.account = account
+        self.job = job
+        self.future = future
+        self.loop = loop
+        self.ended = False
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def done(self, result: Any) -> None:
+        """The work is committed."""
+        self.result, self.ended = result, True
+
+    def fail(self, error: Exception) -> None:
+        """The work was not done, or nobody knows."""
+        self.error, self.ended = error, True
+
+    def settle(self) -> None:
+        """Wake the caller. To be called in the caller's loop."""
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class _CommitFailed(Exception):
+    """COMMIT itself did not answer."""
+
+
+class Transactions:
+    """Commits batches on the writer's connections of one store."""
+
+    def __init__(self, store: Store, now: Callable[[], int]) -> None:
+        self._store = store
+        self._now = now
+
+    def run(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """Commit ``tickets`` together, each alone where that fails; those that must wait again.
+
+        Every other ticket has ended when this returns.
+        """
+        again = self._attempt(tickets)
+        if again is not None:
+            return again
+        if len(tickets) == 1:
+            return []
+        waiting: list[Ticket] = []
+        for ticket in tickets:
+            # A broken work must not harm its neighbours: each is tried alone, once.
+            ticket.error, ticket.ended = None, False
+            waiting += self._attempt([ticket]) or []
+        return waiting
+
+    def _attempt(self, tickets: Sequence[Ticket]) -> list[Ticket] | None:
+        """None when it failed in the database and may be tried in smaller pieces."""
+        for attempt in range(RETRIES):
+            try:
+                return self._once(tickets)
+            except _CommitFailed:
+                self._look_up(tickets)
+                return []
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) in RETRY_STATES and attempt + 1 < RETRIES:
+                    continue
+                return self._failed(tickets, error)
+            except SQLAlchemyError as error:
+                return self._failed(tickets, error)
+        return None
+
+    def _failed(self, tickets: Sequence[Ticket], error: SQLAlchemyError) -> list[Ticket] | None:
+        words = reason(error)
+        if self._store.sqlite and "disk I/O error" in words:
+            stop_now(words)
+        full = "disk is full" in words or getattr(getattr(error, "orig", None), "sqlstate", "") == "53100"
+        failure: Exception = StoreFull(words) if full else error
+        for ticket in tickets:
+            ticket.fail(failure)
+        return [] if full else None
+
+    def _once(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        now = self._now()
+        results: list[Any] = []
+        connection = self._store.writer.connect()
+        try:
+            transaction = connection.begin()
+            try:
+                if not self._store.sqlite:
+                    set_account(connection, tickets[0].account)
+                results = _results(connection, tickets, now)
+            except BaseException:
+                transaction.rollback()
+                raise
+            self._commit(connection)
+        finally:
+            connection.close()
+        if not self._store.sqlite:
+            self._remember(tickets, results)
+        return _end(tickets, results)
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.commit()
+        except DBAPIError as error:
+            words = reason(error)
+            if self._store.sqlite:
+                if "disk I/O error" in words:
+                    stop_now(words)
+                raise
+            if getattr(error.orig, "sqlstate", None) in RETRY_STATES:
+                raise
+            log.warning("commit did not answer", reason=words)
+            connection.invalidate()
+            raise _CommitFailed(words) from error
+
+    def _remember(self, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
+        """Write down when this account must be looked at again; a scan rebuilds what gets lost."""
+        found = [
+            wake
+            for ticket, result in zip(tickets, results, strict=True)
+            for wake in (*ticket.wakes, *_dues(ticket.job, result))
+        ]
+        due = wakeups.earliest(found)
+        if not due:
+            return
+        try:
+            with self._store.writer.begin() as connection:
+                wakeups.put(connection, [(tickets[0].account, kind, at) for kind, at in due.items()])
+        except SQLAlchemyError as error:
+            log.warning("wake-up not written", reason=reason(error))
+
+    def _look_up(self, tickets: Sequence[Ticket]) -> None:
+        """COMMIT may or may not have happened. A key tells; without one the answer is unknown."""
+        for ticket in tickets:
+            try:
+                found = self._stored(ticket)
+            except SQLAlchemyError:
+                found = None
+            if found is None:
+                ticket.fail(Unknowable("the database did not say whether it committed"))
+            else:
+                ticket.done(found)
+
+    def _stored(self, ticket: Ticket) -> Recorded | None:
+        work = ticket.job
+        if not isinstance(work, Work) or work.key is None:
+            return None
+        with self._store.reader.connect() as connection, connection.begin():
+            set_account(connection, ticket.account)
+            name = (work.account, work.key.scope, work.key.key)
+            stored = requests.look_up(connection, name)
+        return Recorded(replay=batch.replay(stored, work)) if stored else None
+
+
+def _results(connection: Connection, tickets: Sequence[Ticket], now: int) -> list[Any]:
+    """What each ticket leads to, still to be committed; an exception is a unit's own."""
+    results: list[Any] = [None] * len(tickets)
+    works: list[tuple[int, Work]] = []
+    for at, ticket in enumerate(tickets):
+        if isinstance(ticket.job, Work):
+            works.append((at, ticket.job))
+        else:
+            results[at] = _unit(connection, ticket.job)
+    if works:
+        recorded = batch.commit(connection, [work for _, work in works], now)
+        for (at, _), one in zip(works, recorded, strict=True):
+            results[at] = one if one is not None else _WAIT
+    return results
+
+
+def _dues(job: object, result: object) -> Iterator[tuple[str, int]]:
+    """When what was just committed must be looked at again."""
+    if not isinstance(job, Work) or not isinstance(result, Recorded):
+        return
+    for level in result.levels.values():
+        if level.next_expiry is not None:
+            yield wakeups.EXPIRY, level.next_expiry
+    for group in job.groups:
+        for companion in group.also:
+            if isinstance(companion, Plan):
+                yield wakeups.PLANNED, companion.due
+
+
+class _Failure:
+    """A unit that raised."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+_WAIT = object()
+
+
+def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
+    savepoint = connection.begin_nested()
+    try:
+        value = unit(connection)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in RETRY_STATES or error.connection_invalidated:
+            raise
+        savepoint.rollback()
+        return _Failure(error)
+    except Exception as error:  # noqa: BLE001 - it belongs to the caller
+        savepoint.rollback()
+        return _Failure(error)
+    savepoint.commit()
+    return value
+
+
+def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
+    again = []
+    for ticket, result in zip(tickets, results, strict=True):
+        if result is _WAIT:
+            again.append(ticket)
+        elif isinstance(result, _Failure):
+            ticket.fail(result.error)
+        else:
+            ticket.done(result)
+    return again
+
+
+def stop_now(words: str) -> None:
+    """An I/O error leaves it open what is on the disk: stop, so that nothing untrue is said."""
+    log.critical("stopping: the disk failed", reason=words)
+    os._exit(EXIT_IO_ERROR)

@@ -1,0 +1,164 @@
+"""What every HTTP face of the hub shares: strict JSON in, JSON out, media types and bounded bodies."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NoReturn, TypeGuard
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+BODY_LIMIT = 256 * 1024
+BULK_LIMIT = 4 * 1024 * 1024
+NESTING_LIMIT = 64
+INT_CHARACTERS_LIMIT = 256
+KEY_SHOWN_LIMIT = 80
+
+JSON = "application/json"
+_BODILESS = frozenset({204, 205, 304})
+
+_BOM = b"\xef\xbb\xbf"
+# Only an odd run of backslashes makes the last one an escape; an even run is text that merely looks like one.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
+
+
+class BadBody(Exception):
+    """A request body that is not the JSON we accept.
+
+    `message` is a sentence for the client without its full stop; `kind` is one of "empty", "encoding",
+    "malformed", "duplicate" and "nesting".
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class TooLong(Exception):
+    """A request body of more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is longer than {limit} bytes")
+        self.limit = limit
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) == len(pairs):
+        return
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            shown = json.dumps(key[:KEY_SHOWN_LIMIT], ensure_ascii=False)
+            raise BadBody("duplicate", f"The key {shown} appears twice in one object")
+        seen.add(key)
+
+
+def _short(digits: str) -> None:
+    if len(digits) > INT_CHARACTERS_LIMIT:
+        raise BadBody("malformed", f"A number has more than {INT_CHARACTERS_LIMIT} digits")
+
+
+_parse = msgspec.json.Decoder().decode
+# msgspec keeps the last of two equal keys without a word, so a second reader looks at the pairs only:
+# it builds nothing, and what it returns is thrown away.
+_inspect = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_short).decode
+
+
+def decode(raw: bytes) -> object:
+    """Reads `raw` as strict JSON into plain Python (dict, list, str, int, float, bool, None).
+
+    Raises BadBody for: nothing at all, anything but UTF-8 (a byte order mark included), lone surrogates,
+    U+0000, NaN and Infinity, numbers out of range, a key twice in one object at any depth, more than
+    NESTING_LIMIT levels, and anything after the value.
+    """
+    try:
+        text = raw.decode()
+        value: object = _parse(raw)
+        if raw.count(b"[") + raw.count(b"{") > NESTING_LIMIT:
+            _refuse_deep(value)
+        _inspect(text)
+    except UnicodeDecodeError:
+        raise BadBody("encoding", "The body is not UTF-8 text") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.DecodeError as error:
+        _explain(raw, str(error))
+    if b"\\u0000" in raw and _NUL.search(raw):
+        raise BadBody("malformed", "The body holds the character U+0000, which no value may hold")
+    return value
+
+
+def _refuse_deep(value: object) -> None:
+    level = [value]
+    for _ in range(NESTING_LIMIT):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, (dict, list))
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> BadBody:
+    return BadBody("nesting", f"The body is nested more than {NESTING_LIMIT} levels deep")
+
+
+def _explain(raw: bytes, complaint: str) -> NoReturn:
+    if not raw.strip(b" \t\r\n"):
+        raise BadBody("empty", "The body is empty; JSON is expected") from None
+    if raw.startswith(_BOM):
+        raise BadBody("encoding", "The body begins with a byte order mark") from None
+    if _SURROGATE.search(raw):
+        raise BadBody("encoding", "The body holds half of a surrogate pair") from None
+    reason = complaint.removeprefix("JSON is malformed: ")
+    raise BadBody("malformed", f"The body is not valid JSON: {reason[:1].lower()}{reason[1:]}") from None
+
+
+encode = msgspec.json.Encoder().encode
+
+
+def respond(
+    status: int, body: object, *, media_type: str = JSON, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A response with `body` as JSON, or as it is when it is bytes; 204, 205 and 304 carry nothing."""
+    if status in _BODILESS:
+        return Response(status_code=status, headers=headers)
+    content = body if isinstance(body, bytes) else encode(body)
+    return Response(content, status, headers, media_type)
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """The media type of a request in lower case and without its parameters; "" when none is given."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def is_json(media: str) -> bool:
+    """True for application/json and for any type with the +json suffix."""
+    return media == JSON or (media.endswith("+json") and "/" in media)
+
+
+def is_int(value: object) -> TypeGuard[int]:
+    """True for a JSON integer: `true` is an int to Python, and 3.0 is a float."""
+    return type(value) is int
+
+
+async def body(request: Request, limit: int) -> bytes:
+    """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise TooLong(limit)
+    parts: list[bytes] = []
+    total = 0
+    async for part in request.stream():
+        total += len(part)
+        if total > limit:
+            raise TooLong(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,136 @@
+"""What is handed to the one door of the ledger, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from onhand.stock.ledger import Entry, Refused
+from onhand.stock.model import AnyCommand, Level, Place
+
+
+class PutPrice(msgspec.Struct, frozen=True, tag=True):
+    """Price and sale price of an item at one seller, as exact decimal text or None."""
+
+    item: int
+    seller: int
+    price: str | None
+    sale_price: str | None
+    currency: str | None = None
+
+
+class PutDetail(msgspec.Struct, frozen=True, tag=True):
+    """What a dialect keeps about (item, other), as JSON text; None deletes it.
+
+    ``kind`` says what ``other`` is, for instance a location.
+    """
+
+    dialect: str
+    kind: str
+    item: int
+    other: int
+    body: str | None
+
+
+class SetStatus(msgspec.Struct, frozen=True, tag=True):
+    """A listing becomes ``open`` or ``closed``."""
+
+    listing: int
+    status: str
+
+
+class Plan(msgspec.Struct, frozen=True, tag=True):
+    """Commands to be recorded at ``due`` (microseconds UTC) and not before."""
+
+    due: int
+    commands: tuple[AnyCommand, ...]
+    context: str | None = None
+
+
+Companion: TypeAlias = PutPrice | PutDetail | SetStatus | Plan
+"""A write that is not stock but stands or falls with the commands of its group."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Commands that are all done or none. ``listing`` must be open for them to be allowed."""
+
+    commands: tuple[AnyCommand, ...]
+    listing: int | None = None
+    also: tuple[Companion, ...] = ()
+
+
+class Key(msgspec.Struct, frozen=True):
+    """An idempotency key: the same ``scope`` and ``key`` are answered once.
+
+    ``fingerprint`` is a digest of what was asked; the same key for something else is a conflict.
+    """
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A wire answer that is kept under an idempotency key: status, body text, headers."""
+
+    status: int
+    body: str
+    headers: dict[str, str] = {}
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A group that was done: its movements with the levels they led to, and their first ``seq``.
+
+    ``seq`` numbers them without gaps; a group that changed nothing has no entries.
+    """
+
+    entries: tuple[Entry, ...]
+    seq: int
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """The idempotency key was used before for something else."""
+
+
+Outcome: TypeAlias = Accepted | Refused
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What became of a `Work`.
+
+    ``outcomes`` has one entry a group. ``levels`` holds every level touched or watched, as this work
+    left it. ``seq`` is the account's last movement this work saw. ``replay`` is set, and the rest
+    empty, when the key was known; ``fresh`` is the
+    answer that was just made and kept. ``done_before`` is True when what it consumes was consumed already.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    levels: Mapping[Place, Level] = {}
+    seq: int = 0
+    recorded_at: int = 0
+    replay: Answer | Conflict | None = None
+    fresh: Answer | None = None
+    done_before: bool = False
+
+
+class Work(msgspec.Struct, frozen=True):
+    """One request to the ledger: groups that are independent of one another, in one commit.
+
+    ``watch`` names levels whose state the answer needs. ``answer`` makes the wire answer that is
+    stored under ``key`` in the same transaction; an answer with a status of 400 or more is not kept.
+    ``consume`` are inbox messages, ``plan`` a planned change, that this work ends: it is done only
+    if they were still there. ``mirror`` allows writing at mirrored locations.
+    """
+
+    account: int
+    groups: tuple[Group, ...]
+    caller: str
+    key: Key | None = None
+    answer: Callable[[Recorded], Answer] | None = None
+    watch: tuple[Place, ...] = ()
+    consume: tuple[int, ...] = ()
+    plan: int | None = None
+    mirror: bool = False
+    context: str | None = None
