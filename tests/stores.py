@@ -100,9 +100,10 @@ class PostgresDatabases:
             self._drop_left()
 
     def close(self) -> None:
-        """Drop the rest."""
-        self._left = list(self._made)
-        self._drop_left()
+        """Drop the rest, on a server that outlives the tests: ours goes with all that is on it."""
+        if SERVER_VARIABLE in os.environ:
+            self._left = list(self._made)
+            self._drop_left()
         self._admin.close()
 
     def _create(self, template: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onhand.transact import Busy, StoreFull, Unknowable
@@ -22,36 +23,60 @@ RETRY_AFTER_SECONDS = "1"
 log = structlog.get_logger(__name__)
 
 
+class _Table:
+    """Routes by their path: plain ones are found at once, those with parameters are tried in turn."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._plain: dict[str, dict[str, Route]] = {}
+        self._patterns: list[Route] = []
+        for route in routes:
+            if route.param_convertors:
+                self._patterns.append(route)
+            else:
+                for method in route.methods or ():
+                    self._plain.setdefault(route.path, {}).setdefault(method, route)
+
+    def find(self, path: str, method: str) -> tuple[Route | None, dict[str, Any], set[str]]:
+        """The route and its parameters; without one, the methods that the path has."""
+        plain = self._plain.get(path)
+        if plain is not None and method in plain:
+            return plain[method], {}, set()
+        allowed: set[str] = set(plain or ())
+        for route in self._patterns:
+            found = route.path_regex.match(path)
+            if found is None:
+                continue
+            if method in (route.methods or ()):
+                given = found.groupdict()
+                convertors = route.param_convertors
+                return route, {name: convertors[name].convert(text) for name, text in given.items()}, set()
+            allowed |= route.methods or set()
+        return None, {}, allowed
+
+
 def application(routes: Sequence[Route], shape: Shape) -> ASGIApp:
     """An application of ``routes``; what no route or handler answers is answered by ``shape``."""
+    table = _Table(routes)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        response = None
         try:
-            route, child, status = _match(routes, scope)
-            if route is None:
-                response = shape(status, "Not found" if status == 404 else "Method not allowed")
-            else:
-                scope.update(child)
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            route, parameters, allowed = table.find(path, scope["method"])
+            if route is not None:
+                scope["path_params"] = parameters
                 response = await route.endpoint(Request(scope, receive))
+            elif allowed:
+                response = shape(405, "Method not allowed")
+                response.headers["Allow"] = ", ".join(sorted(allowed))
+            else:
+                response = shape(404, "Not found")
         except Exception as error:  # noqa: BLE001 - the edge: every fault must leave in the dialect's shape
             response = _fault(error, shape, scope)
         await response(scope, receive, send)
 
     return app
-
-
-def _match(routes: Sequence[Route], scope: Scope) -> tuple[Route | None, Scope, int]:
-    status = 404
-    for route in routes:
-        match, child = route.matches(scope)
-        if match is Match.FULL:
-            return route, child, 200
-        if match is Match.PARTIAL:
-            status = 405
-    return None, {}, status
 
 
 def _fault(error: Exception, shape: Shape, scope: Scope) -> Response:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from onhand.inventory import Inventory
 from onhand.store import keys
 
 SECRET_BYTES = 32
@@ -40,15 +41,31 @@ def fresh(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(SECRET_BYTES)
 
 
-def check(connection: Connection, dialect: str, lookup: str, secret: str | None, now: int) -> Caller | None:
+async def identify(
+    inventory: Inventory, dialect: str, lookup: str, secret: str | None = None
+) -> Caller | None:
     """The caller behind a credential, None if it is unknown, wrong, expired or revoked.
 
     A credential of two parts is found by its public ``lookup`` and proven by ``secret``; one of a
     single part is found by ``digest(part)`` and ``secret`` is None.
     """
-    if "\0" in lookup:
-        return None
-    found = keys.find(connection, dialect, lookup)
+    found = None
+    if "\0" not in lookup:
+        name = ("key", dialect, lookup)
+        found = await inventory.recall(0, name, lambda c: keys.find(c, dialect, lookup))
+    return prove(found, secret, inventory.now())
+
+
+def check(
+    connection: Connection, dialect: str, lookup: str, secret: str | None, now: int
+) -> Caller | None:
+    """The same on an open connection."""
+    found = keys.find(connection, dialect, lookup) if "\0" not in lookup else None
+    return prove(found, secret, now)
+
+
+def prove(found: keys.Stored | None, secret: str | None, now: int) -> Caller | None:
+    """The caller of a stored credential, if ``secret`` is its own and its time is not up."""
     proof = digest(secret) if secret is not None else ""
     expected = (found.secret_hash or "") if found else ""
     if not hmac.compare_digest(proof, expected) or found is None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from onhand import companions
+from onhand import companions, unheard
 from onhand.desk import LEVEL_COMMANDS, Desk, Job, expand, load
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
@@ -21,11 +21,22 @@ from onhand.stock.model import (
     Level,
     Place,
     Reservation,
+    Stale,
     Unknown,
 )
 from onhand.store import books, requests
-from onhand.store.books import Guard, Named, Spot
-from onhand.work import Accepted, Answer, Companion, Conflict, Group, Outcome, Recorded, Work
+from onhand.store.books import Change, Named, Spot
+from onhand.work import (
+    Accepted,
+    Answer,
+    Companion,
+    Conflict,
+    Group,
+    Outcome,
+    Recorded,
+    SetStatus,
+    Work,
+)
 
 KeyName = tuple[int, str, str]
 
@@ -37,6 +48,7 @@ class Done(NamedTuple):
     work: Work
     outcomes: list[Outcome]
     levels: dict[Place, Level]
+    holds: dict[str, Reservation]
 
 
 def commit(connection: Connection, works: Sequence[Work], now: int) -> list[Recorded | None]:
@@ -47,20 +59,28 @@ def commit(connection: Connection, works: Sequence[Work], now: int) -> list[Reco
     be kept.
     """
     known = requests.claim(connection, _claims(works), now)
-    gone = _gone(connection, works, now)
+    there = requests.there(connection, [(w.account, message) for w in works for message in w.consume])
     recorded: list[Recorded | None] = [None] * len(works)
     fresh: list[tuple[int, Work]] = []
     taken: set[KeyName] = set()
+    idle: set[KeyName] = set()
+    ended: list[tuple[int, int]] = []
     for at, work in enumerate(works):
         name = _name(work)
-        if at in gone:
+        if name is not None and name in taken:
+            continue  # it waits, and so do its messages
+        if not _end(connection, work, there, ended, now):
             recorded[at] = Recorded(done_before=True)
+            if name is not None and name not in known:
+                idle.add(name)
         elif name is not None and name in known:
             recorded[at] = Recorded(replay=replay(known[name], work))
-        elif name is None or name not in taken:
+        else:
             fresh.append((at, work))
             if name is not None:
                 taken.add(name)
+    requests.consume(connection, ended)
+    requests.free(connection, sorted(idle - taken))
     if fresh:
         _record(connection, fresh, recorded, now)
     return recorded
@@ -81,6 +101,7 @@ def _record(
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
     _write(connection, desks, done, now)
+    unheard.write(connection, ((one.work, one.outcomes) for one in done), now)
     _answer(connection, done, recorded, now)
 
 
@@ -100,44 +121,61 @@ def _claims(works: Sequence[Work]) -> list[tuple[int, str, str, str]]:
 
 
 def replay(stored: requests.Stored, work: Work) -> Answer | Conflict:
-    """The answer kept under a key, or Conflict when it was used for something else."""
+    """The answer kept under a key, or Conflict when it was used for something else.
+
+    The status is 0 where the first work had a key and no answer to keep.
+    """
     if work.key is None or stored.fingerprint != work.key.fingerprint:
         return Conflict()
     headers = msgspec.json.decode(stored.headers or "{}", type=dict[str, str])
     return Answer(stored.status or 0, stored.body or "", headers)
 
 
-def _gone(connection: Connection, works: Sequence[Work], now: int) -> set[int]:
-    """Works whose message or planned change somebody else has ended before."""
-    wanted = [(work.account, message) for work in works for message in work.consume]
-    there = requests.consume(connection, wanted)
-    gone = set()
-    for at, work in enumerate(works):
-        if any((work.account, message) not in there for message in work.consume) or (
-            work.plan is not None
-            and not requests.end_plan(connection, work.account, work.plan, "applied", now)
-        ):
-            gone.add(at)
-    return gone
+def _end(
+    connection: Connection, work: Work, there: set[tuple[int, int]], ended: list[tuple[int, int]], now: int
+) -> bool:
+    """Take the messages of ``work`` from ``there`` to ``ended``, and end its planned change.
+
+    False, and the rest stays where it is, if somebody ended one of them before.
+    """
+    mine = {(work.account, message) for message in work.consume}
+    if not mine <= there:
+        return False
+    if work.plan is not None and not requests.end_plan(connection, work.account, work.plan, "applied", now):
+        return False
+    there -= mine
+    ended += sorted(mine)
+    return True
 
 
 def _answer(connection: Connection, done: list[Done], recorded: list[Recorded | None], now: int) -> None:
     """Make and keep the answers of keyed works; the keys of refused ones are free again."""
-    kept, refused = [], []
+    kept: list[tuple[object, ...]] = []
+    refused: list[KeyName] = []
     for one in done:
         key, made = one.work.key, recorded[one.at]
-        if key is None or one.work.answer is None or made is None:
+        if key is None or made is None:
+            continue
+        row = (one.work.account, key.scope, key.key, key.fingerprint)
+        if one.work.answer is None:
+            if _nothing_done(made):
+                refused.append(row[:3])
+            else:
+                kept.append((*row, None, None, None, now))
             continue
         answer = one.work.answer(made)
         if answer.status < 400:
             headers = msgspec.json.encode(answer.headers).decode() if answer.headers else None
-            row = (one.work.account, key.scope, key.key, key.fingerprint)
             kept.append((*row, answer.status, answer.body, headers, now))
         else:
-            refused.append((one.work.account, key.scope, key.key))
+            refused.append(row[:3])
         recorded[one.at] = msgspec.structs.replace(made, fresh=answer)
     requests.keep(connection, kept)
     requests.free(connection, refused)
+
+
+def _nothing_done(made: Recorded) -> bool:
+    return bool(made.outcomes) and all(isinstance(outcome, Refused) for outcome in made.outcomes)
 
 
 # --- deciding -----------------------------------------------------------------------------------------
@@ -153,21 +191,31 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
         if isinstance(outcome, Accepted):
             for movement, _ in outcome.entries:
                 touched[movement.place] = levels[movement.place]
-        elif isinstance(outcome, Refused):
+        elif commands:
             for place in ledger.places(commands[outcome.index], desk.draft.reservations):
                 touched.setdefault(place, levels.get(place, ABSENT))
     for place in job.work.watch:
         touched[place] = levels.get(place, ABSENT)
-    return Done(job.at, job.work, outcomes, touched)
+    holds = {name: hold for name in job.work.holds if (hold := desk.draft.reservations.get(name)) is not None}
+    return Done(job.at, job.work, outcomes, touched, holds)
 
 
 def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...], now: int) -> Outcome:
     guard = None if group.listing is None else desk.guards.get(group.listing)
-    if group.listing is not None and _shut(desk, guard):
+    if group.listing is not None and (guard is None or guard.status != "open"):
         return Refused(0, Closed(group.listing))
+    for place, version in group.expect:
+        level = desk.draft.levels.get(place, ABSENT)
+        if level.version != version:
+            return Refused(0, Stale(*place, version, level.version))
     if desk.odd:
         for index, command in enumerate(commands):
             refusal = _odd(desk, work, command)
+            if refusal is not None:
+                return Refused(index, refusal)
+    if group.existing is not None:
+        for index, command in enumerate(commands):
+            refusal = _presence(desk, command, group.existing)
             if refusal is not None:
                 return Refused(index, refusal)
     offset = len(desk.draft.entries)
@@ -176,15 +224,22 @@ def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...
         return entries
     for movement, _ in entries:
         if desk.draft.levels[movement.place].shown == 0:
-            desk.closing.add(movement.place)
-    if guard is not None and guard.place is not None:
-        if desk.draft.levels.get(guard.place, ABSENT).shown == 0:
-            desk.closing.add(guard.place)
-    return Accepted(entries, offset)
+            desk.close(movement.place)
+    if guard is not None and guard.place in desk.draft.levels:
+        if desk.draft.levels[guard.place].shown == 0:
+            desk.close(guard.place)
+    for companion in group.also:
+        if isinstance(companion, SetStatus):
+            desk.set_status(companion.listing, companion.status)
+    return Accepted(entries, offset, tuple(desk.draft.ends))
 
 
-def _shut(desk: Desk, guard: Guard | None) -> bool:
-    return guard is None or guard.status != "open" or guard.place in desk.closing
+def _presence(desk: Desk, command: AnyCommand, wanted: bool) -> AnyRefusal | None:
+    for item, location in ledger.places(command, desk.draft.reservations):
+        if desk.draft.levels.get((item, location), ABSENT).present is not wanted:
+            name = f"{item} at {location}"
+            return Unknown("level", name) if wanted else Forbidden(f"there is a level of {name} already")
+    return None
 
 
 def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
@@ -211,10 +266,12 @@ def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
 def _recorded(one: Done, desk: Desk) -> Recorded:
     base = desk.seq - len(desk.draft.entries) + 1
     outcomes = tuple(
-        Accepted(outcome.entries, base + outcome.seq) if isinstance(outcome, Accepted) else outcome
+        Accepted(outcome.entries, base + outcome.seq, outcome.ends)
+        if isinstance(outcome, Accepted)
+        else outcome
         for outcome in one.outcomes
     )
-    return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at)
+    return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at, holds=one.holds)
 
 
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> None:
@@ -236,7 +293,7 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
     closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
     books.close_listings(connection, closing, now)
     books.mark_stale(connection, stale, now)
-    companions.write(connection, _companions(done), now)
+    companions.write(connection, _companions(done, desks), now)
 
 
 def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[tuple[str, str | None]]]:
@@ -279,21 +336,22 @@ def _movement_row(
 
 
 def _write_holds(connection: Connection, desks: dict[int, Desk], now: int) -> None:
-    changed: dict[Named, Reservation] = {}
-    known: list[Named] = []
+    changed: dict[Named, Change] = {}
     for account, desk in desks.items():
         for reference, hold in desk.draft.reservations.items():
             old = desk.old_holds.get(reference)
             if hold != old:
-                changed[account, reference] = hold
-                if old is not None:
-                    known.append((account, reference))
-    books.write_reservations(connection, changed, known, now)
+                changed[account, reference] = Change(old, hold, reference in desk.folded)
+    books.write_reservations(connection, changed, now)
 
 
-def _companions(done: Iterable[Done]) -> Iterator[tuple[int, str, Companion]]:
+def _companions(done: Iterable[Done], desks: dict[int, Desk]) -> Iterator[tuple[int, str, Companion]]:
     for one in done:
+        guards = desks[one.work.account].guards
         for group, outcome in zip(one.work.groups, one.outcomes, strict=True):
             if isinstance(outcome, Accepted):
                 for companion in group.also:
+                    if isinstance(companion, SetStatus) and companion.listing in guards:
+                        # A later work of this batch may have had another word, or sold the last unit.
+                        companion = SetStatus(companion.listing, guards[companion.listing].status)
                     yield one.work.account, one.work.caller, companion

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from operator import itemgetter
 from typing import assert_never
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy import Connection
 
 from onhand.store import counters, requests
 from onhand.store.sql import Insert, Row, Statement
 from onhand.work import Companion, Plan, PutDetail, PutPrice, SetStatus
 
-_put_prices = Insert(
-    "prices",
-    "account int, item int, seller int, price text, sale_price text, currency text",
-    "ON CONFLICT (account, item, seller) DO UPDATE SET price = excluded.price,"
-    " sale_price = excluded.sale_price, currency = excluded.currency",
-)
+_PRICE = ("price", "sale_price", "currency")
+
+
+def _put(said: Sequence[str]) -> Insert:
+    """The statement that writes these columns of a price and leaves the others as they are."""
+    then = ", ".join(f"{name} = excluded.{name}" for name in said)
+    return Insert(
+        "prices",
+        "account int, item int, seller int, price text, sale_price text, currency text",
+        f"ON CONFLICT (account, item, seller) DO UPDATE SET {then}",
+    )
+
+
+_put_prices = {said: _put(said) for size in (1, 2, 3) for said in combinations(_PRICE, size)}
 _put_details = Insert(
     "details",
     "account int, dialect text, kind text, item int, other int, body text",
@@ -40,14 +51,14 @@ _set_status = Statement(
 
 def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]], now: int) -> None:
     """Write (account, caller, companion) in order; the last word about one thing stands."""
-    prices: dict[tuple[int, ...], Row] = {}
+    prices: dict[tuple[int, int, int], PutPrice] = {}
     details: dict[tuple[int, str, str, int, int], str | None] = {}
     statuses: dict[tuple[int, int], str] = {}
     plans: list[tuple[int, str, Plan]] = []
     for account, caller, one in accepted:
         match one:
-            case PutPrice(item, seller, price, sale_price, currency):
-                prices[account, item, seller] = (account, item, seller, price, sale_price, currency)
+            case PutPrice(item, seller):
+                prices[account, item, seller] = _later(prices.get((account, item, seller)), one)
             case PutDetail(dialect, kind, item, other, body):
                 details[account, dialect, kind, item, other] = body
             case SetStatus(listing, status):
@@ -56,13 +67,31 @@ def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]]
                 plans.append((account, caller, one))
             case _:
                 assert_never(one)
-    _put_prices.run(connection, [prices[key] for key in sorted(prices)])
+    _prices(connection, prices)
     _details(connection, details)
     if statuses:
         rows = [(*key, status) for key, status in sorted(statuses.items())]
         _set_status.run(connection, rows, now=now)
     if plans:
         requests.plan(connection, [_plan_row(connection, *one, now) for one in plans])
+
+
+def _later(before: PutPrice | None, one: PutPrice) -> PutPrice:
+    """``one``, with what it leaves open as an earlier word of the same commit has it."""
+    if before is None:
+        return one
+    said = {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
+    return msgspec.structs.replace(before, **said)
+
+
+def _prices(connection: Connection, prices: dict[tuple[int, int, int], PutPrice]) -> None:
+    rows: dict[tuple[str, ...], list[Row]] = {}
+    for key, one in sorted(prices.items(), key=itemgetter(0)):
+        said = {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
+        if said:
+            rows.setdefault(tuple(said), []).append((*key, *(said.get(name) for name in _PRICE)))
+    for columns, these in sorted(rows.items()):
+        _put_prices[columns].run(connection, these)
 
 
 def _details(connection: Connection, details: dict[tuple[int, str, str, int, int], str | None]) -> None:

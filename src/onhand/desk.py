@@ -25,8 +25,8 @@ from onhand.stock.model import (
     Transfer,
 )
 from onhand.store import books
-from onhand.store.books import Guard, Named, Spot
-from onhand.work import Work
+from onhand.store.books import Guard, Named, Spot, Spotted
+from onhand.work import SetStatus, Work
 
 LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer)
 
@@ -34,17 +34,47 @@ LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer
 class Desk:
     """One account while a batch is decided: the draft, and what is odd about some places."""
 
-    __slots__ = ("closing", "draft", "guards", "loaded", "odd", "old_holds", "recorded_at", "seq")
+    __slots__ = (
+        "bound",
+        "closing",
+        "draft",
+        "folded",
+        "guards",
+        "loaded",
+        "odd",
+        "old_holds",
+        "recorded_at",
+        "seq",
+    )
 
     def __init__(self) -> None:
         self.draft = Draft({}, {})
         self.loaded: dict[Place, Level] = {}
         self.old_holds: dict[str, Reservation] = {}
+        self.folded: set[str] = set()
         self.odd: dict[Place, str | None] = {}
         self.guards: dict[int, Guard] = {}
+        self.bound: dict[Place, list[int]] = {}
         self.closing: set[Place] = set()
         self.seq = 0
         self.recorded_at = 0
+
+    def guard(self, listing: int, guard: Guard) -> None:
+        """Watch a listing while the batch is decided."""
+        self.guards[listing] = guard
+        if guard.place is not None and guard.closes:
+            self.bound.setdefault(guard.place, []).append(listing)
+
+    def close(self, place: Place) -> None:
+        """A work left ``place`` showing nothing: listings bound to it close, for what follows too."""
+        self.closing.add(place)
+        for listing in self.bound.get(place, ()):
+            self.set_status(listing, "closed")
+
+    def set_status(self, listing: int, status: str) -> None:
+        """A listing is ``status`` for what follows."""
+        if listing in self.guards:
+            self.guards[listing] = self.guards[listing]._replace(status=status)
 
 
 class Job(NamedTuple):
@@ -106,10 +136,7 @@ def _references(jobs: list[Job]) -> set[Named]:
 
 def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
     """Lock and load all that the jobs may touch, and fold the holds that are due there."""
-    names = _references(jobs)
-    held = books.reservations(connection, names) if names else {}
-    spots = _spots(jobs, held)
-    spotted = books.lock_levels(connection, spots)
+    held, spotted = _lock(connection, jobs)
     desks = {job.work.account: Desk() for job in jobs}
     due: list[Spot] = []
     for spot, (level, kit, kind) in spotted.items():
@@ -119,17 +146,41 @@ def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
             desk.odd[place] = _oddness(kit, kind)
         if level.next_expiry is not None and level.next_expiry <= now:
             due.append(spot)
-    if names:
-        # Lines may have changed between the first look and the lock on their levels.
-        held = books.reservations(connection, names, lock=False)
     for (account, reference), hold in held.items():
         desks[account].draft.reservations[reference] = desks[account].old_holds[reference] = hold
     if due:
         _fold(connection, desks, due, now)
-    guards = {(j.work.account, g.listing) for j in jobs for g in j.work.groups if g.listing is not None}
-    for (account, listing), guard in books.guards(connection, guards).items():
-        desks[account].guards[listing] = guard
+    for (account, listing), guard in books.guards(connection, _listings(jobs)).items():
+        desks[account].guard(listing, guard)
     return desks
+
+
+def _lock(connection: Connection, jobs: list[Job]) -> tuple[dict[Named, Reservation], dict[Spot, Spotted]]:
+    """The reservations that the jobs name and the levels that they may touch, locked.
+
+    While we wait for a level, its reservation may be made, or expire, elsewhere: so look again, and
+    go on until no reservation names a level that is not locked.
+    """
+    names = _references(jobs)
+    held = books.reservations(connection, names)
+    spotted: dict[Spot, Spotted] = {}
+    while more := _spots(jobs, held) - spotted.keys():
+        spotted |= books.lock_levels(connection, more)
+        held = books.reservations(connection, names)
+    return held, spotted
+
+
+def _listings(jobs: list[Job]) -> set[tuple[int, int]]:
+    """The listings, with their account, that groups come through or change."""
+    found = set()
+    for job in jobs:
+        for group in job.work.groups:
+            if group.listing is not None:
+                found.add((job.work.account, group.listing))
+            for one in group.also:
+                if isinstance(one, SetStatus):
+                    found.add((job.work.account, one.listing))
+    return found
 
 
 def _spots(jobs: list[Job], held: dict[Named, Reservation]) -> set[Spot]:
@@ -144,7 +195,8 @@ def _spots(jobs: list[Job], held: dict[Named, Reservation]) -> set[Spot]:
             for command in commands:
                 for item, location in ledger.places(command, mine):
                     spots.add((account, item, location))
-        for item, location in job.work.watch:
+        expected = [place for group in job.work.groups for place, _ in group.expect]
+        for item, location in (*job.work.watch, *expected):
             spots.add((account, item, location))
     return spots
 
@@ -165,7 +217,9 @@ def _fold(connection: Connection, desks: dict[int, Desk], due: list[Spot], now: 
     places = set(due)
     for (account, reference), stored in late.items():
         desk = desks[account]
-        desk.old_holds.setdefault(reference, stored)
+        if reference not in desk.old_holds:
+            desk.old_holds[reference] = stored
+            desk.folded.add(reference)
         hold = desk.draft.reservations.get(reference, stored)
         for place in dict.fromkeys(line.place for line in hold.lines):
             if (account, *place) in places:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from onhand.store import counters, requests, wakeups
+from onhand.store import wakeups
 from onhand.store.engine import READERS, WRITERS, Store, reading
 from onhand.transact import Busy, Ticket, Transactions
-from onhand.work import Recorded, Work
+from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 BATCH_LIMIT = 512
 """Works in one commit at most."""
@@ -27,12 +28,19 @@ BATCH_LIMIT = 512
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
 
+MEMORY_LIMIT = 100_000
+"""Things remembered of the catalogue at most; then it begins anew."""
+
 log = structlog.get_logger(__name__)
 
 
 def clock() -> int:
     """Now, in microseconds UTC."""
     return time.time_ns() // 1000
+
+
+def _nobody(account: int) -> None:
+    """Nobody waits for messages: the next look into the inbox finds them."""
 
 
 class Lane:
@@ -46,20 +54,29 @@ class Lane:
 
 
 class Inventory:
-    """The ledger as the rest of the program sees it. Create, `start` in a running loop, `stop`."""
+    """The ledger as the rest of the program sees it. Create, `start` in a running loop, `stop`.
+
+    ``arrived`` is called with the account when a message was accepted.
+    """
 
     def __init__(self, store: Store, now: Callable[[], int] = clock) -> None:
         self.store = store
         self.now = now
+        self.arrived: Callable[[int], None] = _nobody
         self._transactions = Transactions(store, now)
         self._lanes: dict[int, Lane] = {}
         self._guard = threading.Lock()
         self._ready: SimpleQueue[Lane | None] = SimpleQueue()
         self._waiting = 0
+        self._busy = 0
         self._threads: list[threading.Thread] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._inline: Connection | None = None
         self._stopped = False
+        self._memory: dict[tuple[int, Hashable], Any] = {}
+        self._remembered = 0
+        self._generation = 0
+        """How often the catalogue was changed through this process."""
 
     def start(self) -> None:
         """Start the writer threads."""
@@ -74,8 +91,8 @@ class Inventory:
         """Commit what is waiting, then stop. Work that comes later is refused as Busy."""
         with self._guard:
             self._stopped = True
-        for _ in self._threads:
-            self._ready.put(None)
+            if not self._busy:
+                self._dismiss()
         loop = asyncio.get_running_loop()
         for thread in self._threads:
             await loop.run_in_executor(None, thread.join)
@@ -109,23 +126,80 @@ class Inventory:
     async def accept(self, account: int, source: str, principal: str, body: str) -> int:
         """Keep a message durably until whoever applies ``source`` has applied it; its id, which is
         the order of arrival."""
-
-        def unit(connection: Connection) -> int:
-            number = counters.take(connection, account, "inbox")
-            message = requests.Message(number, source, principal, body, self.now())
-            requests.receive(connection, account, message)
-            return number
-
-        return await self.write(account, unit, ((wakeups.INBOX, self.now()),))
+        wakes = ((wakeups.INBOX, self.now()),)
+        number: int = await self._submit(account, Arrival(source, principal, body), wakes)
+        self.arrived(account)
+        return number
 
     async def read(self, account: int, query: Callable[[Connection], T], *, long: bool = False) -> T:
         """Run ``query`` on a snapshot of the account. Point reads of SQLite run at once; ``long``
         ones, and all of PostgreSQL's, in a thread."""
         if self._inline is not None and not long:
-            with self._inline.begin():
-                return query(self._inline)
+            return self._at_once(self._inline, query)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, account, query)
+
+    def _at_once(self, connection: Connection, query: Callable[[Connection], T]) -> T:
+        """Run a point read on the loop itself, in a transaction of the driver's own: see `store.sql`."""
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN")
+        try:
+            return query(connection)
+        finally:
+            if connection.in_transaction():
+                connection.rollback()
+            else:
+                driver.execute("ROLLBACK")
+
+    async def recall(self, account: int, name: Hashable, query: Callable[[Connection], T | None]) -> T | None:
+        """What ``query`` finds, remembered under ``name`` until a `write` changes the catalogue.
+
+        For what only units of `write` change: keys, items, sellers, locations, connections, external
+        ids, and listings but for their status. Nothing that is not found is remembered. With several
+        processes on one database (PostgreSQL) nothing is.
+        """
+        found: T | None
+        if self._inline is None:
+            return await self.read(account, query)
+        generation = self._generation
+        found = self._memory.get((account, name)) if self._remembered == generation else None
+        if found is None:
+            found = self._at_once(self._inline, query)
+            if found is not None:
+                self._keep(generation, (account, name), found)
+        return found
+
+    async def recall_many(
+        self,
+        account: int,
+        kind: str,
+        names: Iterable[K],
+        query: Callable[[Connection, list[K]], Mapping[K, T]],
+    ) -> dict[K, T]:
+        """The same for many names at once: ``query`` is asked for those that are not remembered."""
+        found: dict[K, T] = {}
+        missing: list[K] = []
+        generation = self._generation
+        known = self._memory if self._inline is not None and self._remembered == generation else {}
+        for name in names:
+            value = known.get((account, (kind, name)))
+            if value is None:
+                missing.append(name)
+            else:
+                found[name] = value
+        if missing:
+            more = await self.read(account, lambda connection: query(connection, missing))
+            found.update(more)
+            if self._inline is not None:
+                for name, value in more.items():
+                    self._keep(generation, (account, (kind, name)), value)
+        return found
+
+    def _keep(self, generation: int, name: tuple[int, Hashable], value: Any) -> None:
+        if generation != self._remembered or len(self._memory) >= MEMORY_LIMIT:
+            self._memory = {}
+            self._remembered = generation
+        self._memory[name] = value
 
     def _read(self, account: int, query: Callable[[Connection], T]) -> T:
         with reading(self.store, account) as connection:
@@ -134,7 +208,7 @@ class Inventory:
     def _submit(
         self,
         account: int,
-        job: Work | Callable[[Connection], Any],
+        job: Work | Arrival | Callable[[Connection], Any],
         wakes: tuple[tuple[str, int], ...] = (),
     ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
@@ -147,8 +221,13 @@ class Inventory:
             lane.tickets.append(ticket)
             if not lane.busy:
                 lane.busy = True
+                self._busy += 1
                 self._ready.put(lane)
         return ticket.future
+
+    def _dismiss(self) -> None:
+        for _ in self._threads:
+            self._ready.put(None)
 
     def _work(self) -> None:
         while True:
@@ -163,6 +242,9 @@ class Inventory:
                 for ticket in batch:
                     ticket.fail(error)
                 again = []
+            if any(ticket.changes_catalogue for ticket in batch):
+                # Before anyone hears of it: what is remembered from before does not count any more.
+                self._generation += 1
             self._give_back(lane, batch, again)
             _wake(batch)
 
@@ -179,15 +261,22 @@ class Inventory:
                 self._ready.put(lane)
             else:
                 lane.busy = False
-                if self._stopped:
-                    self._ready.put(None)
+                self._busy -= 1
+                if self._stopped and not self._busy:
+                    # Not before: a writer that leaves early would leave the rest of a long lane behind.
+                    self._dismiss()
 
 
 def _wake(batch: Sequence[Ticket]) -> None:
     """Hand the results to the loop in one call: waking it is what costs."""
     ended = [ticket for ticket in batch if ticket.ended]
-    if ended:
+    if not ended:
+        return
+    try:
         ended[0].loop.call_soon_threadsafe(_settle, ended)
+    except RuntimeError:
+        # The loop was closed under us. A writer that died of it would leave everybody else waiting.
+        log.warning("nobody waits for what was committed", works=len(ended))
 
 
 def _settle(ended: Sequence[Ticket]) -> None:

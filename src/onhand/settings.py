@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Answer 422 to every field that the connection's integration does not know."""
     lenient_marketplacer: bool = False
     """Accept application/json where application/vnd.api+json is asked for."""
-    treet_unknown_listing_status: int = 400
+    treet_unknown_listing_status: Literal[400, 404] = 400
     """The status for an unknown Treet listing: 400 (the endpoint's own page) or 404 (the error table)."""
     flipkart_token_seconds: int = 5_184_000
     """How long a Flipkart access token lives."""

@@ -12,12 +12,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from onhand import batch
-from onhand.store import requests, wakeups
+from onhand.store import counters, requests, wakeups
 from onhand.store.engine import Store, reason, set_account
-from onhand.work import Plan, Recorded, Work
+from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
 RETRY_STATES = frozenset({"40001", "40P01"})
+COLLIDED = "23505"
+"""Unique violation: two processes made the same thing at once; who decides again sees the other's."""
+
+DISK_FULL = "53100"
 EXIT_IO_ERROR = 74
 
 log = structlog.get_logger(__name__)
@@ -43,7 +47,7 @@ class Ticket:
     def __init__(
         self,
         account: int,
-        job: Work | Callable[[Connection], Any],
+        job: Work | Arrival | Callable[[Connection], Any],
         future: asyncio.Future[Any],
         loop: asyncio.AbstractEventLoop,
         wakes: tuple[tuple[str, int], ...] = (),
@@ -56,6 +60,11 @@ class Ticket:
         self.ended = False
         self.result: Any = None
         self.error: Exception | None = None
+
+    @property
+    def changes_catalogue(self) -> bool:
+        """Whether it may have changed more than stock: only units may."""
+        return not isinstance(self.job, (Work, Arrival))
 
     def done(self, result: Any) -> None:
         """The work is committed."""
@@ -112,19 +121,19 @@ class Transactions:
                 self._look_up(tickets)
                 return []
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) in RETRY_STATES and attempt + 1 < RETRIES:
+                again = _wide(error) or _state(error) == COLLIDED
+                if again and not _full(error) and attempt + 1 < RETRIES:
                     continue
                 return self._failed(tickets, error)
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who sent it
                 return self._failed(tickets, error)
         return None
 
-    def _failed(self, tickets: Sequence[Ticket], error: SQLAlchemyError) -> list[Ticket] | None:
-        words = reason(error)
-        if self._store.sqlite and "disk I/O error" in words:
-            stop_now(words)
-        full = "disk is full" in words or getattr(getattr(error, "orig", None), "sqlstate", "") == "53100"
-        failure: Exception = StoreFull(words) if full else error
+    def _failed(self, tickets: Sequence[Ticket], error: Exception) -> list[Ticket] | None:
+        full = isinstance(error, DBAPIError) and _full(error)
+        if isinstance(error, DBAPIError) and _broken(error):
+            stop_now(reason(error))
+        failure: Exception = StoreFull(reason(error)) if isinstance(error, DBAPIError) and full else error
         for ticket in tickets:
             ticket.fail(failure)
         return [] if full else None
@@ -153,16 +162,11 @@ class Transactions:
         try:
             connection.commit()
         except DBAPIError as error:
-            words = reason(error)
-            if self._store.sqlite:
-                if "disk I/O error" in words:
-                    stop_now(words)
+            if self._store.sqlite or _state(error) in RETRY_STATES:
                 raise
-            if getattr(error.orig, "sqlstate", None) in RETRY_STATES:
-                raise
-            log.warning("commit did not answer", reason=words)
+            log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
-            raise _CommitFailed(words) from error
+            raise _CommitFailed from error
 
     def _remember(self, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
         """Write down when this account must be looked at again; a scan rebuilds what gets lost."""
@@ -207,16 +211,33 @@ def _results(connection: Connection, tickets: Sequence[Ticket], now: int) -> lis
     """What each ticket leads to, still to be committed; an exception is a unit's own."""
     results: list[Any] = [None] * len(tickets)
     works: list[tuple[int, Work]] = []
+    arrivals: dict[int, list[tuple[int, Arrival]]] = {}
     for at, ticket in enumerate(tickets):
         if isinstance(ticket.job, Work):
             works.append((at, ticket.job))
+        elif isinstance(ticket.job, Arrival):
+            arrivals.setdefault(ticket.account, []).append((at, ticket.job))
         else:
             results[at] = _unit(connection, ticket.job)
+    for account, found in sorted(arrivals.items()):
+        _arrive(connection, account, found, results, now)
     if works:
         recorded = batch.commit(connection, [work for _, work in works], now)
         for (at, _), one in zip(works, recorded, strict=True):
             results[at] = one if one is not None else _WAIT
     return results
+
+
+def _arrive(
+    connection: Connection, account: int, found: list[tuple[int, Arrival]], results: list[Any], now: int
+) -> None:
+    """Put an account's messages into its inbox, in the order of the tickets."""
+    first = counters.take(connection, account, "inbox", len(found))
+    messages = []
+    for number, (at, one) in enumerate(found, first):
+        messages.append(requests.Message(number, one.source, one.principal, one.body, now))
+        results[at] = number
+    requests.receive(connection, account, *messages)
 
 
 def _dues(job: object, result: object) -> Iterator[tuple[str, int]]:
@@ -247,7 +268,7 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
     try:
         value = unit(connection)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) in RETRY_STATES or error.connection_invalidated:
+        if _wide(error):
             raise
         savepoint.rollback()
         return _Failure(error)
@@ -256,6 +277,24 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
         return _Failure(error)
     savepoint.commit()
     return value
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _full(error: DBAPIError) -> bool:
+    return "disk is full" in reason(error) or _state(error) == DISK_FULL
+
+
+def _broken(error: DBAPIError) -> bool:
+    return not _state(error) and "disk I/O error" in reason(error)
+
+
+def _wide(error: DBAPIError) -> bool:
+    """Whether it ends the whole transaction, and not what one unit did in its savepoint."""
+    lost = error.connection_invalidated or _state(error) in RETRY_STATES
+    return lost or _full(error) or _broken(error)
 
 
 def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:

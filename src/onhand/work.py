@@ -6,19 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from onhand.stock.ledger import Entry, Refused
-from onhand.stock.model import AnyCommand, Level, Place
+from onhand.stock.model import AnyCommand, Level, Place, Reservation
 
 
 class PutPrice(msgspec.Struct, frozen=True, tag=True):
-    """Price and sale price of an item at one seller, as exact decimal text or None."""
+    """Price and sale price of an item at one seller, as exact decimal text or None.
+
+    What is UNSET stays as it is in the database, whoever wrote it last.
+    """
 
     item: int
     seller: int
-    price: str | None
-    sale_price: str | None
-    currency: str | None = None
+    price: str | UnsetType | None = UNSET
+    sale_price: str | UnsetType | None = UNSET
+    currency: str | UnsetType | None = UNSET
 
 
 class PutDetail(msgspec.Struct, frozen=True, tag=True):
@@ -54,11 +58,18 @@ Companion: TypeAlias = PutPrice | PutDetail | SetStatus | Plan
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Commands that are all done or none. ``listing`` must be open for them to be allowed."""
+    """Commands that are all done or none. ``listing`` must be open for them to be allowed.
+
+    ``existing`` True is refused (Unknown "level") unless every level the commands touch is present,
+    False (Forbidden) unless none is; None does not look. ``expect`` are the versions that levels must
+    have before the first command: another is refused as `Stale`, with versions for numbers.
+    """
 
     commands: tuple[AnyCommand, ...]
     listing: int | None = None
     also: tuple[Companion, ...] = ()
+    existing: bool | None = None
+    expect: tuple[tuple[Place, int], ...] = ()
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -83,11 +94,13 @@ class Answer(msgspec.Struct, frozen=True):
 class Accepted(msgspec.Struct, frozen=True):
     """A group that was done: its movements with the levels they led to, and their first ``seq``.
 
-    ``seq`` numbers them without gaps; a group that changed nothing has no entries.
+    ``seq`` numbers them without gaps; a group that changed nothing has no entries. ``ends`` says for
+    each command how many of the entries were there after it.
     """
 
     entries: tuple[Entry, ...]
     seq: int
+    ends: tuple[int, ...] = ()
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -101,9 +114,9 @@ class Recorded(msgspec.Struct, frozen=True):
     """What became of a `Work`.
 
     ``outcomes`` has one entry a group. ``levels`` holds every level touched or watched, as this work
-    left it. ``seq`` is the account's last movement this work saw. ``replay`` is set, and the rest
-    empty, when the key was known; ``fresh`` is the
-    answer that was just made and kept. ``done_before`` is True when what it consumes was consumed already.
+    left it, ``holds`` the reservations it asked for. ``seq`` is the account's last movement this work
+    saw. ``replay`` is set, and the rest empty, when the key was known; ``fresh`` is the answer that was
+    just made and kept. ``done_before`` is True when what it consumes was consumed already.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -113,12 +126,22 @@ class Recorded(msgspec.Struct, frozen=True):
     replay: Answer | Conflict | None = None
     fresh: Answer | None = None
     done_before: bool = False
+    holds: Mapping[str, Reservation] = {}
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A received message, to be kept until whoever applies ``source`` has applied it."""
+
+    source: str
+    principal: str
+    body: str
 
 
 class Work(msgspec.Struct, frozen=True):
     """One request to the ledger: groups that are independent of one another, in one commit.
 
-    ``watch`` names levels whose state the answer needs. ``answer`` makes the wire answer that is
+    ``watch`` names levels whose state the answer needs, ``holds`` reservations that its commands
+    name and whose state it needs. ``answer`` makes the wire answer that is
     stored under ``key`` in the same transaction; an answer with a status of 400 or more is not kept.
     ``consume`` are inbox messages, ``plan`` a planned change, that this work ends: it is done only
     if they were still there. ``mirror`` allows writing at mirrored locations.
@@ -134,3 +157,4 @@ class Work(msgspec.Struct, frozen=True):
     plan: int | None = None
     mirror: bool = False
     context: str | None = None
+    holds: tuple[str, ...] = ()

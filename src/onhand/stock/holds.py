@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from onhand.stock.decision import NOTHING, Books, Decision
 from onhand.stock.model import (
-    ABSENT,
-    QUANTITY_LIMIT,
     AnyRefusal,
     Confirm,
     Exists,
@@ -22,149 +20,17 @@ from onhand.stock.model import (
     Insufficient,
     Kind,
     Level,
-    Line,
     Movement,
     Part,
     Place,
     Release,
     Reservation,
-    Reserve,
     Return,
     Ship,
-    TooLarge,
     Unknown,
 )
 
 Held = Reservation | AnyRefusal
-Take = Callable[[HoldLine, int], HoldLine]
-
-
-# --- reserve ------------------------------------------------------------------------------------
-
-
-def reserve(books: Books, command: Reserve, now: int, caller: str) -> Decision | AnyRefusal:
-    """Promise the lines of ``command``, after giving back what the same owner held under its name."""
-    old = books.reservations.get(command.reference)
-    refusal = _may_reserve(old, command, now, caller)
-    if refusal is not None:
-        return refusal
-    before = _held(old.lines) if old else {}
-    placed = _place(books, command, before)
-    if isinstance(placed, AnyRefusal):
-        return placed
-    new = Reservation(
-        command.reference,
-        caller,
-        placed,
-        command.confirmed,
-        None if command.confirmed else command.expires_at,
-    )
-    return _changed(books, old, new, before, command.reason)
-
-
-def _may_reserve(old: Reservation | None, command: Reserve, now: int, caller: str) -> AnyRefusal | None:
-    if not command.lines:
-        return Forbidden("a reservation needs at least one line")
-    for line in command.lines:
-        if line.quantity < 1:
-            return Forbidden("a reserved quantity is at least 1")
-        if line.quantity > QUANTITY_LIMIT:
-            return TooLarge(line.quantity)
-        if not line.locations:
-            return Unknown("location", "")
-    if command.expires_at is not None and command.expires_at <= now:
-        return Expired(command.reference, command.expires_at)
-    if old is None:
-        return None
-    gone_further = old.status in (HoldStatus.CONFIRMED, HoldStatus.SHIPPED) and not command.force
-    return Exists(command.reference, old.status) if old.owner != caller or gone_further else None
-
-
-def _place(books: Books, command: Reserve, before: dict[Place, int]) -> tuple[HoldLine, ...] | AnyRefusal:
-    """Spread every line over its locations in order, on what is free once ``before`` is back."""
-    taken: dict[Place, int] = {}
-    placed: dict[tuple[int, int, int | None], HoldLine] = {}
-    for line in command.lines:
-        free = {at: _free(books, (line.item, at), taken, before) for at in line.locations}
-        if sum(free.values()) < line.quantity and not command.force:
-            return _cannot(books, line, sum(free.values()))
-        left = line.quantity
-        for at, units in free.items():
-            take = min(left, units)
-            if take:
-                _hold(placed, taken, line, at, take)
-                left -= take
-        if left:
-            _hold(placed, taken, line, line.locations[0], left)
-    return tuple(placed.values())
-
-
-def _free(books: Books, place: Place, taken: dict[Place, int], before: dict[Place, int]) -> int:
-    level = books.levels.get(place, ABSENT)
-    if level.infinite:
-        return QUANTITY_LIMIT
-    return max(0, level.available + before.get(place, 0) - taken.get(place, 0))
-
-
-def _hold(
-    placed: dict[tuple[int, int, int | None], HoldLine],
-    taken: dict[Place, int],
-    line: Line,
-    at: int,
-    quantity: int,
-) -> None:
-    place = (line.item, at)
-    taken[place] = taken.get(place, 0) + quantity
-    key = (line.item, at, line.kit)
-    found = placed.get(key)
-    held = quantity + (found.held if found else 0)
-    placed[key] = HoldLine(line.item, at, held, kit=line.kit, per=line.per)
-
-
-def _cannot(books: Books, line: Line, free: int) -> Insufficient:
-    levels = [books.levels.get((line.item, at), ABSENT) for at in dict.fromkeys(line.locations)]
-    on_hand = sum(level.on_hand for level in levels)
-    reserved = sum(level.reserved for level in levels)
-    return Insufficient(line.item, line.locations[0], line.quantity, free, on_hand, reserved)
-
-
-def _held(lines: Iterable[HoldLine]) -> dict[Place, int]:
-    held: dict[Place, int] = {}
-    for line in lines:
-        held[line.place] = held.get(line.place, 0) + line.held
-    return held
-
-
-def _changed(
-    books: Books,
-    old: Reservation | None,
-    new: Reservation,
-    before: dict[Place, int],
-    reason: str | None,
-) -> Decision:
-    if old == new:
-        return NOTHING
-    after = _held(new.lines)
-    movements = []
-    for place in dict.fromkeys([*after, *before]):
-        delta = after.get(place, 0) - before.get(place, 0)
-        if delta:
-            kind = Kind.RESERVED if delta > 0 else Kind.RELEASED
-            movements.append(_movement(books, place, kind, 0, delta, new.reference, reason))
-    return Decision(tuple(movements), new)
-
-
-def _movement(
-    books: Books,
-    place: Place,
-    kind: Kind,
-    on_hand: int,
-    reserved: int,
-    reference: str,
-    reason: str | None,
-) -> Movement:
-    level = books.levels.get(place, ABSENT)
-    return Movement(*place, kind, on_hand, reserved, level.infinite, True, reason, reference)
 
 
 # --- extend and confirm --------------------------------------------------------------------------
@@ -258,8 +124,7 @@ def _from(
     if not left:
         return None
     line = hold.lines[indexes[0]]
-    have = sum(stock(hold.lines[index]) for index in indexes)
-    return Insufficient(line.item, line.location, wanted, have, 0, have)
+    return Insufficient(line.item, line.location, wanted, wanted - left, 0, wanted - left)
 
 
 def release(books: Books, command: Release | Expire, now: int) -> Decision | AnyRefusal:
@@ -268,6 +133,8 @@ def release(books: Books, command: Release | Expire, now: int) -> Decision | Any
     if found is None:
         return Unknown("reservation", command.reference)
     expire = isinstance(command, Expire)
+    if expire and found.status is HoldStatus.CONFIRMED:
+        return Exists(found.reference, HoldStatus.CONFIRMED)
     parts = command.parts if isinstance(command, Release) else None
     if parts is not None and found.status is HoldStatus.EXPIRED:
         return Expired(found.reference, found.expires_at if found.expires_at is not None else now)
@@ -280,7 +147,7 @@ def release(books: Books, command: Release | Expire, now: int) -> Decision | Any
     for index, units in picked:
         line = lines[index]
         lines[index] = _ended(line, units, expire)
-        movements.append(_movement(books, line.place, kind, 0, -units, found.reference, command.reason))
+        movements.append(books.move(line.place, kind, 0, -units, found.reference, command.reason))
     return Decision(tuple(movements), replace(found, lines=tuple(lines))) if movements else NOTHING
 
 
@@ -295,11 +162,10 @@ def ship(books: Books, command: Ship) -> Decision | AnyRefusal:
     found = books.reservations.get(command.reference)
     if found is None:
         return Unknown("reservation", command.reference)
-    late = found.status is HoldStatus.EXPIRED or command.force
-    picked = _pick(found, command.parts, lambda line: line.held + (line.expired if late else 0))
+    picked = _pick(found, command.parts, lambda line: line.held + line.expired)
     if not isinstance(picked, list):
         return picked
-    if not picked:
+    if command.parts is None and not picked:
         return NOTHING if found.status is HoldStatus.SHIPPED else Exists(found.reference, found.status)
     lines = list(found.lines)
     moved: list[Movement] = []
@@ -321,7 +187,7 @@ def _leave(
     moved: list[Movement],
 ) -> Insufficient | None:
     line = lines[index]
-    level = levels.get(line.place) or books.levels.get(line.place, ABSENT)
+    level = levels.get(line.place) or books.level(line.place)
     held = min(units, line.held)
     late = units - held
     if not level.infinite and not command.force:
@@ -332,9 +198,9 @@ def _leave(
     out = 0 if level.infinite else units
     missing = max(0, out - max(0, level.on_hand))
     if missing:
-        found = _movement(books, line.place, Kind.FOUND, missing, 0, command.reference, command.reason)
+        found = books.move(line.place, Kind.FOUND, missing, 0, command.reference, command.reason)
         moved.append(found)
-    shipped = _movement(books, line.place, Kind.SHIPPED, -out, -held, command.reference, command.reason)
+    shipped = books.move(line.place, Kind.SHIPPED, -out, -held, command.reference, command.reason)
     moved.append(shipped)
     levels[line.place] = replace(level, on_hand=level.on_hand + missing - out, reserved=level.reserved - held)
     lines[index] = replace(
@@ -359,10 +225,10 @@ def give_back(books: Books, command: Return) -> Decision | AnyRefusal:
     moved = []
     for index, units in picked:
         line = lines[index]
-        level = books.levels.get(line.place, ABSENT)
+        level = books.level(line.place)
         back = 0 if level.infinite else units
         lines[index] = replace(line, returned=line.returned + units)
-        moved.append(_movement(books, line.place, Kind.RETURNED, back, 0, found.reference, command.reason))
+        moved.append(books.move(line.place, Kind.RETURNED, back, 0, found.reference, command.reason))
     return Decision(tuple(moved), replace(found, lines=tuple(lines))) if moved else NOTHING
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
-from onhand.stock import holds
+from onhand.stock import holds, reserving
 from onhand.stock.decision import NOTHING, Books, Decision
 from onhand.stock.model import (
     ABSENT,
@@ -48,11 +48,11 @@ def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Out
     """What ``command`` does to ``books`` at ``now`` (microseconds UTC), or why it cannot be done.
 
     Nothing is changed: the decision's movements are for `apply`. Holds that are due must have been
-    folded before (`holds.due`). ``caller`` owns the reservations it makes.
+    folded before (`holds.fold`). ``caller`` owns the reservations it makes.
     """
     match command:
         case SetOnHand():
-            return _set(books, command, command.quantity)
+            return _set_on_hand(books, command)
         case SetAvailable():
             return _set_available(books, command)
         case Adjust():
@@ -64,7 +64,7 @@ def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Out
         case Forget():
             return _forget(books, command)
         case Reserve():
-            return bounded(books, holds.reserve(books, command, now, caller))
+            return bounded(books, reserving.reserve(books, command, now, caller))
         case Extend():
             return holds.extend(books, command, now)
         case Confirm():
@@ -132,6 +132,12 @@ def bounded(books: Books, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def _set_on_hand(books: Books, command: SetOnHand) -> Outcome:
+    if command.only_absent and books.levels.get((command.item, command.location), ABSENT).present:
+        return NOTHING
+    return _set(books, command, command.quantity)
+
+
 def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outcome:
     if too_large(command.quantity) or too_large(on_hand):
         return TooLarge(command.quantity if too_large(command.quantity) else on_hand)
@@ -145,6 +151,8 @@ def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outco
 
 def _set_available(books: Books, command: SetAvailable) -> Outcome:
     level = books.levels.get((command.item, command.location), ABSENT)
+    if too_large(command.quantity):
+        return TooLarge(command.quantity)
     if command.expected is not None and command.expected != level.shown:
         return Stale(command.item, command.location, command.expected, level.shown)
     # The number is the caller's claim about what can still be sold; the promised units are on top of it.
@@ -264,17 +272,22 @@ class Draft:
     Commands are decided on it in arrival order. A group that is refused leaves no trace.
     """
 
-    __slots__ = ("books", "entries", "levels", "reservations")
+    __slots__ = ("books", "ends", "entries", "levels", "reservations")
 
     def __init__(self, levels: dict[Place, Level], reservations: dict[str, Reservation]) -> None:
         self.levels = levels
         self.reservations = reservations
         self.books = Books(levels, reservations)
         self.entries: list[Entry] = []
+        self.ends: list[int] = []
 
     def group(self, commands: Sequence[AnyCommand], now: int, caller: str) -> tuple[Entry, ...] | Refused:
-        """Decide ``commands`` in order, all or nothing; the entries they made, or the refusal."""
+        """Decide ``commands`` in order, all or nothing; the entries they made, or the refusal.
+
+        ``ends`` then has, for each of these commands, how many entries there were after it.
+        """
         start = len(self.entries)
+        self.ends = []
         undo: list[tuple[Place, Level | None]] = []
         kept: list[tuple[str, Reservation | None]] = []
         for index, command in enumerate(commands):
@@ -284,6 +297,7 @@ class Draft:
                 return Refused(index, outcome)
             if outcome is not NOTHING:
                 self.add(outcome, undo, kept)
+            self.ends.append(len(self.entries) - start)
         return tuple(self.entries[start:])
 
     def add(

@@ -162,13 +162,17 @@ class Floor(StrEnum):
 
 
 class SetOnHand(Command, frozen=True):
-    """A count: on_hand becomes ``quantity``; reserved stays, so available may turn negative."""
+    """A count: on_hand becomes ``quantity``; reserved stays, so available may turn negative.
+
+    With ``only_absent``, a level that is present stays as it is.
+    """
 
     item: int
     location: int
     quantity: int
     reason: str | None = None
     reference: str | None = None
+    only_absent: bool = False
 
 
 class SetAvailable(Command, frozen=True):

@@ -46,6 +46,15 @@ class Spotted(NamedTuple):
     kind: str | None
 
 
+# A spot whose item or location is unknown has no row; this says which of the two it is.
+_oddities = Statement(
+    "SELECT r.account, r.item, r.location, i.kit, p.kind FROM {rows}"
+    " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
+    " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location",
+    rows=_PLACES,
+)
+
+
 def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spotted]:
     """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
     rows = sorted(set(spots))
@@ -54,7 +63,6 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
     found: dict[Spot, Spotted] = {}
     if connection.dialect.name == "postgresql":
         _prepare.run(connection, rows)
-        found = {spot: Spotted(Level(), None, None) for spot in rows}
     for account, item, at, *values in _load.run(connection, rows):
         on_hand, reserved, infinite, present, version, expiry, kit, kind = values
         if version is None:
@@ -62,6 +70,9 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
         else:
             level = Level(on_hand, reserved, bool(infinite), bool(present), version, expiry)
         found[(account, item, at)] = Spotted(level, kit, kind)
+    missing = [spot for spot in rows if spot not in found]
+    for account, item, at, kit, kind in _oddities.run(connection, missing) if missing else ():
+        found[(account, item, at)] = Spotted(Level(), kit, kind)
     return found
 
 
@@ -148,50 +159,81 @@ def next_expiries(connection: Connection, spots: Iterable[Spot], now: int) -> di
     return {tuple(row[:3]): row[3] for row in _next_due.run(connection, rows, now=now)}
 
 
+_HEADS = (
+    "account int, reference text, owner text, confirmed int, expires_at int, created_at int, updated_at int"
+)
+# Nothing can lock a name that is not there. Two that make the same one at once collide here, and the
+# second is decided again.
+_new_heads = Insert("reservations", _HEADS)
 _put_heads = Insert(
     "reservations",
-    "account int, reference text, owner text, confirmed int, expires_at int, created_at int, updated_at int",
+    _HEADS,
     "ON CONFLICT (account, reference) DO UPDATE SET owner = excluded.owner,"
     " confirmed = excluded.confirmed, expires_at = excluded.expires_at,"
     " updated_at = excluded.updated_at",
 )
+_LINE = "account int, reference text, line int"
 _drop_lines = Statement(
-    rows=_REFERENCES,
-    sqlite="DELETE FROM reservation_lines WHERE (account, reference) IN"
-    " (SELECT account, reference FROM {rows})",
+    rows=_LINE,
+    sqlite="DELETE FROM reservation_lines WHERE (account, reference, line) IN"
+    " (SELECT account, reference, line FROM {rows})",
     postgresql="DELETE FROM reservation_lines n USING {rows}"
-    " WHERE n.account = r.account AND n.reference = r.reference",
+    " WHERE n.account = r.account AND n.reference = r.reference AND n.line = r.line",
 )
 _put_lines = Insert(
     "reservation_lines",
-    "account int, reference text, line int, item int, location int, held int, shipped int,"
+    _LINE + ", item int, location int, held int, shipped int,"
     " released int, expired int, returned int, kit int, per int, expires_at int",
+    "ON CONFLICT (account, reference, line) DO UPDATE SET item = excluded.item,"
+    " location = excluded.location, held = excluded.held, shipped = excluded.shipped,"
+    " released = excluded.released, expired = excluded.expired, returned = excluded.returned,"
+    " kit = excluded.kit, per = excluded.per, expires_at = excluded.expires_at",
 )
 
 
-def write_reservations(
-    connection: Connection, changed: Mapping[Named, Reservation], known: Iterable[Named], now: int
-) -> None:
-    """Write heads and lines of ``changed``; ``known`` are those that had lines before."""
-    if not changed:
-        return
-    heads = [
-        (account, hold.reference, hold.owner, int(hold.confirmed), hold.expires_at, now, now)
-        for (account, _), hold in changed.items()
-    ]
-    _put_heads.run(connection, heads)
-    old = [name for name in known if name in changed]
-    if old:
-        _drop_lines.run(connection, old)
-    _put_lines.run(connection, _line_rows(changed))
+class Change(NamedTuple):
+    """A reservation as it was loaded (None: it is new) and as it is to be written.
+
+    ``folded`` holds are not locked by their heads, only at the levels whose lines have expired.
+    """
+
+    old: Reservation | None
+    new: Reservation
+    folded: bool = False
 
 
-def _line_rows(changed: Mapping[Named, Reservation]) -> Iterable[Row]:
-    for (account, reference), hold in changed.items():
-        for number, line in enumerate(hold.lines):
-            counts = (line.held, line.shipped, line.released, line.expired, line.returned)
-            ending = (line.kit, line.per, hold.expires_at)
-            yield (account, reference, number, line.item, line.location, *counts, *ending)
+def write_reservations(connection: Connection, changed: Mapping[Named, Change], now: int) -> None:
+    """Write what is different in each reservation: its head, and those of its lines that changed.
+
+    Lines that stayed are left alone: another process may be expiring them at another level.
+    """
+    new, known, lines, gone = list[Row](), list[Row](), list[Row](), list[Row]()
+    for (account, reference), change in sorted(changed.items(), key=lambda one: one[0]):
+        hold = change.new
+        head = (account, reference, hold.owner, int(hold.confirmed), hold.expires_at, now, now)
+        if change.old is None:
+            new.append(head)
+        elif not change.folded:
+            known.append(head)
+            more = range(len(hold.lines), len(change.old.lines))
+            gone += [(account, reference, number) for number in more]
+        lines += _line_rows(account, change)
+    _new_heads.run(connection, new)
+    _put_heads.run(connection, known)
+    if gone:
+        _drop_lines.run(connection, gone)
+    _put_lines.run(connection, lines)
+
+
+def _line_rows(account: int, change: Change) -> Iterable[Row]:
+    old, hold = change.old, change.new
+    before = old.lines if old is not None and old.expires_at == hold.expires_at else ()
+    for number, line in enumerate(hold.lines):
+        if number < len(before) and before[number] == line:
+            continue
+        counts = (line.held, line.shipped, line.released, line.expired, line.returned)
+        ending = (line.kit, line.per, hold.expires_at)
+        yield (account, hold.reference, number, line.item, line.location, *counts, *ending)
 
 
 # --- levels, movements and what follows from them ---------------------------------------------------
@@ -286,17 +328,19 @@ def mark_stale(connection: Connection, seqs: Mapping[Spot, int], now: int) -> No
 
 
 _guards = Statement(
-    "SELECT g.account, g.id, g.status, g.item, g.location FROM {rows}"
+    "SELECT g.account, g.id, g.status, g.item, g.location, g.closes_at_zero FROM {rows}"
     " JOIN listings g ON g.account = r.account AND g.id = r.id",
     rows="account int, id int",
 )
 
 
 class Guard(NamedTuple):
-    """A listing that commands come through: whether it is open, and the level it is bound to."""
+    """A listing that commands come through: whether it is open, the level it is bound to, and whether
+    it closes when that shows nothing."""
 
     status: str
     place: Place | None
+    closes: bool
 
 
 def guards(connection: Connection, listings: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Guard]:
@@ -304,6 +348,6 @@ def guards(connection: Connection, listings: Iterable[tuple[int, int]]) -> dict[
     rows = sorted(set(listings))
     found = _guards.run(connection, rows) if rows else []
     return {
-        (account, listing): Guard(status, (item, at) if at is not None else None)
-        for account, listing, status, item, at in found
+        (account, listing): Guard(status, (item, at) if at is not None else None, bool(closes))
+        for account, listing, status, item, at, closes in found
     }

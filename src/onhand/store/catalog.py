@@ -101,7 +101,8 @@ _page = Statement(
 _count = Statement("SELECT COUNT(*) FROM items WHERE account = :account")
 
 
-def _item(row: Sequence[Any]) -> Item:
+def item_of(row: Sequence[Any]) -> Item:
+    """An item from its columns, in the order of `Item`."""
     values = dict(zip(Item.__struct_fields__, row, strict=True))
     return Item(**_plain(values))
 
@@ -130,20 +131,20 @@ def stored(fields: Mapping[str, Any]) -> dict[str, Any]:
 def items(connection: Connection, account: int, ids: Iterable[int]) -> dict[int, Item]:
     """The items of these ids that exist, by id."""
     rows = [(account, one) for one in sorted(set(ids))]
-    found = [_item(row) for row in _by_id.run(connection, rows)] if rows else []
+    found = [item_of(row) for row in _by_id.run(connection, rows)] if rows else []
     return {item.id: item for item in found}
 
 
 def items_by_sku(connection: Connection, account: int, skus: Iterable[str]) -> dict[str, Item]:
     """The items of these SKUs that exist, by SKU; compared byte by byte."""
     rows = [(account, sku) for sku in sorted(set(skus))]
-    found = [_item(row) for row in _by_sku.run(connection, rows)] if rows else []
+    found = [item_of(row) for row in _by_sku.run(connection, rows)] if rows else []
     return {item.sku: item for item in found if item.sku is not None}
 
 
 def items_page(connection: Connection, account: int, after: int = 0, limit: int = 100) -> list[Item]:
     """Items by id, from the one behind ``after`` on."""
-    return [_item(row) for row in _page.run(connection, account=account, after=after, limit=limit)]
+    return [item_of(row) for row in _page.run(connection, account=account, after=after, limit=limit)]
 
 
 def count_items(connection: Connection, account: int) -> int:
@@ -317,3 +318,15 @@ def prices(connection: Connection, account: int, ids: Iterable[int]) -> dict[tup
     rows = [(account, one) for one in sorted(set(ids))]
     found = _prices.run(connection, rows) if rows else []
     return {(row[0], row[1]): Price(*row[2:]) for row in found}
+
+
+_ids = Statement(
+    "SELECT i.sku, i.id FROM {rows} JOIN items i ON i.account = r.account AND i.sku = r.sku",
+    rows="account int, sku text",
+)
+
+
+def item_ids(connection: Connection, account: int, skus: Iterable[str]) -> dict[str, int]:
+    """The ids of the items of these SKUs that exist, by SKU; compared byte by byte."""
+    rows = [(account, sku) for sku in sorted(set(skus))]
+    return {row[0]: row[1] for row in _ids.run(connection, rows)} if rows else {}

@@ -65,7 +65,8 @@ def _link(values: dict[str, Any]) -> Link:
     return Link(**values)
 
 
-def _listing(row: Sequence[Any]) -> Listing:
+def listing_of(row: Sequence[Any]) -> Listing:
+    """A listing from its columns, in the order of `Listing`."""
     values = dict(zip(Listing.__struct_fields__, row, strict=True))
     values["closes_at_zero"] = bool(values["closes_at_zero"])
     values["attributes"] = msgspec.json.decode(values["attributes"])
@@ -130,8 +131,19 @@ def listings_by_external(
 ) -> dict[str, Listing]:
     """The connection's listings of these external ids, by external id."""
     rows = [(account, link_id, name) for name in sorted(set(names))]
-    found = [_listing(row) for row in _by_external.run(connection, rows)] if rows else []
+    found = [listing_of(row) for row in _by_external.run(connection, rows)] if rows else []
     return {listing.external_id: listing for listing in found}
+
+
+_elsewhere = Statement(
+    "SELECT g.id FROM connections c JOIN listings g ON g.account = c.account AND g.connection = c.id"
+    " AND g.external_id = :name WHERE c.account = :account AND c.channel = :channel LIMIT 1"
+)
+
+
+def listed_anywhere(connection: Connection, account: int, channel: str, name: str) -> bool:
+    """Whether any of the account's connections of this channel has a listing of this external id."""
+    return bool(_elsewhere.run(connection, account=account, channel=channel, name=name))
 
 
 def listings_of_items(
@@ -140,13 +152,13 @@ def listings_of_items(
     """The connection's listings of these items, by id."""
     rows = [(account, item) for item in sorted(set(items))]
     found = _by_item.run(connection, rows, link=link_id) if rows else []
-    return [_listing(row) for row in found]
+    return [listing_of(row) for row in found]
 
 
 def listing(connection: Connection, account: int, number: int) -> Listing | None:
     """One listing by its own id."""
     found = _one_listing.run(connection, account=account, id=number)
-    return _listing(found[0]) if found else None
+    return listing_of(found[0]) if found else None
 
 
 def listings(
@@ -160,7 +172,7 @@ def listings(
 ) -> list[Listing]:
     """Listings by id; of one connection (0: all) and one status ("": all)."""
     found = _listings.run(connection, account=account, link=link_id, status=status, after=after, limit=limit)
-    return [_listing(row) for row in found]
+    return [listing_of(row) for row in found]
 
 
 def add_listing(connection: Connection, account: int, new: Listing, now: int) -> Listing:

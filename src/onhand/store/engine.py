@@ -58,6 +58,11 @@ class Store:
         self.writer.dispose()
 
 
+def sqlite_version() -> str:
+    """The version of the SQLite that this Python has."""
+    return sqlite3.sqlite_version
+
+
 def is_postgresql(url: str) -> bool:
     """Whether ``url`` names a PostgreSQL; anything else is the path of a SQLite file."""
     return url.startswith(("postgresql://", "postgres://"))
@@ -78,6 +83,7 @@ def open_store(
     try:
         _check_version(store)
         weak = [] if reads_only else durability_faults(store)
+        revision(store)  # a file is only looked into at the first question: is it a database at all?
     except SQLAlchemyError as error:
         store.close()
         raise StoreError(f"cannot open {shown(url)}: {reason(error)}") from error
@@ -117,8 +123,14 @@ def _sqlite(url: str) -> Store:
     # The driver's own transaction handling is off, so that a write takes its lock at once and a
     # read sees one snapshot.
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    event.listen(reader, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    event.listen(reader, "begin", _begin_read)
     return Store(url, writer, reader)
+
+
+def _begin_read(connection: Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if not driver.in_transaction:
+        driver.execute("BEGIN")
 
 
 def _connect(path: Path, *, reads: bool) -> sqlite3.Connection:
@@ -157,7 +169,10 @@ def _postgresql(url: str) -> Store:
         "connect_args": {"prepare_threshold": None, "connect_timeout": 10},
     }
     writer = create_engine(target, pool_size=WRITERS, **shared)
-    reader = create_engine(target, pool_size=READERS, **shared)
+    # The options travel in BEGIN, so that a snapshot costs no statement of its own.
+    reader = create_engine(
+        target, pool_size=READERS, isolation_level="REPEATABLE READ", **shared
+    ).execution_options(postgresql_readonly=True)
     return Store(url, writer, reader)
 
 
@@ -215,6 +230,10 @@ def head() -> str:
     return found
 
 
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config("")).walk_revisions()}
+
+
 def revision(store: Store) -> str | None:
     """The schema revision of the database; None for an empty one."""
     with store.reader.connect() as connection:
@@ -227,11 +246,10 @@ def migrate(store: Store) -> None:
     Raises StoreError when the database is newer than this code.
     """
     config = _config(store.url)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     now = revision(store)
     if now == head():
         return
-    if now is not None and now not in known:
+    if now is not None and now not in _known():
         raise StoreError(f"the database is at revision {now}, which is newer than this onhand")
     with store.writer.begin() as connection:
         if not store.sqlite:
@@ -243,6 +261,8 @@ def migrate(store: Store) -> None:
 def require_head(store: Store) -> None:
     """Refuse, in words, a database that this code does not speak."""
     now = revision(store)
+    if now is not None and now not in _known():
+        raise StoreError(f"the database is at revision {now}, which is newer than this onhand")
     if now != head():
         state = "empty" if now is None else f"at revision {now}"
         raise StoreError(f"the database is {state}, this onhand needs {head()}: run 'onhand init'")
@@ -252,8 +272,6 @@ def require_head(store: Store) -> None:
 def reading(store: Store, account: int | None = None) -> Iterator[Connection]:
     """A read-only snapshot, for the account if one is named."""
     with store.reader.connect() as connection, connection.begin():
-        if not store.sqlite:
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            if account is not None:
-                set_account(connection, account)
+        if account is not None:
+            set_account(connection, account)
         yield connection

@@ -62,9 +62,46 @@ def revoke(connection: Connection, account: int, principal: str, now: int) -> in
     """End every credential of a principal at once; how many there were."""
     table = schema.keys
     statement = update(table).where(table.c.account == account, table.c.principal == principal)
-    return connection.execute(statement.where(table.c.revoked_at.is_(None)).values(revoked_at=now)).rowcount
+    ending = statement.where(table.c.revoked_at.is_(None)).values(revoked_at=now)
+    # Twice: the first may have waited for a transaction that made a token (see `hold`), and only a
+    # second statement sees it.
+    return connection.execute(ending).rowcount + connection.execute(ending).rowcount
 
 
 def drop_expired(connection: Connection, now: int) -> None:
     """Forget tokens whose time is up."""
     _drop_expired.run(connection, now=now)
+
+
+_tokens = Statement(
+    f"SELECT {_KEY} FROM keys WHERE account = :account AND dialect = :dialect AND kind = 'token'"
+    " AND label = :label AND expires_at > :now AND revoked_at IS NULL ORDER BY created_at DESC"
+)
+_drop = Statement(
+    "DELETE FROM keys WHERE (dialect, lookup) IN (SELECT dialect, lookup FROM {rows})",
+    rows="dialect text, lookup text",
+)
+
+
+def tokens(connection: Connection, account: int, dialect: str, label: str, now: int) -> list[Stored]:
+    """The live tokens with this label, the newest first."""
+    found = _tokens.run(connection, account=account, dialect=dialect, label=label, now=now)
+    return [Stored(*row) for row in found]
+
+
+def drop(connection: Connection, names: Sequence[tuple[str, str]]) -> None:
+    """Forget credentials, named as (dialect, lookup)."""
+    if names:
+        _drop.run(connection, names)
+
+
+_hold = Statement(
+    "UPDATE keys SET label = label WHERE dialect = :dialect AND lookup = :lookup AND revoked_at IS NULL"
+    " RETURNING lookup"
+)
+
+
+def hold(connection: Connection, dialect: str, lookup: str) -> bool:
+    """Lock a credential until the commit, so that `revoke` does not miss what is made from it
+    meanwhile; False when there is none or it is revoked."""
+    return bool(_hold.run(connection, dialect=dialect, lookup=lookup))

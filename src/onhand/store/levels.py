@@ -39,10 +39,14 @@ _lapsed = Statement(
     " GROUP BY n.account, n.item, n.location",
     rows="account int, item int, location int",
 )
+_lapsed_by = Statement(
+    "SELECT SUM(n.held) FROM reservation_lines n WHERE n.account = :account AND n.item = :item"
+    " AND n.location = :location AND n.held > 0 AND n.expires_at <= :at"
+)
 _seq = Statement("SELECT seq FROM accounts WHERE id = :account")
 
 
-def _levels(connection: Connection, account: int, rows: Iterable[Any], now: int) -> dict[Place, Level]:
+def current(connection: Connection, account: int, rows: Iterable[Any], now: int) -> dict[Place, Level]:
     """Rows as levels, less what is still held although its time is up: expiry is exact at a read."""
     found: dict[Place, Level] = {}
     due: list[tuple[int, int, int]] = []
@@ -60,13 +64,13 @@ def _levels(connection: Connection, account: int, rows: Iterable[Any], now: int)
 def at(connection: Connection, account: int, places: Iterable[Place], now: int) -> dict[Place, Level]:
     """The levels at these places that are present; an absent one is left out."""
     rows = [(account, *place) for place in sorted(set(places))]
-    return _levels(connection, account, _at.run(connection, rows), now) if rows else {}
+    return current(connection, account, _at.run(connection, rows), now) if rows else {}
 
 
 def of_items(connection: Connection, account: int, items: Iterable[int], now: int) -> dict[Place, Level]:
     """Every present level of these items, by item and location."""
     rows = [(account, item) for item in sorted(set(items))]
-    return _levels(connection, account, _of_items.run(connection, rows), now) if rows else {}
+    return current(connection, account, _of_items.run(connection, rows), now) if rows else {}
 
 
 def page(
@@ -77,7 +81,7 @@ def page(
         rows = _page.run(connection, account=account, item=after[0], location=after[1], limit=limit)
     else:
         rows = _page_at.run(connection, account=account, item=after[0], at=location, limit=limit)
-    return _levels(connection, account, rows, now)
+    return current(connection, account, rows, now)
 
 
 def last_seq(connection: Connection, account: int) -> int:
@@ -179,13 +183,15 @@ def as_of_seq(connection: Connection, account: int, place: Place, seq: int) -> L
 
 
 def as_of(connection: Connection, account: int, place: Place, moment: int) -> Level:
-    """The level at ``moment`` (microseconds UTC): what was recorded by then, and what was recorded
-    later but took effect by then (a hold whose expiry was written late)."""
+    """The level at ``moment`` (microseconds UTC, not ahead of now): what was recorded by then, and what
+    took effect by then but was recorded later, or is still to be (a hold's expiry)."""
     seq = seq_at(connection, account, moment)
     level = as_of_seq(connection, account, place, seq)
     item, location = place
     rows = _late.run(connection, account=account, item=item, location=location, at=moment, seq=seq)
     on_hand, reserved = (int(value or 0) for value in rows[0])
+    ahead = _lapsed_by.run(connection, account=account, item=item, location=location, at=moment)
+    reserved -= int(ahead[0][0] or 0)
     return replace(level, on_hand=level.on_hand + on_hand, reserved=level.reserved + reserved)
 
 

@@ -111,7 +111,16 @@ _waiting = Statement(
     "SELECT id, source, principal, body, received_at FROM inbox"
     " WHERE account = :account AND id > :after ORDER BY id LIMIT :limit"
 )
-_accounts_waiting = Statement("SELECT DISTINCT account FROM inbox")
+_accounts_waiting = Statement(
+    "SELECT a.id FROM accounts a WHERE EXISTS (SELECT 1 FROM inbox n WHERE n.account = a.id)"
+)
+_ends = Statement("SELECT MIN(id), MAX(id) FROM inbox WHERE account = :account")
+_there = Statement(
+    rows="account int, id int",
+    sqlite="SELECT n.account, n.id FROM {rows} JOIN inbox n ON n.account = r.account AND n.id = r.id",
+    postgresql="SELECT n.account, n.id FROM {rows} JOIN inbox n ON n.account = r.account AND n.id = r.id"
+    " ORDER BY n.account, n.id FOR UPDATE OF n",
+)
 _consumed = Statement(
     rows="account int, id int",
     sqlite="DELETE FROM inbox WHERE (account, id) IN (SELECT account, id FROM {rows}) RETURNING account, id",
@@ -120,9 +129,9 @@ _consumed = Statement(
 )
 
 
-def receive(connection: Connection, account: int, message: Message) -> None:
-    """Keep a message until it is applied; its id is the order of arrival."""
-    _receive.run(connection, [(account, *message)])
+def receive(connection: Connection, account: int, *messages: Message) -> None:
+    """Keep messages until they are applied; the id is the order of arrival."""
+    _receive.run(connection, [(account, *message) for message in messages])
 
 
 def waiting(connection: Connection, account: int, after: int = 0, limit: int = 200) -> list[Message]:
@@ -134,6 +143,18 @@ def waiting(connection: Connection, account: int, after: int = 0, limit: int = 2
 def accounts_waiting(connection: Connection) -> list[int]:
     """Accounts that have messages not yet applied."""
     return [row[0] for row in _accounts_waiting.run(connection)]
+
+
+def ends(connection: Connection, account: int) -> tuple[int, int] | None:
+    """The oldest and the newest message not yet applied; None when there is none."""
+    oldest, newest = _ends.run(connection, account=account)[0]
+    return None if oldest is None else (int(oldest), int(newest))
+
+
+def there(connection: Connection, messages: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Of messages (account, id) those still in the inbox, locked until the transaction ends."""
+    rows = sorted(set(messages))
+    return {(row[0], row[1]) for row in _there.run(connection, rows)} if rows else set()
 
 
 def consume(connection: Connection, messages: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

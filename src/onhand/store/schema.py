@@ -115,6 +115,13 @@ items = table(
     PrimaryKeyConstraint("account", "id"),
     UniqueConstraint("account", "sku"),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
+    Index(
+        "items_parent",
+        "account",
+        "parent",
+        sqlite_where=text("parent IS NOT NULL"),
+        postgresql_where=text("parent IS NOT NULL"),
+    ),
 )
 
 kit_components = table(

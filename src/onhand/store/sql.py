@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 Row: TypeAlias = Sequence[Any]
 """A row as it goes in or comes out: whole numbers, text and None."""
@@ -69,8 +71,25 @@ class Statement:
 
     def _once(self, connection: Connection, values: dict[str, Any]) -> list[Any]:
         text, names = self._texts[connection.dialect.name]
-        result = connection.exec_driver_sql(text, tuple(values[name] for name in names))
+        parameters = tuple([values[name] for name in names])
+        if connection.dialect.name == "sqlite":
+            return _step(connection, text, parameters)
+        result = connection.exec_driver_sql(text, parameters)
         return list(result) if result.returns_rows else []
+
+
+def _step(connection: Connection, text: str, parameters: Any, *, many: bool = False) -> list[Any]:
+    """Run on SQLite's driver itself, in the connection's transaction: a point read costs a quarter of
+    what it costs through the layers. A failure is raised as SQLAlchemy would raise it."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        if many:
+            driver.executemany(text, parameters)
+            return []
+        found: list[Any] = driver.execute(text, parameters).fetchall()
+        return found
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(text, parameters, error, sqlite3.Error, ismulti=many) from error
 
 
 class Insert:
@@ -92,6 +111,6 @@ class Insert:
         if not filled:
             return
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(self._sqlite, filled)
+            _step(connection, self._sqlite, filled, many=True)
         else:
             self._array.run(connection, filled)

@@ -17,6 +17,7 @@ _put = Insert(
     " CASE WHEN wakeups.due < excluded.due THEN wakeups.due ELSE excluded.due END",
 )
 _take = Statement("DELETE FROM wakeups WHERE due <= :now RETURNING account, kind")
+_any_due = Statement("SELECT 1 FROM wakeups WHERE due <= :now LIMIT 1")
 _expiry = Statement(
     "SELECT MIN(next_expiry) FROM levels WHERE account = :account AND next_expiry IS NOT NULL"
 )
@@ -37,6 +38,11 @@ def put(connection: Connection, rows: Iterable[Row]) -> None:
 def take(connection: Connection, now: int) -> list[tuple[int, str]]:
     """Take the (account, kind) whose time has come; who takes them must `put` what is still ahead."""
     return [(row[0], row[1]) for row in _take.run(connection, now=now)]
+
+
+def any_due(connection: Connection, now: int) -> bool:
+    """Whether there is something to `take`."""
+    return bool(_any_due.run(connection, now=now))
 
 
 def ahead(connection: Connection, account: int) -> dict[str, int]:

@@ -1,0 +1,94 @@
+"""Refusals that nobody is waiting for: they become incidents in the transaction that refused them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_never
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.stock.ledger import Refused
+from onhand.stock.model import (
+    AnyRefusal,
+    Closed,
+    Exists,
+    Expired,
+    Forbidden,
+    Insufficient,
+    Stale,
+    TooLarge,
+    Undone,
+    Unknown,
+)
+from onhand.store import incidents, requests
+from onhand.work import Group, Outcome, Work
+
+
+def write(connection: Connection, decided: Iterable[tuple[Work, Sequence[Outcome]]], now: int) -> None:
+    """Open incidents for the refused groups of works that end messages or planned changes.
+
+    A planned change that was refused gets the status ``refused`` with the reason as its outcome.
+    """
+    for work, outcomes in decided:
+        if not work.consume and work.plan is None:
+            continue
+        refused = [
+            (group, outcome)
+            for group, outcome in zip(work.groups, outcomes, strict=True)
+            if isinstance(outcome, Refused) and not _passed_over(group, outcome)
+        ]
+        if not refused:
+            continue
+        kind = incidents.REFUSED if work.plan is None else incidents.PLANNED
+        found = [(kind, _body(work, group, outcome)) for group, outcome in refused]
+        incidents.report(connection, work.account, found, now)
+        if work.plan is not None:
+            words = explain(refused[0][1].refusal)
+            requests.explain_plan(connection, work.account, work.plan, "refused", words)
+
+
+def _passed_over(group: Group, outcome: Refused) -> bool:
+    """Who asks for existing levels only wants the others left alone: that is no incident."""
+    refusal = outcome.refusal
+    return group.existing is True and isinstance(refusal, Unknown) and refusal.kind == "level"
+
+
+def _body(work: Work, group: Group, outcome: Refused) -> dict[str, Any]:
+    body = {
+        "why": explain(outcome.refusal),
+        "refusal": msgspec.to_builtins(outcome.refusal),
+        "command": msgspec.to_builtins(group.commands[outcome.index]) if group.commands else None,
+        "caller": work.caller,
+        "context": work.context,
+        "plan": work.plan,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def explain(refusal: AnyRefusal) -> str:
+    """A refusal as a sentence, with its arithmetic; names are internal ids."""
+    match refusal:
+        case Stale(item, location, expected, shown):
+            return f"Item {item} at {location} shows {shown}, and {expected} was expected"
+        case Insufficient(item, location, wanted, available, on_hand, reserved):
+            return (
+                f"{wanted} of item {item} at {location} were asked for and {available} can be had"
+                f" ({on_hand} on hand, {reserved} reserved)"
+            )
+        case Unknown(kind, name):
+            return f"There is no {kind} {name}"
+        case Closed(listing):
+            return f"Listing {listing} is closed"
+        case Expired(reference, expired_at):
+            return f"The hold {reference!r} expired at {expired_at}"
+        case Exists(reference, status):
+            return f"The reference {reference!r} is taken: {status}"
+        case TooLarge(value, limit):
+            return f"{value} is further from zero than {limit}"
+        case Forbidden(why):
+            return why[:1].upper() + why[1:]
+        case Undone():
+            return "Another change that belongs to it was refused"
+        case _:
+            assert_never(refusal)
