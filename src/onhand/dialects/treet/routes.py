@@ -1,0 +1,163 @@
+"""Treet over HTTP: who is calling, which listing, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from onhand import asgi, auth, wire
+from onhand.auth import READ, WRITE, Caller
+from onhand.dialects.treet import schema
+from onhand.dialects.treet.schema import Invalid
+from onhand.inventory import Inventory
+from onhand.settings import Settings
+from onhand.stock.ledger import Refused
+from onhand.stock.model import ABSENT, Level, Place
+from onhand.store import catalog, channels, levels
+from onhand.store.catalog import Item
+from onhand.store.channels import Listing
+from onhand.store.engine import set_account
+from onhand.wire import BODY_LIMIT, BadBody
+from onhand.work import Group, Work
+
+NAME = "treet"
+CLIENT_HEADER = "x-treet-client-id"
+KEY_HEADER = "x-treet-authentication-key"
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class _Denied(Exception):
+    """A request that Treet answers with 403."""
+
+
+class _Found(NamedTuple):
+    """Who is calling, and its listing; ``elsewhere`` when the listing is another client's."""
+
+    caller: Caller
+    link: int
+    listing: Listing | None
+    elsewhere: bool
+
+
+def shape(status: int, message: str) -> Response:
+    """An error as Treet prints it."""
+    return wire.respond(status, {"error": message})
+
+
+def app(inventory: Inventory, settings: Settings) -> ASGIApp:
+    """Treet's listings API, for paths below its mount."""
+    unknown_status = settings.treet_unknown_listing_status
+
+    async def update(request: Request) -> Response:
+        asked = _asked(request, await wire.body(request, BODY_LIMIT))
+        name = asked[0] if isinstance(asked, tuple) else None
+        caller, _, listing, elsewhere = await _enter(inventory, request, WRITE, name)
+        if not isinstance(asked, tuple):
+            return shape(400, asked)
+        if elsewhere:
+            raise _Denied("The listing belongs to another client")
+        if listing is None:
+            return shape(unknown_status, "Listing not found")
+        return await _record(inventory, caller, listing, asked[1])
+
+    async def listings(request: Request) -> Response:
+        caller, link, *_ = await _enter(inventory, request, READ, None)
+        try:
+            asked = schema.query(request.query_params.multi_items())
+        except Invalid as error:
+            return shape(400, str(error))
+        now = inventory.now()
+        found = await inventory.read(caller.account, lambda c: entries(c, caller.account, link, asked, now))
+        return wire.respond(200, schema.page(found, asked.limit))
+
+    routes = [
+        Route("/v1/listings/{id}/inventory", _guarded(update), methods=["PUT"]),
+        Route("/v1/listings", _guarded(listings), methods=["GET"]),
+    ]
+    return asgi.application(routes, shape)
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    async def guarded(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except _Denied as error:
+            return shape(403, str(error))
+
+    return guarded
+
+
+def _asked(request: Request, raw: bytes) -> tuple[str, schema.Update] | str:
+    """The listing's id and the update; else what is wrong, to be said once the caller is known."""
+    try:
+        return schema.listing_id(request.path_params["id"]), schema.update(wire.decode(raw))
+    except Invalid as error:
+        return str(error)
+    except BadBody as error:
+        return error.message
+
+
+async def _enter(inventory: Inventory, request: Request, scope: str, name: str | None) -> _Found:
+    """The caller and, if ``name`` is given, the listing, in one read. Raises _Denied, without saying
+    which part of the credentials was wrong."""
+    client, key = request.headers.get(CLIENT_HEADER), request.headers.get(KEY_HEADER)
+    if not client or not key:
+        raise _Denied("The headers X-Treet-Client-Id and X-Treet-Authentication-Key are required")
+    now = inventory.now()
+    found = await inventory.read(0, lambda c: _look(c, client, key, name, now))
+    if found is None:
+        raise _Denied("The client id and authentication key do not match an active client")
+    if not found.caller.may(scope):
+        raise _Denied("The authentication key does not have permission for this")
+    return found
+
+
+def _look(connection: Connection, client: str, key: str, name: str | None, now: int) -> _Found | None:
+    caller = auth.check(connection, NAME, client, key, now)
+    if caller is None or caller.connection is None:
+        return None
+    account, link = caller.account, caller.connection
+    if name is None:
+        return _Found(caller, link, None, False)
+    # The rest of this read belongs to the caller's account.
+    set_account(connection, account)
+    listing = channels.listings_by_external(connection, account, link, [name]).get(name)
+    elsewhere = listing is None and channels.listed_anywhere(connection, account, NAME, name)
+    return _Found(caller, link, listing, elsewhere)
+
+
+async def _record(inventory: Inventory, caller: Caller, listing: Listing, asked: schema.Update) -> Response:
+    if listing.location is None:
+        return shape(400, "The listing is not bound to a location")
+    place = (listing.item, listing.location)
+    group = Group((schema.command(asked, *place),), listing=listing.id)
+    recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=(place,)))
+    outcome = recorded.outcomes[0]
+    if isinstance(outcome, Refused):
+        return shape(400, schema.refused(outcome.refusal))
+    return wire.respond(200, schema.updated(listing.external_id, recorded.levels[place]))
+
+
+def entries(
+    connection: Connection, account: int, link: int, asked: schema.Query, now: int
+) -> list[schema.Entry]:
+    """The listings that a query asks for, and one more where there are more."""
+    found = channels.listings(
+        connection, account, link, status=asked.status, after=asked.after, limit=asked.limit + 1
+    )
+    items = catalog.items(connection, account, [one.item for one in found])
+    places = [(one.item, one.location) for one in found if one.location is not None]
+    here = levels.at(connection, account, places, now)
+    return [_entry(one, items[one.item], here) for one in found]
+
+
+def _entry(listing: Listing, item: Item, here: Mapping[Place, Level]) -> schema.Entry:
+    level = ABSENT if listing.location is None else here.get((listing.item, listing.location), ABSENT)
+    return schema.Entry(listing.id, listing.external_id, listing.status == "open", level, item.sku, item.name)
