@@ -1,0 +1,251 @@
+"""Who is calling, how often, with which body and key: what every endpoint of this API begins with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onhand import auth, wire
+from onhand.auth import WRITE, Caller
+from onhand.dialects.trackstar import schema
+from onhand.dialects.trackstar.rules import RULES, Rule
+from onhand.dialects.trackstar.schema import KEY_LIMIT, Problem, Site, problem
+from onhand.inventory import Inventory
+from onhand.pace import Pace, Window
+from onhand.settings import Settings
+from onhand.store import channels, requests
+from onhand.store.channels import Link
+from onhand.wire import BODY_LIMIT, BadBody
+from onhand.work import Answer, Conflict, Key
+
+NAME = "trackstar"
+KEY_HEADER, TOKEN_HEADER = "x-trackstar-api-key", "x-trackstar-access-token"
+IDEMPOTENCY_HEADER, REPLAYED_HEADER = "idempotency-key", "Idempotent-Replayed"
+
+READS = Window(10, 1.0)
+WRITES = Window(50, 1.0)
+"""What an access token may do in a second."""
+
+MICROS = 1_000_000
+_EXTRA = "onhand.trackstar.headers"
+
+_WRONG_KEY, _WRONG_TOKEN = "Invalid API key", "Invalid access token"
+KEY_MISUSED = "The Idempotency-Key was used before for another endpoint or body"
+KEY_RUNNING = "A request with this Idempotency-Key is still running"
+ANSWER_GONE = "The request with this Idempotency-Key was done, and its answer is no longer kept"
+
+
+class Turned(Exception):
+    """A request that is turned away with this answer."""
+
+    def __init__(self, answer: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+        self.headers = headers
+
+
+class Visit(NamedTuple):
+    """A caller with a connection: the principal is the connection's, whatever token it uses."""
+
+    account: int
+    principal: str
+    connection: int
+
+
+class Place(NamedTuple):
+    """A connection as its requests see it."""
+
+    link: Link
+    rule: Rule
+    site: Site
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def respond(answer: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as a response."""
+    return wire.respond(answer.status, answer.body, headers=headers)
+
+
+def shape(status: int, words: str) -> Response:
+    """The errors that no endpoint answers."""
+    return respond(problem(status, words))
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose `Turned` becomes its answer."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Turned as turned:
+            return respond(turned.answer, turned.headers)
+
+    return answered
+
+
+def labelled(app: ASGIApp) -> ASGIApp:
+    """An application that gives each response an X-Request-Id, and what its endpoint has left for it."""
+
+    async def labelling(scope: Scope, receive: Receive, send: Send) -> None:
+        extra = {"x-request-id": secrets.token_hex(16)}
+        scope[_EXTRA] = extra
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(raw=message["headers"]).update(extra)
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return labelling
+
+
+class Door:
+    """Lets requests in, or turns them away."""
+
+    def __init__(self, inventory: Inventory, settings: Settings) -> None:
+        self.inventory = inventory
+        self._paces = {False: Pace(READS), True: Pace(WRITES)} if settings.limit_trackstar else {}
+
+    async def organisation(self, request: Request) -> Caller:
+        """The caller by its API key alone; 401."""
+        key = request.headers.get(KEY_HEADER, "")
+        return _organisation(await self._check(key))
+
+    async def visit(self, request: Request, *, write: bool = False) -> Visit:
+        """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
+        headers = request.headers
+        key, token = headers.get(KEY_HEADER, ""), headers.get(TOKEN_HEADER, "")
+        found = await self._check(key, token)
+        organisation, caller = _organisation(found[:1]), found[1]
+        if caller is None or caller.connection is None or caller.account != organisation.account:
+            raise Turned(problem(401, _WRONG_TOKEN))
+        self._pace(request, auth.digest(token), write)
+        if write and not (organisation.may(WRITE) and caller.may(WRITE)):
+            raise Turned(problem(403, "adjust_inventory is disabled: the API key is read only"))
+        return Visit(caller.account, caller.principal, caller.connection)
+
+    async def connection_of(self, request: Request, organisation: Caller) -> int | None:
+        """The connection of an access token that may be left out; 401 when it is wrong."""
+        token = request.headers.get(TOKEN_HEADER)
+        if token is None:
+            return None
+        (caller,) = await self._check(token)
+        if caller is None or caller.connection is None or caller.account != organisation.account:
+            raise Turned(problem(401, _WRONG_TOKEN))
+        return caller.connection
+
+    async def _check(self, *parts: str) -> list[Caller | None]:
+        now = self.inventory.now()
+        lookups = [auth.digest(part) for part in parts]
+        return await self.inventory.read(
+            0, lambda c: [auth.check(c, NAME, lookup, None, now) for lookup in lookups]
+        )
+
+    def _pace(self, request: Request, token: str, write: bool) -> None:
+        pace = self._paces.get(write)
+        if pace is None:
+            return
+        ruling = pace.allow(token, self.inventory.now() / MICROS)
+        request.scope[_EXTRA] |= {
+            "x-ratelimit-limit": str(ruling.limit),
+            "x-ratelimit-remaining": str(ruling.remaining),
+            "x-ratelimit-reset": str(ruling.reset_epoch),
+        }
+        if not ruling.allowed:
+            raise Turned(problem(429, "Rate limit exceeded"), {"retry-after": str(ruling.retry_after)})
+
+
+def _organisation(found: list[Caller | None]) -> Caller:
+    caller = found[0]
+    # An access token is no API key, although both are found by a digest.
+    if caller is None or caller.connection is not None:
+        raise Turned(problem(401, _WRONG_KEY))
+    return caller
+
+
+def place(connection: Connection, visit: Visit) -> Place:
+    """The connection of a visit with its warehouses; 401 when it was deleted, 501 when it is no cart."""
+    link = channels.link(connection, visit.account, visit.connection)
+    if link is None:
+        raise Turned(problem(401, _WRONG_TOKEN))
+    rule = RULES.get(link.integration or "")
+    if rule is None:
+        words = f"Endpoint put_cart_adjust_inventory is not implemented for {link.integration}"
+        raise Turned(problem(501, words))
+    return Place(link, rule, site(connection, visit.account, link))
+
+
+def site(connection: Connection, account: int, link: Link) -> Site:
+    """The connection's warehouses in order, under the ids that it knows them by."""
+    space = f"connection:{link.id}"
+    known = channels.externals(connection, account, space, "warehouse", [str(one) for one in link.locations])
+    shop = link.settings.get("shop_id")
+    warehouses = {known.get(str(one), str(one)): one for one in link.locations}
+    return Site(warehouses, shop if isinstance(shop, str) else None)
+
+
+async def body(request: Request) -> object:
+    """The request's JSON; 415 for another media type, 400 for what is not JSON."""
+    if not wire.is_json(wire.media_type(request.headers)):
+        raise Turned(problem(415, "The body must be application/json"))
+    try:
+        return wire.decode(await wire.body(request, BODY_LIMIT))
+    except BadBody as bad:
+        raise Turned(problem(400, bad.message, detail={"json": {"_schema": [f"{bad.message}."]}})) from bad
+
+
+def idempotency(request: Request, scope: str, asked: object) -> Key | None:
+    """The request's idempotency key, which stands for this method, path and body; 422 if it is no key."""
+    given = request.headers.get(IDEMPOTENCY_HEADER)
+    if given is None:
+        return None
+    words = None
+    if not given:
+        words = "Shorter than minimum length 1."
+    elif len(given) > KEY_LIMIT:
+        words = f"Longer than maximum length {KEY_LIMIT}."
+    elif not (given.isascii() and given.isprintable()):
+        words = "Not a valid string."
+    if words is not None:
+        raise Turned(schema.invalid({"Idempotency-Key": [words]}, "headers"))
+    # The order of keys and the white space between them are not part of what was asked.
+    canonical = msgspec.json.encode(asked, order="sorted").decode()
+    # Where the hub is mounted is not part of it either: the same client may come by host name.
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return Key(scope, given, auth.digest(f"{request.method} {path}\n{canonical}"))
+
+
+def look_up(connection: Connection, account: int, key: Key | None) -> requests.Stored | None:
+    """What is kept under a key already."""
+    return None if key is None else requests.look_up(connection, (account, key.scope, key.key))
+
+
+def known(stored: requests.Stored | None, key: Key | None) -> Response | None:
+    """The answer to a key that was used before, None for a fresh one; 400 when it was for another thing."""
+    if stored is None or key is None:
+        return None
+    if stored.fingerprint != key.fingerprint:
+        raise Turned(problem(400, KEY_MISUSED))
+    if stored.status is None:
+        raise Turned(problem(409, KEY_RUNNING))
+    return replayed(Answer(stored.status, stored.body or ""))
+
+
+def replayed(answer: Answer | Conflict) -> Response:
+    """An answer that was given before, once more."""
+    if isinstance(answer, Conflict):
+        raise Turned(problem(400, KEY_MISUSED))
+    if not answer.body:
+        raise Turned(problem(400, ANSWER_GONE))
+    return wire.respond(answer.status, answer.body.encode(), headers={REPLAYED_HEADER: "true"})

@@ -1,0 +1,185 @@
+"""Trackstar over HTTP: adjustments of one product and of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from onhand import asgi, wire
+from onhand.dialects.trackstar import door, reads, rendering, schema
+from onhand.dialects.trackstar.door import Door, Place, Turned, Visit, guarded, labelled
+from onhand.dialects.trackstar.rendering import cart_product
+from onhand.dialects.trackstar.schema import Batch, Change, Line
+from onhand.inventory import Inventory
+from onhand.settings import Settings
+from onhand.stock import model
+from onhand.stock.ledger import Refused
+from onhand.stock.model import AnyCommand, SetAvailable
+from onhand.store import products, requests
+from onhand.store.products import Product
+from onhand.work import Accepted, Answer, Group, Key, Plan, Recorded, Work
+
+shape = door.shape
+
+Made = tuple[int, Any]
+"""A status and a body that can be encoded."""
+
+
+class Seen(NamedTuple):
+    """What a write looks up before it is recorded."""
+
+    place: Place
+    found: Mapping[str, Product]
+    stored: requests.Stored | None
+
+
+def app(inventory: Inventory, settings: Settings) -> ASGIApp:
+    """Trackstar's cart API, for paths below its mount."""
+    hall = Door(inventory, settings)
+    strict = settings.strict_trackstar
+
+    async def adjust(request: Request) -> Response:
+        visit = await hall.visit(request, write=True)
+        asked = await door.body(request)
+        key = door.idempotency(request, visit.principal, asked)
+        name = request.path_params["id"]
+        seen = await _look(inventory, visit, key, rendering.names(name))
+        if (before := door.known(seen.stored, key)) is not None:
+            return before
+        now = inventory.now()
+        change = schema.read_change(asked, seen.place.rule, seen.place.site, strict, now)
+        if not isinstance(change, Change):
+            raise Turned(schema.invalid(change))
+        product = _variant(rendering.pick(seen.found, name), name, "product_id")
+        return await _record(inventory, *_adjustment(visit, seen.place, product, change, key))
+
+    async def batch(request: Request) -> Response:
+        visit = await hall.visit(request, write=True)
+        asked = await door.body(request)
+        key = door.idempotency(request, visit.principal, asked)
+        seen = await _look(inventory, visit, key, ())
+        if (before := door.known(seen.stored, key)) is not None:
+            return before
+        wanted = schema.read_batch(asked, seen.place.rule, seen.place.site, strict)
+        if not isinstance(wanted, Batch):
+            raise Turned(schema.invalid(wanted))
+        wishes = {name for line in wanted.lines for name in rendering.names(line.product)}
+        found = (await _look(inventory, visit, None, tuple(wishes))).found
+        chosen = [
+            _variant(rendering.pick(found, line.product), line.product, f"line_items.{at}.product_id")
+            for at, line in enumerate(wanted.lines)
+        ]
+        return await _record(inventory, *_settings(visit, seen.place, wanted, chosen, key))
+
+    routes = [
+        Route("/cart/products/batch-adjust-inventory", guarded(batch), methods=["PUT"]),
+        Route("/cart/products/{id}/adjust-inventory", guarded(adjust), methods=["PUT"]),
+        *reads.routes(hall),
+    ]
+    return labelled(asgi.application(routes, shape))
+
+
+async def _look(inventory: Inventory, visit: Visit, key: Key | None, names: tuple[str, ...]) -> Seen:
+    account = visit.account
+
+    def query(connection: Connection) -> Seen:
+        return Seen(
+            door.place(connection, visit),
+            products.products(connection, account, visit.connection, names),
+            door.look_up(connection, account, key),
+        )
+
+    return await inventory.read(account, query)
+
+
+def _variant(product: Product | None, name: str, field: str) -> Product:
+    """A product that can be adjusted; 404 for none, 422 for a parent."""
+    if product is None:
+        raise Turned(schema.unknown("Product", name))
+    if product.has_variants:
+        raise Turned(schema.invalid({field: [schema.PARENT]}))
+    return product
+
+
+def _adjustment(
+    visit: Visit, place: Place, product: Product, change: Change, key: Key | None
+) -> tuple[Work, Callable[[Recorded], Made]]:
+    item = product.item.id
+    context = None
+    if change.extras:
+        context = wire.encode({"connection": visit.connection, **change.extras}).decode()
+    commands: tuple[AnyCommand, ...] = (schema.command(change, item),)
+    group = Group(commands)
+    if change.due is not None:
+        group = Group((), also=(Plan(change.due, commands, context),))
+
+    def made(recorded: Recorded) -> Made:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return schema.refused(outcome.refusal, product.listing.external_id)
+        data = cart_product(product, place.site, recorded.levels, _moved(recorded))
+        return 200, {"data": data, "id": data.id, "unused_fields": change.unused}
+
+    watch = tuple((item, location) for location in place.site.warehouses.values())
+    return _work(visit, group, watch, context, key), made
+
+
+def _settings(
+    visit: Visit, place: Place, wanted: Batch, chosen: list[Product], key: Key | None
+) -> tuple[Work, Callable[[Recorded], Made]]:
+    """All lines in one group: a batch is done whole or not at all."""
+    pairs = list(zip(wanted.lines, chosen, strict=True))
+    group = Group(tuple(_set(line, product) for line, product in pairs))
+    # Two ids may be one item: what is shown is each product that was named, once.
+    shown = {product.listing.external_id: product for product in chosen}
+
+    def made(recorded: Recorded) -> Made:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            line = wanted.lines[outcome.index]
+            return schema.refused(outcome.refusal, line.product, f"line_items.{outcome.index}.quantity")
+        moved = {entry.movement.item for entry in outcome.entries}
+        data = [
+            cart_product(one, place.site, recorded.levels, _moved(recorded) if one.item.id in moved else 0)
+            for one in shown.values()
+        ]
+        return 200, {"data": data, "unused_fields": wanted.unused}
+
+    watch = tuple((one.item.id, at) for one in shown.values() for at in place.site.warehouses.values())
+    return _work(visit, group, watch, None, key), made
+
+
+def _set(line: Line, product: Product) -> SetAvailable:
+    return SetAvailable(product.item.id, line.location, line.quantity)
+
+
+def _work(
+    visit: Visit, group: Group, watch: tuple[model.Place, ...], context: str | None, key: Key | None
+) -> Work:
+    return Work(visit.account, (group,), visit.principal, key=key, watch=watch, context=context)
+
+
+def _moved(recorded: Recorded) -> int:
+    """When the group was recorded; 0 if it changed nothing."""
+    outcome = recorded.outcomes[0]
+    return recorded.recorded_at if isinstance(outcome, Accepted) and outcome.entries else 0
+
+
+async def _record(inventory: Inventory, work: Work, made: Callable[[Recorded], Made]) -> Response:
+    def answer(recorded: Recorded) -> Answer:
+        status, body = made(recorded)
+        return Answer(status, wire.encode(body).decode())
+
+    recorded = await inventory.record(work if work.key is None else replace(work, answer=answer))
+    if recorded.replay is not None:
+        return door.replayed(recorded.replay)
+    if recorded.fresh is not None:
+        return wire.respond(recorded.fresh.status, recorded.fresh.body.encode())
+    return wire.respond(*made(recorded))
