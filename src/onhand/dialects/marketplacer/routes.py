@@ -1,0 +1,140 @@
+"""The Marketplacer dialect over HTTP: the table of its routes, and those of a variant's inventories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import UNSET
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from onhand import wire
+from onhand.asgi import application
+from onhand.auth import READ, WRITE, Caller
+from onhand.dialects.marketplacer import catalogue, door, rendering, schema, shop
+from onhand.dialects.marketplacer.door import Front, Handler, guarded, read_body, respond
+from onhand.dialects.marketplacer.errors import missing
+from onhand.dialects.marketplacer.rendering import Record
+from onhand.dialects.marketplacer.schema import Wish
+from onhand.dialects.marketplacer.shop import Shop, State
+from onhand.dialects.marketplacer.variants import Variant
+from onhand.inventory import Inventory
+from onhand.settings import Settings
+from onhand.stock.model import Level
+from onhand.store.catalog import Price
+from onhand.work import Group, Work
+
+PREFIX = "/api/v2/client"
+
+shape = door.shape
+
+
+def app(inventory: Inventory, settings: Settings) -> ASGIApp:
+    """The dialect as an application; paths are relative to where it is mounted."""
+    front = door.front(inventory, settings)
+    records = PREFIX + "/variants/{variant}/inventories"
+    table: tuple[tuple[str, str, str, Handler], ...] = (
+        ("GET", records, READ, list_inventories),
+        ("PUT", records, WRITE, put_inventories),
+        ("DELETE", records + "/{record}", WRITE, delete_inventory),
+        ("GET", PREFIX + "/multi_store_memberships", READ, catalogue.list_memberships),
+        ("GET", PREFIX + "/variants", READ, catalogue.list_variants),
+        ("POST", PREFIX + "/variants/stock_on_hand", WRITE, catalogue.post_stock),
+        ("GET", PREFIX + "/variants/{variant}", READ, catalogue.get_variant),
+    )
+    routes = [Route(path, guarded(front, scope, do), methods=[verb]) for verb, path, scope, do in table]
+    return application(routes, shape)
+
+
+async def list_inventories(front: Front, caller: Caller, request: Request) -> Response:
+    """All inventories of a variant, for the parent and for every member."""
+    inventory, name = front.inventory, request.path_params["variant"]
+
+    def look(connection: Connection) -> tuple[Shop, int, State]:
+        here = shop.enter(connection, caller)
+        item = shop.shared(connection, here, name).item.id
+        return here, item, shop.state(connection, here, item, inventory.now())
+
+    here, item, state = await inventory.read(caller.account, look)
+    return await _shown(front, here, item, state)
+
+
+async def put_inventories(front: Front, caller: Caller, request: Request) -> Response:
+    """Create or change records: any member's by the parent, a member's own by the member."""
+    inventory, name = front.inventory, request.path_params["variant"]
+    body = await read_body(front, request)
+
+    def look(connection: Connection) -> tuple[Shop, Variant]:
+        here = shop.enter(connection, caller)
+        return here, shop.shared(connection, here, name)
+
+    here, variant = await inventory.read(caller.account, look)
+    item, places = variant.item.id, here.places
+    chosen = schema.by_seller(schema.wishes(body), places, here.bound)
+    commands = [c for seller, wish in chosen.items() for c in schema.commands(wish, item, places[seller])]
+    also = [c for seller, wish in chosen.items() for c in schema.companions(wish, item, seller)]
+    watch = tuple((item, places[seller]) for seller in chosen)
+    group = Group(tuple(commands), also=tuple(also))
+    recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=watch))
+    schema.accepted(recorded, name)
+    written = {seller: recorded.levels[item, places[seller]] for seller in chosen}
+    state = await inventory.read(
+        caller.account, lambda c: shop.state(c, here, item, inventory.now(), tuple(chosen))
+    )
+    return await _shown(front, here, item, _as_written(state, chosen, written), tuple(chosen))
+
+
+async def delete_inventory(front: Front, caller: Caller, request: Request) -> Response:
+    """End a record: the level becomes absent, its prices go."""
+    inventory, name = front.inventory, request.path_params["record"]
+
+    def look(connection: Connection) -> tuple[int, int, int]:
+        here = shop.enter(connection, caller)
+        item = shop.shared(connection, here, request.path_params["variant"]).item.id
+        whose = shop.owner(connection, caller.account, name)
+        if whose is None or whose[0] != item or here.bound not in (None, whose[1]):
+            raise missing(name)
+        home = here.homes.get(whose[1])
+        if home is None:
+            raise missing(name)
+        return item, home.seller, home.location
+
+    commands, also = schema.removal(*await inventory.read(caller.account, look))
+    recorded = await inventory.record(Work(caller.account, (Group(commands, also=also),), caller.principal))
+    schema.accepted(recorded, name)
+    return wire.respond(204, None)
+
+
+def _as_written(state: State, chosen: Mapping[int, Wish], written: Mapping[int, Level]) -> State:
+    """``state``, read after the commit, with what this request wrote as it wrote it."""
+    prices, providers = dict(state.prices), dict(state.providers)
+    for seller, wish in chosen.items():
+        old = prices.get(seller, Price(None, None, None))
+        price = old.price if wish.price is UNSET else wish.price
+        sale_price = old.sale_price if wish.sale_price is UNSET else wish.sale_price
+        prices[seller] = Price(price, sale_price, old.currency)
+        if wish.provider is None:
+            providers.pop(seller, None)
+        elif wish.provider is not UNSET:
+            providers[seller] = wish.provider
+    return State({**state.levels, **written}, prices, providers, state.ids)
+
+
+async def _shown(front: Front, here: Shop, item: int, state: State, first: Sequence[int] = ()) -> Response:
+    """The records of a state; one that is shown for the first time gets its id now."""
+    ids = state.ids
+    new = [seller for seller in dict.fromkeys((*first, *sorted(state.levels))) if seller not in ids]
+    if new:
+        made = await front.inventory.write(here.account, lambda c: shop.give_ids(c, here.account, item, new))
+        ids = {**ids, **made}
+    nothing = Price(None, None, None)
+    records = [
+        Record(
+            ids[seller], seller, level, *state.prices.get(seller, nothing)[:2], state.providers.get(seller)
+        )
+        for seller, level in state.levels.items()
+    ]
+    return respond(200, rendering.inventories(records))

@@ -1,0 +1,157 @@
+"""What the hub knows behind a request: the caller's multi-store, its variants, records and their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.auth import Caller
+from onhand.dialects.marketplacer.errors import Problem, missing
+from onhand.dialects.marketplacer.schema import DETAIL, DIALECT, number
+from onhand.dialects.marketplacer.variants import Variant
+from onhand.stock.model import Level
+from onhand.store import catalog, channels, counters, levels, offers
+from onhand.store.catalog import Price
+from onhand.store.offers import Home
+
+RECORD = "inventory"
+COUNTER = "marketplacer.inventory"
+
+
+class Shop(NamedTuple):
+    """The multi-store as one caller has it. ``homes`` are its members, by id of the seller.
+
+    ``mine`` is who the caller speaks for: the seller of a member's key, the account's own (else
+    the first) seller for the parent; None where the account has no seller with a location.
+    """
+
+    account: int
+    link: int
+    bound: int | None
+    homes: Mapping[int, Home]
+    mine: Home | None
+
+    @property
+    def parent(self) -> bool:
+        """Whether the caller owns the multi-store."""
+        return self.bound is None
+
+    @property
+    def single(self) -> bool:
+        """Whether the caller may see the variants that only the account's own seller sells."""
+        return self.parent or (self.mine is not None and self.mine.own)
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Seller to location."""
+        return {home.seller: home.location for home in self.homes.values()}
+
+
+def enter(connection: Connection, caller: Caller) -> Shop:
+    """The caller's shop. Raises Problem 403 for a key of neither the parent nor a member."""
+    found = offers.homes(connection, caller.account)
+    homes = {home.seller: home for home in found}
+    if caller.seller is None:
+        mine = next((home for home in found if home.own), found[0] if found else None)
+    else:
+        mine = homes.get(caller.seller)
+        if mine is None:
+            raise Problem(403, "The owner of this API key is not a member of this multi-store")
+    return Shop(caller.account, caller.connection or 0, caller.seller, homes, mine)
+
+
+def variant(connection: Connection, shop: Shop, name: str) -> Variant:
+    """The variant of this id. Raises Problem 404 when there is none for this caller."""
+    found = variants(connection, shop, [name])
+    if name not in found:
+        raise missing(name)
+    return found[name]
+
+
+def variants(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[str, Variant]:
+    """The variants of these ids that are there for this caller, by id as it was written."""
+    wanted = [name for name in names if number(name)]
+    listed = channels.listings_by_external(connection, shop.account, shop.link, wanted)
+    items = catalog.items(connection, shop.account, [listing.item for listing in listed.values()])
+    found = {name: Variant(int(name), items[listing.item]) for name, listing in listed.items()}
+    return {name: one for name, one in found.items() if one.multi_store or shop.single}
+
+
+def shared(connection: Connection, shop: Shop, name: str) -> Variant:
+    """A variant that has inventories. Raises Problem 404; also for one that only one seller sells."""
+    found = variant(connection, shop, name)
+    if not found.multi_store:
+        raise missing(name)
+    return found
+
+
+# --- records ------------------------------------------------------------------------------------------
+
+
+class State(NamedTuple):
+    """The records of one variant, each part by seller; ``ids`` may lack one that was never shown."""
+
+    levels: dict[int, Level]
+    prices: dict[int, Price]
+    providers: dict[int, str]
+    ids: dict[int, int]
+
+
+def state(connection: Connection, shop: Shop, item: int, now: int, also: Sequence[int] = ()) -> State:
+    """What the members have of an item; ids of ``also`` are looked up too."""
+    at = levels.of_items(connection, shop.account, [item], now)
+    here = {
+        home.seller: level
+        for home in shop.homes.values()
+        if (level := at.get((item, home.location))) is not None
+    }
+    prices = catalog.prices(connection, shop.account, [item])
+    details = channels.details(connection, shop.account, DIALECT, DETAIL, [item])
+    return State(
+        here,
+        {seller: price for (_, seller), price in prices.items()},
+        {seller: body["fulfilment_provider"] for (_, seller), body in details.items()},
+        ids(connection, shop.account, item, [*here, *also]),
+    )
+
+
+def ids(connection: Connection, account: int, item: int, sellers: Iterable[int]) -> dict[int, int]:
+    """Seller to the id of its record, where it has one."""
+    names = {_pair(item, seller): seller for seller in sellers}
+    found = channels.externals(connection, account, DIALECT, RECORD, names)
+    return {names[pair]: int(name) for pair, name in found.items()}
+
+
+def give_ids(connection: Connection, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
+    """Seller to the id of its record; those without one are given one now, in the order of ``sellers``.
+
+    An id belongs to the pair of item and seller for good. To be run by the writer: the counter's
+    row is taken first, so that of two at once the second sees what the first gave.
+    """
+    counters.at_least(connection, account, COUNTER, 0)
+    known = ids(connection, account, item, sellers)
+    new = [seller for seller in dict.fromkeys(sellers) if seller not in known]
+    if new:
+        first = counters.take(connection, account, COUNTER, len(new))
+        made = {seller: first + at for at, seller in enumerate(new)}
+        pairs = {str(given): _pair(item, seller) for seller, given in made.items()}
+        channels.map_ids(connection, account, DIALECT, RECORD, pairs)
+        known |= made
+    return known
+
+
+def owner(connection: Connection, account: int, record: str) -> tuple[int, int] | None:
+    """The (item, seller) whose record has this id."""
+    if not number(record):
+        return None
+    found = channels.internals(connection, account, DIALECT, RECORD, [record]).get(record)
+    if found is None:
+        return None
+    item, _, seller = found.partition(":")
+    return int(item), int(seller)
+
+
+def _pair(item: int, seller: int) -> str:
+    return f"{item}:{seller}"
