@@ -1,0 +1,1 @@
+"""The Sellbrite REST API v1: inventory and warehouses."""

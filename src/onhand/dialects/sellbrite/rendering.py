@@ -1,0 +1,41 @@
+"""Levels as Sellbrite's inventory records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from onhand.stock.model import INFINITE_SHOWN, Level
+from onhand.store.catalog import Item
+
+
+class Record(NamedTuple):
+    """All that a record of the wire is made from."""
+
+    item: Item
+    warehouse: str
+    level: Level
+    detail: Mapping[str, Any]
+
+
+_PACKAGE = ("length", "width", "height", "weight")
+_CODES = ("upc", "ean", "isbn", "gtin", "gcid", "epid", "asin", "fnsku")
+
+
+def rendered(record: Record) -> dict[str, Any]:
+    """A record with all the published fields; unlimited stock shows the cap."""
+    item, warehouse, level, detail = record
+    available = INFINITE_SHOWN if level.infinite else level.available
+    cost = detail.get("cost", item.cost)
+    return {
+        "sku": item.sku,
+        "warehouse_uuid": warehouse,
+        "on_hand": available + level.reserved,
+        "available": available,
+        "reserved": level.reserved,
+        "product_name": item.name,
+        **{f"package_{name}": item.measurements.get(name) for name in _PACKAGE},
+        "cost": None if cost is None else float(cost),
+        **{code: item.barcodes.get(code) for code in _CODES},
+        "bin_location": detail.get("bin_location"),
+    }

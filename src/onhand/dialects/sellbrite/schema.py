@@ -1,0 +1,198 @@
+"""Sellbrite's inventory wire: bodies to changes, changes to commands, and what is wrong with a body."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, TypeGuard
+
+import msgspec
+
+from onhand.stock.model import TEXT_LIMIT, SetAvailable, SetOnHand
+
+RECORDS_LIMIT = 50
+QUANTITY_MAX = 2**31 - 1
+"""The published type of a quantity is a 32-bit integer."""
+COST_MAX = Decimal("99999999.99")
+"""The published type of a cost is a decimal of ten digits, two of them cents."""
+CENT = Decimal("0.01")
+STRING_LIMIT = 255
+
+WAREHOUSE_MISSING = "Warehouse not found"
+RECEIVED = "Request received"
+CREATED = "Inventory successfully created"
+EXISTS = "Inventory already exists"
+
+_DIGITS = re.compile(r"[0-9]{1,10}\Z")
+_FILLED = re.compile(r"[^ \t\r\n]")
+_COST = re.compile(r"[0-9]{1,8}(\.[0-9]{1,20})?\Z")
+
+
+class Malformed(Exception):
+    """A body that is no request at all: 400."""
+
+
+class Invalid(Exception):
+    """A request that fails the validation of the whole call: 422."""
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One validated record. ``warehouse`` is as the client named it; ``quantity`` is units on hand,
+    or available where ``available`` is True. ``cost`` is exact decimal text; None was not sent."""
+
+    sku: str
+    warehouse: str
+    quantity: int
+    available: bool = False
+    reason: str | None = None
+    bin_location: str | None = None
+    cost: str | None = None
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """An accepted call as it waits in the inbox: changes, each with the id of its location.
+
+    ``create`` is True for PUT, which makes missing records, and False for PATCH, which skips them.
+    """
+
+    create: bool
+    changes: tuple[tuple[int, Change], ...]
+
+
+_decode_queued = msgspec.json.Decoder(Queued).decode
+
+
+def queued(create: bool, changes: Sequence[Change], locations: Mapping[str, int]) -> str:
+    """An accepted call as the text of a message."""
+    pairs = tuple((locations[change.warehouse], change) for change in changes)
+    return msgspec.json.encode(Queued(create, pairs)).decode()
+
+
+def unqueued(body: str) -> Queued:
+    """The text of a message as the call it was. Raises msgspec.ValidationError for anything else."""
+    return _decode_queued(body)
+
+
+# --- bodies in ----------------------------------------------------------------------------------------
+
+
+def changes(body: object) -> list[Change]:
+    """The records of a PUT or PATCH body, all of them valid. Raises Malformed or Invalid.
+
+    ``{"inventory": record}`` or ``{"inventory": [record, ...]}`` with at most `RECORDS_LIMIT`.
+    """
+    return [_change(record, name) for name, record in _records(body)]
+
+
+def creations(body: object) -> list[Change]:
+    """The records of a POST body: as `changes`, but each with on_hand and no two for one place."""
+    made = changes(body)
+    seen: set[tuple[str, str]] = set()
+    for change in made:
+        if change.available:
+            raise Invalid(f"{_named('inventory', change.sku)}: on_hand is required")
+        place = (change.sku, change.warehouse)
+        if place in seen:
+            raise Invalid(f"{_named('inventory', change.sku)}: appears twice for one warehouse")
+        seen.add(place)
+    return made
+
+
+def _records(body: object) -> list[tuple[str, object]]:
+    found = body.get("inventory") if isinstance(body, dict) else None
+    if isinstance(found, dict):
+        return [("inventory", found)]
+    if not isinstance(found, list):
+        raise Malformed('The body must be an object with the key "inventory": a record, or a list of them')
+    if not found:
+        raise Invalid("inventory: at least one record is required")
+    if len(found) > RECORDS_LIMIT:
+        raise Invalid(f"inventory: {len(found)} records, at most {RECORDS_LIMIT} are allowed in one call")
+    return [(f"inventory[{at}]", record) for at, record in enumerate(found)]
+
+
+def _change(record: object, name: str) -> Change:
+    if not isinstance(record, dict):
+        raise Invalid(f"{name}: must be an object")
+    sku = record.get("sku")
+    if not _is_text(sku, STRING_LIMIT):
+        raise Invalid(f"{name}: sku is required, a string of 1 to {STRING_LIMIT} characters")
+    name = _named(name, sku)
+    warehouse = record.get("warehouse_uuid")
+    if not _is_text(warehouse, STRING_LIMIT):
+        raise Invalid(f"{name}: warehouse_uuid is required, a string")
+    on_hand, available = record.get("on_hand"), record.get("available")
+    if (on_hand is None) == (available is None):
+        raise Invalid(f"{name}: exactly one of on_hand and available is required")
+    field, value = ("on_hand", on_hand) if available is None else ("available", available)
+    return Change(
+        sku,
+        warehouse,
+        _quantity(value, f"{name}: {field}"),
+        available is not None,
+        _optional(record, "description", TEXT_LIMIT, name),
+        _optional(record, "bin_location", STRING_LIMIT, name),
+        _cost(record.get("cost"), name),
+    )
+
+
+def _named(name: str, sku: str) -> str:
+    return f"{name} (sku {sku!r})"
+
+
+def _is_text(value: object, limit: int) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= limit and filled(value)
+
+
+def filled(text: str) -> bool:
+    """Whether a text has more than blanks, tabs and line ends."""
+    return _FILLED.search(text) is not None
+
+
+def _quantity(value: object, name: str) -> int:
+    if isinstance(value, str) and _DIGITS.match(value):
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= QUANTITY_MAX:
+        raise Invalid(f"{name} must be a whole number from 0 to {QUANTITY_MAX}")
+    return value
+
+
+def _optional(record: Mapping[str, object], field: str, limit: int, name: str) -> str | None:
+    value = record.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > limit:
+        raise Invalid(f"{name}: {field} must be a string of at most {limit} characters")
+    return value
+
+
+def _cost(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    number: Decimal | None = None
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        # The shortest text of a float is what the client wrote, as far as ten digits go.
+        number = Decimal(repr(value))
+    elif isinstance(value, str) and _COST.match(value):
+        number = Decimal(value)
+    if number is None or not 0 <= number < COST_MAX + CENT:
+        raise Invalid(f"{name}: cost must be a number from 0 to {COST_MAX}")
+    return str(min(abs(number.quantize(CENT, ROUND_HALF_UP)), COST_MAX))
+
+
+# --- to and from the ledger ---------------------------------------------------------------------------
+
+
+def command(change: Change, item: int, location: int) -> SetOnHand | SetAvailable:
+    """What a change asks of the ledger."""
+    if change.available:
+        return SetAvailable(item, location, change.quantity, reason=change.reason)
+    return SetOnHand(item, location, change.quantity, reason=change.reason)
+
+
+def detail(kept: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """What is kept about a place besides its stock, after ``change``."""
+    sent = {"bin_location": change.bin_location, "cost": change.cost}
+    return dict(kept) | {name: value for name, value in sent.items() if value is not None}

@@ -1,0 +1,35 @@
+"""Sellbrite over HTTP on each database: every statement that the dialect runs, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hubs import demo_hub
+from onhand.appliers import APPLIERS
+from sellbrite_calls import NOTEBOOK, PEN, call, open_incidents, put, record, row, shown
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_day_of_a_merchant(database: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    with demo_hub(where, "sellbrite", appliers=APPLIERS) as hub:
+        put(hub, record(hub, available=2), record(hub, PEN, 2, on_hand=4, bin_location="B", cost=1.5))
+        assert shown(hub) == (3, 1, 2)
+        assert (shown(hub, PEN, 2), row(hub, PEN, 2)["bin_location"]) == ((4, 0, 4), "B")
+        put(hub, record(hub, on_hand=2), record(hub, "NONE", on_hand=1), method="PATCH")
+        assert (shown(hub), shown(hub, "NONE")) == ((2, 1, 1), None)
+        body = {"inventory": record(hub, "FRESH", on_hand=5)}
+        assert [call(hub, "POST", "/inventory", body).status_code for _ in range(2)] == [201, 409]
+        made = call(hub, "POST", "/warehouses", {"warehouse": {"name": "North"}})
+        path = f"/warehouses/{made.json()['warehouse_uuid']}"
+        assert call(hub, "PUT", path, {"warehouse": {"name": "MAIN"}}).status_code == 422
+        assert call(hub, "PUT", path, {"warehouse": {"city": "Bath"}}).status_code == 200
+        assert call(hub, "PUT", "/warehouses/%00", {"warehouse": {}}).status_code == 404
+        params = {"sku": NOTEBOOK, "created_at_max": "2999-01-01T00:00:00Z", "updated_at_min": "2000-01-01"}
+        assert len(call(hub, "GET", "/inventory", params=params).json()) == 2
+        assert call(hub, "GET", "/inventory", params=params | {"updated_at_max": "2000-01-01"}).json() == []
+        assert call(hub, "GET", "/inventory", params={"sku": "\0", "page": "9" * 18}).json() == []
+        assert call(hub, "GET", "/warehouses").json()[-1]["city"] == "Bath"
+        assert open_incidents(hub) == []
