@@ -1,0 +1,227 @@
+"""The Flipkart dialect over HTTP: who asks, what they may, look-ups, the ledger, the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from onhand import asgi, auth, wire
+from onhand.auth import READ, WRITE, Caller
+from onhand.dialects.flipkart import oauth, rendering, schema, tokens
+from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole
+from onhand.inventory import Inventory
+from onhand.settings import Settings
+from onhand.store import catalog, channels, levels
+from onhand.store.channels import Link, Listing
+from onhand.work import Recorded, Work
+
+DIALECT = tokens.DIALECT
+SPACE, LOCATION = DIALECT, "location"
+"""Where the ids that Flipkart has for locations are kept."""
+
+PREFIXES = ("", "/sellers")
+TOKEN_PATH = "/oauth-service/oauth/token"  # noqa: S105 - a path
+UPDATE_PATH, LISTINGS_PATH = "/listings/v3/update/inventory", "/listings/v3/"
+
+FORM = "application/x-www-form-urlencoded"
+FORM_LIMIT = 8 * 1024
+FIELDS_LIMIT = 20
+
+MEDIA_TYPE = "application/json; charset=utf-8"
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Looked = tuple[dict[str, Listing], dict[str, int]]
+"""Listings by SKU, and our locations by Flipkart's ids."""
+
+
+def app(inventory: Inventory, settings: Settings) -> ASGIApp:
+    """The dialect's application; its paths are relative to where it is mounted."""
+    update = _handled(partial(_update, inventory))
+    listings = _handled(partial(_listings, inventory))
+    routes = [Route(TOKEN_PATH, _handled(partial(_token, inventory, settings)), methods=["GET", "POST"])]
+    for prefix in PREFIXES:
+        routes += [
+            Route(prefix + UPDATE_PATH, update, methods=["POST"]),
+            # Below, a SKU may hold a slash; this path is none.
+            Route(prefix + UPDATE_PATH, _only_post, methods=OTHER_METHODS),
+            Route(prefix + LISTINGS_PATH + "{skus:path}", listings, methods=["GET"]),
+        ]
+    return asgi.application(routes, shape)
+
+
+def shape(status: int, sentence: str) -> Response:
+    """What is refused before or beside an endpoint; the code is ten times the status."""
+    return _respond(status, whole(Fault(status * 10, sentence)))
+
+
+def _respond(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
+    return wire.respond(status, body, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _handled(endpoint: Endpoint) -> Endpoint:
+    """``endpoint`` with its refusals answered."""
+
+    async def handled(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except BadRequest as bad:
+            return _respond(400, whole(bad.fault))
+        except oauth.Denied as denied:
+            return _respond(denied.status, denied.body, denied.headers | NO_STORE)
+
+    return handled
+
+
+async def _only_post(request: Request) -> Response:
+    response = shape(405, "Method not allowed")
+    response.headers["Allow"] = "POST"
+    return response
+
+
+# --- the token endpoint -------------------------------------------------------------------------------
+
+
+async def _token(inventory: Inventory, settings: Settings, request: Request) -> Response:
+    app = oauth.basic(request.headers.get("authorization"))
+    now, seconds = inventory.now(), settings.flipkart_token_seconds
+    account, found = await inventory.read(0, lambda c: tokens.look_up(c, app, now, seconds))
+    query = request.scope["query_string"].decode("latin-1")
+    fields = dict(parse_qsl(query, keep_blank_values=True)) | await _form(request)
+    oauth.check_request(fields.get("grant_type"), fields.get("scope"))
+    if found is None:
+        found = await inventory.write(account, lambda c: tokens.grant(c, app, now, seconds))
+    return _respond(200, oauth.granted(found.token, (found.expires_at - now) // 1_000_000), NO_STORE)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if request.method != "POST" or wire.media_type(request.headers) != FORM:
+        return {}
+    text = (await wire.body(request, FORM_LIMIT)).decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_LIMIT))
+    except ValueError:
+        raise oauth.Denied(400, "invalid_request", "The form has too many fields") from None
+
+
+async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
+    token = oauth.bearer(request.headers.get("authorization"))
+    lookup, now = auth.digest(token), inventory.now()
+    caller = await inventory.read(0, lambda c: auth.check(c, DIALECT, lookup, None, now))
+    if caller is None:
+        raise oauth.invalid_token(token)
+    if not caller.may(scope):
+        raise oauth.not_allowed(scope)
+    return caller
+
+
+# --- updating inventory -------------------------------------------------------------------------------
+
+
+async def _update(inventory: Inventory, request: Request) -> Response:
+    caller = await _caller(inventory, request, WRITE)
+    body = await _json(request)
+    asked = schema.envelope(body)
+    listings, places = await inventory.read(caller.account, lambda c: _look_up(c, caller, asked))
+    settled = [_settled(one, listings.get(one.sku), places) for one in asked]
+    changes = [one for one in settled if isinstance(one, schema.Change)]
+    recorded = Recorded()
+    if changes:
+        work = Work(caller.account, tuple(change.group for change in changes), caller.principal)
+        recorded = await inventory.record(work)
+    outcomes = iter(recorded.outcomes)
+    answer: dict[str, Any] = {}
+    for one, result in zip(asked, settled, strict=True):
+        if isinstance(result, schema.Change):
+            answer[one.sku] = schema.answered(result, next(outcomes))
+        else:
+            answer[one.sku] = schema.failed(result)
+    return _respond(200, answer)
+
+
+async def _json(request: Request) -> object:
+    media = wire.media_type(request.headers)
+    if not wire.is_json(media):
+        raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
+    try:
+        return wire.decode(await wire.body(request, wire.BODY_LIMIT))
+    except wire.BadBody as bad:
+        code = Code.DUPLICATE_KEY if bad.kind == "duplicate" else Code.MALFORMED
+        raise BadRequest(code, bad.message) from None
+
+
+def _settled(
+    asked: schema.Asked, listing: Listing | None, places: dict[str, int]
+) -> schema.Change | tuple[Fault, ...]:
+    return schema.settle(asked, rendering.offer(listing) if listing else None, places)
+
+
+def _look_up(connection: Connection, caller: Caller, asked: Iterable[schema.Asked]) -> Looked:
+    link = _link(connection, caller)
+    if link is None:
+        return {}, {}
+    skus = [one.sku for one in asked]
+    names = {spot.id for one in asked for spot in one.spots}
+    listings = channels.listings_by_external(connection, caller.account, link.id, skus)
+    known = channels.internals(connection, caller.account, SPACE, LOCATION, names)
+    mine = {name: int(number) for name, number in known.items()}
+    return listings, {name: number for name, number in mine.items() if number in link.locations}
+
+
+def _link(connection: Connection, caller: Caller) -> Link | None:
+    if caller.connection is None:
+        return None
+    return channels.link(connection, caller.account, caller.connection)
+
+
+# --- showing listings -----------------------------------------------------------------------------------
+
+
+async def _listings(inventory: Inventory, request: Request) -> Response:
+    raw = _segment(request)
+    if b"/" in raw or not raw:
+        return shape(404, "Not found")
+    caller = await _caller(inventory, request, READ)
+    asked, now = rendering.asked(raw), inventory.now()
+
+    def query(connection: Connection) -> dict[str, Any]:
+        link = _link(connection, caller)
+        if link is None:
+            return rendering.answer(asked, {}, None)
+        found = channels.listings_by_external(connection, caller.account, link.id, asked.skus)
+        return rendering.answer(asked, found, _shelf(connection, caller.account, link, found, now))
+
+    return _respond(200, await inventory.read(caller.account, query))
+
+
+def _segment(request: Request) -> bytes:
+    """The SKUs of the path, still encoded: a slash that was encoded belongs to a SKU."""
+    raw: bytes = request.scope.get("raw_path") or b""
+    _, found, segment = raw.partition(LISTINGS_PATH.encode())
+    return segment if found else b""
+
+
+def _shelf(
+    connection: Connection, account: int, link: Link, found: dict[str, Listing], now: int
+) -> rendering.Shelf:
+    items = {listing.item for listing in found.values()}
+    space = rendering.space(link.id)
+    places = [(item, location) for item in items for location in link.locations]
+    names = channels.externals(connection, account, SPACE, LOCATION, map(str, link.locations))
+    return rendering.Shelf(
+        link,
+        catalog.items(connection, account, items),
+        levels.at(connection, account, places, now),
+        channels.details(connection, account, space, schema.STATUS_DETAIL, items),
+        channels.details(connection, account, space, schema.PENDING_DETAIL, items),
+        {int(number): name for number, name in names.items()},
+    )

@@ -1,0 +1,271 @@
+"""Inventory updates: wire body to groups of commands, what became of them to the wire answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, assert_never
+
+from onhand.dialects.flipkart.codes import WARNING, BadRequest, Code, Fault, per_sku
+from onhand.stock.ledger import Refused
+from onhand.stock.model import (
+    QUANTITY_LIMIT,
+    AnyRefusal,
+    Closed,
+    Exists,
+    Expired,
+    Forbidden,
+    Insufficient,
+    SetAvailable,
+    Stale,
+    TooLarge,
+    Undone,
+    Unknown,
+)
+from onhand.wire import is_int
+from onhand.work import Companion, Group, Outcome, PutDetail
+
+SKUS_LIMIT = 10
+PRODUCT_ID_SHORTEST, PRODUCT_ID_LONGEST = 13, 16
+ENABLED, DISABLED = "ENABLED", "DISABLED"
+STATUS_DETAIL, PENDING_DETAIL = "flipkart_status", "flipkart_pending"
+"""Kinds of detail kept about (item, location), in the connection's own space."""
+
+_STATUS_BODY = {status: f'{{"status":"{status}"}}' for status in (ENABLED, DISABLED)}
+
+
+class Spot(NamedTuple):
+    """What a request says of one location: ``at`` is where it stands, ``id`` is Flipkart's.
+
+    ``inventory`` None leaves the stock alone, ``status`` None enables, ``pending`` None says nothing.
+    """
+
+    at: int
+    id: str
+    inventory: int | None
+    status: str | None
+    pending: int | None
+
+
+class Asked(NamedTuple):
+    """One SKU's update as far as it can be read without knowing the catalogue."""
+
+    sku: str
+    product_id: str | None
+    spots: tuple[Spot, ...]
+    faults: tuple[Fault, ...]
+
+
+class Offer(NamedTuple):
+    """A listing as the rules see it. ``product_id`` None accepts any; ``space`` is its connection's."""
+
+    item: int
+    space: str
+    product_id: str | None
+    inactive: bool = False
+    archived: bool = False
+
+
+class Change(NamedTuple):
+    """An update that may go to the ledger; ``aims`` has the spot of each command of ``group``."""
+
+    sku: str
+    group: Group
+    aims: tuple[Spot, ...]
+    warnings: tuple[Fault, ...]
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def envelope(body: object) -> list[Asked]:
+    """The updates of a request body, in its order. Raises BadRequest for what is no map of 1 to 10 SKUs."""
+    if not isinstance(body, dict):
+        raise BadRequest(Code.NOT_A_MAP, "The body must be an object that maps SKUs to their updates")
+    if not body:
+        raise BadRequest(Code.NO_SKUS, "The body must name at least one SKU")
+    if len(body) > SKUS_LIMIT:
+        raise too_many(len(body))
+    return [read(sku, value) for sku, value in body.items()]
+
+
+def too_many(count: int) -> BadRequest:
+    """The refusal of more SKUs than one request may name."""
+    return BadRequest(Code.TOO_MANY_SKUS, f"Batch size {count} exceeds the maximum of {SKUS_LIMIT}")
+
+
+def read(sku: str, value: object) -> Asked:
+    """One SKU's update; whatever is wrong with it is in its faults."""
+    if not isinstance(value, dict):
+        return Asked(sku, None, (), (Fault(Code.NOT_AN_UPDATE, "The update must be an object"),))
+    faults: list[Fault] = []
+    product_id = _product_id(value.get("product_id"), faults)
+    spots = _spots(value.get("locations"), faults)
+    return Asked(sku, product_id, spots, tuple(faults))
+
+
+def _product_id(value: object, faults: list[Fault]) -> str | None:
+    name = "product_id"
+    if value is None:
+        faults.append(Fault(Code.REQUIRED, "is required", name, name))
+    elif not isinstance(value, str):
+        faults.append(Fault(Code.NOT_A_STRING, "must be a string", name, name))
+    elif not PRODUCT_ID_SHORTEST <= len(value) <= PRODUCT_ID_LONGEST:
+        words = f"must have {PRODUCT_ID_SHORTEST} to {PRODUCT_ID_LONGEST} characters"
+        faults.append(Fault(Code.LENGTH, words, name, name))
+    else:
+        return value
+    return None
+
+
+def _spots(value: object, faults: list[Fault]) -> tuple[Spot, ...]:
+    name = "locations"
+    if value is None:
+        faults.append(Fault(Code.REQUIRED, "is required", name, name))
+    elif not isinstance(value, list):
+        faults.append(Fault(Code.NOT_A_LIST, "must be a list", name, name))
+    elif not value:
+        faults.append(Fault(Code.EMPTY, "must have at least one location", name, name))
+    else:
+        found = [_spot(at, one, faults) for at, one in enumerate(value)]
+        return _distinct([spot for spot in found if spot is not None], faults)
+    return ()
+
+
+def _spot(at: int, value: object, faults: list[Fault]) -> Spot | None:
+    path = f"locations[{at}]"
+    if not isinstance(value, dict):
+        faults.append(Fault(Code.NOT_A_LOCATION, "must be an object", "locations", path))
+        return None
+    before = len(faults)
+    name = value.get("id")
+    if name is None:
+        faults.append(Fault(Code.REQUIRED, "is required", "id", f"{path}.id"))
+    elif not isinstance(name, str):
+        faults.append(Fault(Code.NOT_A_STRING, "must be a string", "id", f"{path}.id"))
+    status = _status(value.get("status"), path, faults)
+    # The published class has status as its one required field besides id, and the seller's page has
+    # inventory; so a location that says neither says nothing.
+    inventory = _quantity(value.get("inventory"), "inventory", path, faults, optional=status is not None)
+    pending = _quantity(value.get("pending_inventory"), "pending_inventory", path, faults, optional=True)
+    if not isinstance(name, str) or len(faults) > before:
+        return None
+    return Spot(at, name, inventory, status, pending)
+
+
+def _status(value: object, path: str, faults: list[Fault]) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and value in _STATUS_BODY:
+        return value
+    words = f"must be {ENABLED} or {DISABLED}"
+    faults.append(Fault(Code.NOT_A_STATUS, words, "status", f"{path}.status"))
+    return None
+
+
+def _quantity(value: object, name: str, path: str, faults: list[Fault], *, optional: bool) -> int | None:
+    at = f"{path}.{name}"
+    if value is None:
+        if not optional:
+            faults.append(Fault(Code.REQUIRED, "is required", name, at))
+    elif not is_int(value) or value < 0:
+        faults.append(Fault(Code.NOT_A_QUANTITY, "must be a non-negative integer", name, at))
+    elif value > QUANTITY_LIMIT:
+        faults.append(Fault(Code.TOO_LARGE, f"must be at most {QUANTITY_LIMIT}", name, at))
+    else:
+        return value
+    return None
+
+
+def _distinct(spots: Sequence[Spot], faults: list[Fault]) -> tuple[Spot, ...]:
+    """The locations are a set on this wire: equal entries are one, contradicting ones an error."""
+    seen: dict[str, Spot] = {}
+    for spot in spots:
+        first = seen.setdefault(spot.id, spot)
+        if first._replace(at=spot.at) != spot:
+            words = f"contradicts locations[{first.at}], which has the same id"
+            faults.append(Fault(Code.CONTRADICTION, words, "id", f"locations[{spot.at}].id"))
+    return tuple(seen.values())
+
+
+# --- deciding what goes to the ledger -------------------------------------------------------------------
+
+
+def settle(asked: Asked, offer: Offer | None, places: Mapping[str, int]) -> Change | tuple[Fault, ...]:
+    """The change that ``asked`` leads to, or everything that is wrong with it.
+
+    ``places`` has our location ids by Flipkart's, for the locations that this seller has.
+    """
+    faults = list(asked.faults)
+    if offer is None:
+        faults.append(Fault(Code.NO_LISTING, "No listing exists for the given SKU"))
+    elif asked.product_id is not None and offer.product_id not in (None, asked.product_id):
+        words = "is not the product of this listing"
+        faults.append(Fault(Code.OTHER_PRODUCT, words, "product_id", "product_id"))
+    faults += [_unknown(spot) for spot in asked.spots if spot.id not in places]
+    if faults or offer is None:
+        return tuple(faults)
+    aims = tuple(spot for spot in asked.spots if spot.inventory is not None)
+    commands = tuple(SetAvailable(offer.item, places[spot.id], spot.inventory or 0) for spot in aims)
+    also = tuple(note for spot in asked.spots for note in _notes(offer, places[spot.id], spot))
+    return Change(asked.sku, Group(commands, also=also), aims, _warnings(offer))
+
+
+def _unknown(spot: Spot) -> Fault:
+    words = "is not a location of this seller"
+    return Fault(Code.UNKNOWN_LOCATION, words, "id", f"locations[{spot.at}].id")
+
+
+def _notes(offer: Offer, location: int, spot: Spot) -> list[Companion]:
+    # An update without a status makes the listing buyable at the location (Flipkart's release notes).
+    body = _STATUS_BODY[spot.status or ENABLED]
+    notes: list[Companion] = [PutDetail(offer.space, STATUS_DETAIL, offer.item, location, body)]
+    if spot.pending is not None:
+        body = f'{{"pending_inventory":{spot.pending}}}'
+        notes.append(PutDetail(offer.space, PENDING_DETAIL, offer.item, location, body))
+    return notes
+
+
+def _warnings(offer: Offer) -> tuple[Fault, ...]:
+    found = []
+    if offer.inactive:
+        words = "The inventory was updated, but the listing is inactive"
+        found.append(Fault(Code.INACTIVE, words, severity=WARNING))
+    if offer.archived:
+        words = "The inventory was updated, but the listing is archived"
+        found.append(Fault(Code.ARCHIVED, words, severity=WARNING))
+    return tuple(found)
+
+
+# --- answering ------------------------------------------------------------------------------------------
+
+
+def failed(faults: Sequence[Fault]) -> dict[str, Any]:
+    """The answer for a SKU that was not changed."""
+    return per_sku("FAILURE", faults)
+
+
+def answered(change: Change, outcome: Outcome) -> dict[str, Any]:
+    """The answer for a SKU that went to the ledger."""
+    if isinstance(outcome, Refused):
+        return failed([refused(outcome.refusal, change.aims[outcome.index])])
+    return per_sku("WARNING" if change.warnings else "SUCCESS", change.warnings)
+
+
+def refused(refusal: AnyRefusal, spot: Spot) -> Fault:
+    """A refusal of the ledger, at the location whose command met it, in Flipkart's words."""
+    match refusal:
+        case TooLarge(_, limit):
+            words = f"leads to a level beyond {limit}"
+            return Fault(Code.TOO_LARGE, words, "inventory", f"locations[{spot.at}].inventory")
+        case Unknown("location", _):
+            return _unknown(spot)
+        case Unknown("item", _):
+            return Fault(Code.NO_LISTING, "No listing exists for the given SKU")
+        case Forbidden(why):
+            return Fault(Code.REFUSED, f"{why[:1].upper()}{why[1:]}")
+        case Closed():
+            return Fault(Code.REFUSED, "The listing is closed")
+        case Stale() | Insufficient() | Unknown() | Expired() | Exists() | Undone():
+            return Fault(Code.CHANGED, "The stock was changed meanwhile: try again")
+        case _:
+            assert_never(refusal)
