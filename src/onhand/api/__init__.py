@@ -1,0 +1,1 @@
+"""Our own uniform API: everything the ledger can do, and what the published APIs cannot say."""

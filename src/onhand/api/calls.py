@@ -1,0 +1,367 @@
+"""One request from its head to its answer: who calls, what it may, what it asks, and once only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from onhand import auth, wire
+from onhand.api import problems, schema
+from onhand.api.asked import Sellable
+from onhand.api.meaning import Names, Wanted, item_of, location_of
+from onhand.api.problems import Problem, bad_header, bad_parameter
+from onhand.api.schema import Where
+from onhand.auth import Caller
+from onhand.batch import replay
+from onhand.inventory import Inventory
+from onhand.stock.model import Place
+from onhand.store import lookup, requests
+from onhand.work import Answer, Conflict, Group, Key, Recorded, Work
+
+NAME = "native"
+KEY_LIMIT = 255
+BEARER = "bearer "
+REPLAYED = "Idempotency-Replayed"
+LOCATIONS_USUAL = 100
+SLASH = "\ufdd0"
+"""Stands for an escaped slash inside a segment of a path: no text may hold this code point."""
+
+T = TypeVar("T")
+Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
+
+_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
+_READS = frozenset({"GET", "HEAD"})
+
+
+async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, request: Request) -> Response:
+    """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
+    call = None
+    try:
+        caller = await _caller(inventory, request)
+        if not caller.may(scope):
+            raise Problem("insufficient_scope", f"This needs a key with the scope {scope}")
+        raw = b"" if request.method in _READS else await wire.body(request, limit)
+        call = Call(inventory, request, caller, raw)
+        return await endpoint(call)
+    except Problem as problem:
+        # What was done under a key is answered alike, whatever has changed since it was done.
+        again = None if call is None else await call.before()
+        return again or response(refusal(problem))
+
+
+async def _caller(inventory: Inventory, request: Request) -> Caller:
+    given = request.headers.get("authorization", "")
+    if given[: len(BEARER)].lower() != BEARER:
+        raise Problem("unauthorized", "Send Authorization: Bearer and a key")
+    caller = await auth.identify(inventory, NAME, auth.digest(given[len(BEARER) :].strip()))
+    if caller is None:
+        raise Problem("unauthorized", "This key is unknown, revoked or expired")
+    return caller
+
+
+class Call:
+    """A request of a proven caller. ``now`` is microseconds UTC."""
+
+    def __init__(self, inventory: Inventory, request: Request, caller: Caller, raw: bytes) -> None:
+        self.inventory = inventory
+        self.request = request
+        self.caller = caller
+        self.account = caller.account
+        self.raw = raw
+        self.now = inventory.now()
+        self.key = None if request.method in _READS else self._key()
+
+    # --- what is asked
+
+    def body(self, kind: type[T], *, empty: T | None = None) -> T:
+        """The body as this shape; ``empty`` stands for no body at all where that may be."""
+        if not self.raw and empty is not None:
+            return empty
+        return schema.convert(self.json(), kind)
+
+    def json(self) -> object:
+        """The body as plain values."""
+        if not wire.is_json(wire.media_type(self.request.headers)):
+            raise Problem("unsupported_media_type", "Send the body as application/json")
+        return schema.decode(self.raw)
+
+    def params(self, *known: str) -> dict[str, list[str]]:
+        """The query parameters; one that is not ``known`` is refused."""
+        found: dict[str, list[str]] = {}
+        for name, value in self.request.query_params.multi_items():
+            if name not in known:
+                raise bad_parameter(name[: schema.NAME_LIMIT], "there is no such parameter here")
+            if not value or "\0" in value:
+                raise bad_parameter(name, "expected a value without U+0000")
+            found.setdefault(name, []).append(value)
+        return found
+
+    def path(self, name: str) -> str:
+        """A parameter of the path."""
+        found: str = self.request.path_params[name].replace(SLASH, "/")
+        if "\0" in found:
+            raise Problem("not_found", "No path holds U+0000")
+        return found
+
+    def number(self, name: str, unknown: str) -> int:
+        """An id in the path; Problem ``unknown`` if nothing can have it."""
+        found = whole(self.path(name))
+        if found is None or found < 1:
+            raise Problem(unknown, "Nothing has this id")
+        return found
+
+    def item(self) -> Sellable:
+        """The item in the path: an id, or a SKU behind "sku:"."""
+        text = self.path("item")
+        if text.startswith("sku:"):
+            return Sellable(sku=text[4:])
+        return Sellable(item=self.number("item", "unknown_item"))
+
+    def location(self) -> Where:
+        """The location in the path: an id, or a name behind "name:"."""
+        text = self.path("location")
+        return text[5:] if text.startswith("name:") else self.number("location", "unknown_location")
+
+    def place(self, connection: Connection) -> Place:
+        """The item and location in the path, as far as this caller may see them."""
+        item, location = self.item(), self.location()
+        wanted = Wanted(set(), set(), set())
+        wanted.sellable(item)
+        wanted.places(location)
+        names = self.names(connection, wanted)
+        return item_of(item, names, ""), location_of(location, names, "")
+
+    def account_wide(self) -> None:
+        """Refuse a key that is bound to a seller."""
+        if self.caller.seller is not None:
+            raise Problem("seller_bound", "This concerns the whole account; the key is bound to a seller")
+
+    def _key(self) -> Key | None:
+        given = self.request.headers.getlist("idempotency-key")
+        if not given:
+            return None
+        name = given[0]
+        if len(given) > 1 or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
+            words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
+            raise bad_header("Idempotency-Key", words)
+        if len(name) > 2 and name[0] == name[-1] == '"':
+            name = name[1:-1]
+        asked = hashlib.sha256(self.raw)
+        head = f"{self.request.method} {self.request.scope['path']}?{self.request.url.query}"
+        for part in (head, self.request.headers.get("if-match", "")):
+            asked.update(b"\0" + part.encode("utf-8", "surrogatepass"))
+        return Key(self.caller.principal, name, asked.hexdigest())
+
+    # --- look-ups
+
+    async def read(self, query: Callable[[Connection], T], *, long: bool = False) -> T:
+        """Run ``query`` on a snapshot of the account."""
+        return await self.inventory.read(self.account, query, long=long)
+
+    async def before(self) -> Response | None:
+        """The answer that was given before under the same key, if there was one."""
+        key = self.key
+        if key is None:
+            return None
+        name = (self.account, key.scope, key.key)
+        stored = await self.inventory.read(self.account, lambda c: requests.look_up(c, name))
+        try:
+            return None if stored is None else self._again(stored)
+        except Problem as problem:
+            return response(refusal(problem))
+
+    async def resolved(self, wanted: Wanted, *, usual: bool = False) -> Names:
+        """What the names in a request stand for, as far as this caller may see it; remembered from
+        request to request as long as the catalogue stays as it is."""
+        seller = self.caller.seller
+        asked: list[tuple[str, Any]] = [("sku", one) for one in wanted.skus]
+        asked += [("place", one) for one in wanted.locations]
+        if usual:
+            asked.append(("usual", seller))
+        if seller is not None:
+            asked.append(("allowed", seller))
+        found = await self.inventory.recall_many(self.account, NAME, asked, self._meant)
+        places = {name: found["place", name] for name in wanted.locations if ("place", name) in found}
+        return Names(
+            {sku: found["sku", sku] for sku in wanted.skus if ("sku", sku) in found},
+            {name: one.id for name, one in places.items() if seller is None or one.seller == seller},
+            found.get(("allowed", seller)),
+            found.get(("usual", seller), ()),
+        )
+
+    def _meant(self, connection: Connection, asked: Sequence[tuple[str, Any]]) -> dict[tuple[str, Any], Any]:
+        by: dict[str, list[Any]] = {"sku": [], "place": [], "usual": [], "allowed": []}
+        for kind, name in asked:
+            by[kind].append(name)
+        account = self.account
+        found: dict[tuple[str, Any], Any] = {}
+        for sku, item in lookup.items(connection, account, by["sku"]).items():
+            found["sku", sku] = item
+        for name, place in lookup.places(connection, account, by["place"]).items():
+            found["place", name] = place
+        for seller in by["usual"]:
+            found["usual", seller] = lookup.usual(connection, account, seller, LOCATIONS_USUAL)
+        for seller in by["allowed"]:
+            found["allowed", seller] = lookup.of_seller(connection, account, seller)
+        return found
+
+    def names(self, connection: Connection, wanted: Wanted) -> Names:
+        """The same on an open connection, without the usual locations."""
+        seller = self.caller.seller
+        places = lookup.places(connection, self.account, wanted.locations)
+        return Names(
+            lookup.items(connection, self.account, wanted.skus),
+            {name: one.id for name, one in places.items() if seller is None or one.seller == seller},
+            self.allowed(connection),
+        )
+
+    def allowed(self, connection: Connection) -> frozenset[int] | None:
+        """The locations this caller may see; None for all."""
+        seller = self.caller.seller
+        return None if seller is None else lookup.of_seller(connection, self.account, seller)
+
+    # --- writes
+
+    async def record(
+        self,
+        groups: Sequence[Group],
+        answer: Callable[[Recorded], Answer],
+        *,
+        watch: Sequence[Place] = (),
+        holds: Sequence[str] = (),
+    ) -> Response:
+        """Commit ``groups`` and answer what ``answer`` makes of it, once for each key."""
+        work = Work(
+            self.account,
+            tuple(groups),
+            self.caller.principal,
+            self.key,
+            answer,
+            tuple(watch),
+            holds=tuple(holds),
+        )
+        recorded = await self.inventory.record(work)
+        match recorded.replay:
+            case None:
+                return response(recorded.fresh or answer(recorded))
+            case found:
+                return self._replayed(found)
+
+    async def write(
+        self,
+        unit: Callable[[Connection], Answer],
+        wakes: tuple[tuple[str, int], ...] = (),
+        kept: Callable[[Answer], Answer] = lambda answer: answer,
+    ) -> Response:
+        """Run ``unit`` on the writer's connection, once for each key; ``kept`` is what a replay shows."""
+        key = self.key
+
+        def keyed(connection: Connection) -> Answer | requests.Stored:
+            if key is None:
+                return unit(connection)
+            name = (self.account, key.scope, key.key)
+            known = requests.claim(connection, [(*name, key.fingerprint)], self.now)
+            if name in known:
+                return known[name]
+            answer = unit(connection)
+            again = kept(answer)
+            row = (*name, key.fingerprint, again.status, again.body, _text(again.headers), self.now)
+            requests.keep(connection, [row])
+            return answer
+
+        done = await self.inventory.write(self.account, keyed, wakes)
+        return response(done) if isinstance(done, Answer) else self._again(done)
+
+    def _again(self, stored: requests.Stored) -> Response:
+        work = Work(self.account, (), self.caller.principal, self.key)
+        return self._replayed(replay(stored, work))
+
+    def _replayed(self, found: Answer | Conflict) -> Response:
+        if isinstance(found, Conflict):
+            words = "This Idempotency-Key was used for another request"
+            raise Problem("idempotency_key_reused", words)
+        if not found.status or (not found.body and found.status != 204):
+            raise Problem("answer_gone", "This was done before, and its answer is no longer kept")
+        return response(found, {REPLAYED: "true"})
+
+
+# --- answers --------------------------------------------------------------------------------------------
+
+
+def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with ``body`` as JSON; None for none."""
+    return Answer(status, "" if body is None else _text(body), dict(headers or {}))
+
+
+def refusal(problem: Problem) -> Answer:
+    """A problem as the answer that `Work.answer` gives."""
+    return Answer(problem.status, _text(problem.body))
+
+
+def response(found: Answer, more: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response of an answer."""
+    headers = dict(found.headers) | dict(more or {})
+    if found.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="onhand"'
+    media = problems.MEDIA_TYPE if found.status >= 400 else wire.JSON
+    return wire.respond(found.status, found.body.encode(), media_type=media, headers=headers)
+
+
+def _text(value: Any) -> str:
+    return wire.encode(value).decode()
+
+
+# --- parameters -------------------------------------------------------------------------------------------
+
+
+def whole(text: str) -> int | None:
+    """A whole number of at most 63 bits, without leading zeros; None if it is not one."""
+    found = int(text) if _WHOLE.fullmatch(text) else None
+    return None if found is None or found > schema.ID_LIMIT else found
+
+
+def one(found: Mapping[str, list[str]], name: str) -> str | None:
+    """The only value of a parameter."""
+    values = found.get(name)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise bad_parameter(name, "expected once")
+    return values[0]
+
+
+def number(found: Mapping[str, list[str]], name: str, least: int = 1) -> int | None:
+    """A whole number of ``least`` or more."""
+    text = one(found, name)
+    if text is None:
+        return None
+    value = whole(text)
+    if value is None or value < least:
+        raise bad_parameter(name, f"expected a whole number of at least {least}")
+    return value
+
+
+def numbers(found: Mapping[str, list[str]], name: str, most: int) -> list[int]:
+    """A parameter that may be repeated, as ids."""
+    values = found.get(name, [])
+    if len(values) > most:
+        raise bad_parameter(name, f"expected at most {most} times")
+    read = [whole(text) for text in values]
+    if any(value is None or value < 1 for value in read):
+        raise bad_parameter(name, "expected an id")
+    return [value for value in read if value is not None]
+
+
+def limit(found: Mapping[str, list[str]]) -> int:
+    """How many rows a page shall have."""
+    value = number(found, "limit")
+    if value is not None and value > schema.PAGE_LIMIT:
+        raise bad_parameter("limit", f"expected at most {schema.PAGE_LIMIT}")
+    return schema.PAGE_DEFAULT if value is None else value

@@ -1,0 +1,171 @@
+"""POST /changes: up to ten thousand commands in one commit; and transfers, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from starlette.responses import Response
+
+from onhand.api import calls, told
+from onhand.api.asked import Changes, Reserve, Transfer
+from onhand.api.calls import Call, answer
+from onhand.api.meaning import Names, Wanted, command, commands, wanted
+from onhand.api.problems import Problem
+from onhand.api.schema import Body
+from onhand.stock import ledger
+from onhand.stock.ledger import Refused
+from onhand.stock.model import AnyCommand, Place, Reservation
+from onhand.store import books
+from onhand.store.books import Named
+from onhand.work import Accepted, Answer, Group, Outcome, Recorded
+
+FAULTS_LIMIT = 100
+"""Entries of errors in one answer."""
+
+
+class Asked(Body, frozen=True, kw_only=True):
+    """What POST /changes takes."""
+
+    changes: Changes
+    mode: Literal["atomic", "partial"] = "atomic"
+
+
+class TransferAsked(Transfer, frozen=True, kw_only=True, tag=False):
+    """What POST /transfers takes."""
+
+
+async def made(call: Call) -> Response:
+    """POST /changes: all or none (atomic), or each for itself (partial)."""
+    call.params()
+    asked = call.body(Asked)
+    names = await look_up(call, wanted(asked.changes), usual=any_reserve(asked.changes))
+    found = commands(asked.changes, names, call.now)
+    if asked.mode == "partial":
+        return await _partial(call, found)
+    wrong = [one for one in found if isinstance(one, Problem)]
+    if wrong:
+        raise _all_wrong(wrong)
+    return await _atomic(call, [one for one in found if not isinstance(one, Problem)])
+
+
+def any_reserve(changes: Sequence[object]) -> bool:
+    """Whether any line may need the usual locations."""
+    return any(isinstance(one, Reserve) for one in changes)
+
+
+async def look_up(call: Call, asked: Wanted, *, usual: bool = False) -> Names:
+    """What a request names, as far as the caller may see it."""
+    names = await call.resolved(asked, usual=usual)
+    if names.allowed is None or not asked.references:
+        return names
+    wanted = [(call.account, one) for one in asked.references]
+    held = await call.read(lambda c: books.reservations(c, wanted, lock=False))
+    return names._replace(holds=mine(held, names.allowed))
+
+
+def mine(held: Mapping[Named, Reservation], allowed: frozenset[int]) -> frozenset[str]:
+    """Those of some reservations that are at allowed locations only."""
+    return frozenset(
+        name for (_, name), hold in held.items() if all(line.location in allowed for line in hold.lines)
+    )
+
+
+def _all_wrong(wrong: Sequence[Problem]) -> Problem:
+    """Everything that is wrong before the ledger is asked, as one problem."""
+    if len(wrong) == 1:
+        return wrong[0]
+    entries = [entry for one in wrong for entry in one.errors]
+    words = f"{len(wrong)} changes cannot be made, the first because: {wrong[0].detail}"
+    return Problem(wrong[0].code, words, entries[:FAULTS_LIMIT])
+
+
+# --- all or none ------------------------------------------------------------------------------------------
+
+
+async def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Response:
+    places = [places_of(one) for one in asked]
+
+    def made(recorded: Recorded) -> Answer:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return calls.refusal(told.refused(outcome.refusal, told.at_change(outcome.index)))
+        rows, start = [], 0
+        for end, here in zip(outcome.ends, places, strict=True):
+            rows.append(told.done(outcome.entries[start:end], outcome.seq + start, here, recorded.levels))
+            start = end
+        return answer(200, _body(recorded, "atomic", rows, len(rows)))
+
+    watch = {place for here in places for place in here}
+    return await call.record([Group(tuple(asked))], made, watch=tuple(watch))
+
+
+def places_of(one: AnyCommand) -> tuple[Place, ...]:
+    """The levels that a command names; what a reservation holds is not among them."""
+    return ledger.places(one, {})
+
+
+def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "done": done,
+        "refused": len(rows) - done,
+        "as_of_seq": recorded.seq,
+        "token": told.token(recorded.seq),
+        "changes": rows,
+    }
+
+
+# --- each for itself ----------------------------------------------------------------------------------------
+
+
+async def _partial(call: Call, asked: Sequence[AnyCommand | Problem]) -> Response:
+    good = [one for one in asked if not isinstance(one, Problem)]
+
+    def made(recorded: Recorded) -> Answer:
+        outcomes = iter(recorded.outcomes)
+        rows: list[object] = []
+        for index, one in enumerate(asked):
+            rows.append(
+                _refused_before(one, index)
+                if isinstance(one, Problem)
+                else _ended(one, next(outcomes), index, recorded)
+            )
+        done = sum(isinstance(row, told.Done) for row in rows)
+        return answer(200, _body(recorded, "partial", rows, done))
+
+    watch = {place for one in good for place in places_of(one)}
+    return await call.record([Group((one,)) for one in good], made, watch=tuple(watch))
+
+
+def _refused_before(problem: Problem, index: int) -> dict[str, Any]:
+    errors = problem.errors[:1]
+    entry = errors[0] if errors else {"code": problem.code, "detail": problem.detail}
+    return {"status": "refused", "error": {"pointer": told.at_change(index)} | entry}
+
+
+def _ended(one: AnyCommand, outcome: Outcome, index: int, recorded: Recorded) -> object:
+    if isinstance(outcome, Accepted):
+        return told.done(outcome.entries, outcome.seq, places_of(one), recorded.levels)
+    return {"status": "refused", "error": told.refusal(outcome.refusal, told.at_change(index))}
+
+
+# --- transfers ----------------------------------------------------------------------------------------------
+
+
+async def transferred(call: Call) -> Response:
+    """POST /transfers: units of an item move from one location to another."""
+    call.params()
+    asked = call.body(TransferAsked)
+    names = await look_up(call, wanted([asked]))
+    move = command(asked, names, call.now)
+    places = places_of(move)
+
+    def made(recorded: Recorded) -> Answer:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return calls.refusal(told.refused(outcome.refusal))
+        row = told.done(outcome.entries, outcome.seq, places, recorded.levels)
+        return answer(201, _body(recorded, "atomic", [row], 1))
+
+    return await call.record([Group((move,))], made, watch=places)

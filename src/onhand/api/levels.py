@@ -1,0 +1,317 @@
+"""Levels: read now or as of a moment, one, many or all in pages; set with a version to compare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from onhand.api import calls, told
+from onhand.api.asked import Sellable
+from onhand.api.calls import Call, answer
+from onhand.api.meaning import Names, Wanted, item_of, location_of
+from onhand.api.problems import Problem, bad_header, bad_parameter, fault, invalid
+from onhand.api.schema import Body, Count, Position, Text, Where, cursor, moment, position
+from onhand.api.schema import shown as time_shown
+from onhand.api.told import Labels
+from onhand.stock import model
+from onhand.stock.ledger import Refused
+from onhand.stock.model import Level, Place, Stale
+from onhand.store import levels, lookup, past
+from onhand.work import Accepted, Answer, Group, Recorded
+
+NAMED_LIMIT = 100
+"""SKUs, and ids, in the query of GET /levels."""
+
+PLACES_LIMIT = 1000
+"""Places in one POST /levels/query."""
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+_ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
+
+
+class Moment(NamedTuple):
+    """What a read looks at: now (``at`` and ``seq`` None), or a moment of the past."""
+
+    at: int | None
+    seq: int | None
+
+    @property
+    def past(self) -> bool:
+        """Whether it is not now."""
+        return self.at is not None or self.seq is not None
+
+
+class QueryPlace(Sellable, frozen=True, kw_only=True):
+    """A place to look at."""
+
+    location: Where
+
+
+class Query(Body, frozen=True, kw_only=True):
+    """What POST /levels/query takes."""
+
+    places: Annotated[list[QueryPlace], Meta(min_length=1, max_length=PLACES_LIMIT)]
+    at: str | None = None
+    seq: Position | None = None
+
+
+class Put(Body, frozen=True, kw_only=True):
+    """What a level shall be: one of on_hand, available and infinite."""
+
+    on_hand: Count | None = None
+    available: Count | None = None
+    expected: Count | None = None
+    infinite: bool | None = None
+    reason: Text | None = None
+    reference: Text | None = None
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+async def listed(call: Call) -> Response:
+    """GET /levels: in pages, of some items or a location if asked."""
+    found = call.params("item", "sku", "location", "at", "seq", "cursor", "limit")
+    ids = calls.numbers(found, "item", NAMED_LIMIT)
+    skus = found.get("sku", [])
+    if len(skus) > NAMED_LIMIT:
+        raise bad_parameter("sku", f"expected at most {NAMED_LIMIT} times")
+    at = _moment(call, calls.one(found, "at"), calls.number(found, "seq", 0))
+    limit = calls.limit(found)
+    where = calls.one(found, "location")
+    filters = (ids, skus, where, at.at, at.seq)
+    text = calls.one(found, "cursor")
+    after: Place = (0, 0) if text is None else position(text, "levels", filters, tuple[Position, Position])
+
+    def query(connection: Connection) -> dict[str, Any]:
+        seq, at_seq = _seqs(connection, call, at)
+        location = None if where is None else _location(connection, call, where)
+        items = None
+        if ids or skus:
+            items = {*ids, *lookup.items(connection, call.account, skus).values()}
+        places = _page(connection, call, items, location, after, limit + 1, past_too=at.past)
+        rows = _at(connection, call, places[:limit], at, at_seq)
+        more = cursor("levels", filters, *places[limit - 1]) if len(places) > limit else None
+        return told.page(_bodies(connection, call.account, rows), more, seq)
+
+    return calls.response(answer(200, await call.read(query)))
+
+
+async def queried(call: Call) -> Response:
+    """POST /levels/query: an answer for each place, in order; null where there is no level."""
+    call.key = None  # it changes nothing, so it is answered anew whatever key it comes with
+    call.params()
+    asked = call.body(Query)
+    at = _moment(call, asked.at, asked.seq, lambda name, words: invalid(f"/{name}", words))
+    wanted = Wanted(set(), set(), set())
+    for one in asked.places:
+        wanted.sellable(one)
+        wanted.places(one.location)
+
+    def query(connection: Connection) -> dict[str, Any]:
+        seq, at_seq = _seqs(connection, call, at)
+        names = call.names(connection, wanted)
+        places = [_named(one, names, f"/places/{n}") for n, one in enumerate(asked.places)]
+        rows = _at(connection, call, places, at, at_seq)
+        bodies = dict(zip(rows, _bodies(connection, call.account, rows), strict=True))
+        return told.page([bodies.get(place) for place in places], None, seq)
+
+    return calls.response(answer(200, await call.read(query)))
+
+
+def _named(one: QueryPlace, names: Names, at: str) -> Place:
+    return item_of(one, names, at), location_of(one.location, names, f"{at}/location")
+
+
+async def shown(call: Call) -> Response:
+    """GET /levels/{item}/{location}."""
+    found = call.params("at", "seq")
+    at = _moment(call, calls.one(found, "at"), calls.number(found, "seq", 0))
+
+    def query(connection: Connection) -> tuple[dict[str, Any], Level]:
+        seq, at_seq = _seqs(connection, call, at)
+        place = call.place(connection)
+        rows = _at(connection, call, [place], at, at_seq)
+        if place not in rows:
+            raise Problem("unknown_level", "There is no level of this item at this location")
+        return _bodies(connection, call.account, rows)[0] | {"as_of_seq": seq}, rows[place]
+
+    body, level = await call.read(query)
+    if at.past:
+        return calls.response(answer(200, body))
+    headers = {"ETag": told.etag(level)}
+    same = call.request.headers.get("if-none-match", "").strip() == headers["ETag"]
+    return calls.response(answer(304 if same else 200, None if same else body, headers))
+
+
+def _moment(
+    call: Call, at: str | None, seq: int | None, wrong: Callable[[str, str], Problem] = bad_parameter
+) -> Moment:
+    if at is None:
+        return Moment(None, seq)
+    found = moment(at)
+    if found is None:
+        raise wrong("at", "expected a time as in RFC 3339, like 2026-03-01T12:00:00Z")
+    if seq is not None:
+        raise Problem("moment_out_of_range", "There are two moments: leave out at or seq")
+    if found > call.now:
+        raise Problem("moment_out_of_range", f"The time must not lie behind {time_shown(call.now)}")
+    return Moment(found, None)
+
+
+def _seqs(connection: Connection, call: Call, at: Moment) -> tuple[int, int]:
+    """(what the answer says it saw, the movement to look back to)."""
+    last = levels.last_seq(connection, call.account)
+    if at.at is not None:
+        seq = levels.seq_at(connection, call.account, at.at)
+        return seq, seq
+    if at.seq is not None and at.seq > last:
+        raise Problem("moment_out_of_range", f"The last movement is {last}")
+    seq = last if at.seq is None else at.seq
+    return seq, seq
+
+
+def _location(connection: Connection, call: Call, text: str) -> int:
+    named: Where = text[5:]
+    if not text.startswith("name:"):
+        if not _NUMBER.fullmatch(text):
+            raise bad_parameter("location", "expected an id, or a name behind name:")
+        named = calls.whole(text) or 0
+    wanted = Wanted(set(), set(), set())
+    wanted.places(named)
+    try:
+        return location_of(named, call.names(connection, wanted), "")
+    except Problem:
+        return 0  # a list of what is not there is empty
+
+
+def _page(
+    connection: Connection,
+    call: Call,
+    items: set[int] | None,
+    location: int | None,
+    after: Place,
+    limit: int,
+    *,
+    past_too: bool,
+) -> list[Place]:
+    account = call.account
+    if items is not None:
+        found: Iterable[Place] = (
+            past.of_items(connection, account, items)
+            if past_too
+            else levels.of_items(connection, account, items, call.now)
+        )
+        found = [place for place in sorted(found) if place > after and location in (None, place[1])]
+    elif past_too:
+        found = past.page(connection, account, after, limit, location)
+    else:
+        found = levels.page(connection, account, after, limit, call.now, location)
+    return list(found)[:limit]
+
+
+def _at(
+    connection: Connection, call: Call, places: Iterable[Place], at: Moment, seq: int
+) -> dict[Place, Level]:
+    allowed = call.allowed(connection)
+    seen = [place for place in places if allowed is None or place[1] in allowed]
+    if at.past:
+        return past.levels(connection, call.account, seen, seq, at.at)
+    return levels.at(connection, call.account, seen, call.now)
+
+
+def _bodies(connection: Connection, account: int, rows: dict[Place, Level]) -> list[dict[str, Any]]:
+    labels = labels_of(connection, account, rows)
+    return [told.level(place, level, labels) for place, level in rows.items()]
+
+
+def labels_of(connection: Connection, account: int, places: Iterable[Place]) -> Labels:
+    """What the items and locations of some places are called."""
+    places = list(places)
+    skus = lookup.skus(connection, account, {place[0] for place in places})
+    return Labels(skus, lookup.names(connection, account, {place[1] for place in places}))
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+async def put(call: Call) -> Response:
+    """PUT /levels/{item}/{location}: with If-Match only if the level still has that version."""
+    call.params()
+    asked = call.body(Put)
+    version = _if_match(call)
+    place, labels = await call.read(lambda c: _placed(c, call))
+    group = Group((_command(asked, place),), expect=() if version is None else ((place, version),))
+
+    def made(recorded: Recorded) -> Answer:
+        refused = _refused(recorded, place, version)
+        if refused is not None:
+            return refused
+        level = recorded.levels[place]
+        outcome = recorded.outcomes[0]
+        moved = isinstance(outcome, Accepted) and bool(outcome.entries)
+        more = {"seq": outcome.seq if isinstance(outcome, Accepted) and moved else None}
+        seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
+        return answer(200, told.level(place, level, labels) | more | seen, {"ETag": told.etag(level)})
+
+    return await call.record([group], made, watch=[place])
+
+
+async def forgotten(call: Call) -> Response:
+    """DELETE /levels/{item}/{location}: there is no level any more, which differs from 0."""
+    call.params()
+    version = _if_match(call)
+    place, _ = await call.read(lambda c: _placed(c, call))
+    group = Group((model.Forget(*place),), expect=() if version is None else ((place, version),))
+
+    def made(recorded: Recorded) -> Answer:
+        return _refused(recorded, place, version) or answer(204)
+
+    return await call.record([group], made)
+
+
+def _placed(connection: Connection, call: Call) -> tuple[Place, Labels]:
+    place = call.place(connection)
+    return place, labels_of(connection, call.account, [place])
+
+
+def _command(asked: Put, place: Place) -> model.AnyCommand:
+    given = [one for one in (asked.on_hand, asked.available, asked.infinite) if one is not None]
+    if len(given) != 1:
+        raise invalid("", "Say one of on_hand, available and infinite")
+    if asked.expected is not None and asked.available is None:
+        raise invalid("/expected", "Only available is compared with what is expected")
+    why = (asked.reason, asked.reference)
+    if asked.on_hand is not None:
+        return model.SetOnHand(*place, asked.on_hand, *why)
+    if asked.available is not None:
+        return model.SetAvailable(*place, asked.available, asked.expected, *why)
+    return model.SetInfinite(*place, bool(asked.infinite), *why)
+
+
+def _if_match(call: Call) -> int | None:
+    given = call.request.headers.getlist("if-match")
+    if not given:
+        return None
+    found = _ETAG.fullmatch(given[0].strip())
+    if len(given) > 1 or not found:
+        raise bad_header("If-Match", 'expected the ETag of this level, like "7"')
+    return int(found[1])
+
+
+def _refused(recorded: Recorded, place: Place, version: int | None) -> Answer | None:
+    outcome = recorded.outcomes[0]
+    if not isinstance(outcome, Refused):
+        return None
+    found = outcome.refusal
+    actual = recorded.levels[place].version if place in recorded.levels else 0
+    if isinstance(found, Stale) and version is not None and actual != version:
+        words = f"The level is at version {actual}, not {version}"
+        entry = fault("version_mismatch", words, expected_version=version, version=actual)
+        return calls.refusal(Problem("version_mismatch", words, [entry | {"header": "If-Match"}]))
+    return calls.refusal(told.refused(found))

@@ -1,0 +1,155 @@
+"""Connections and their listings; only here a closed listing is opened again."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from onhand.api import calls, told
+from onhand.api.asked import Sellable
+from onhand.api.calls import Call, answer
+from onhand.api.meaning import Wanted, item_of, location_of
+from onhand.api.problems import Problem, bad_parameter, fault
+from onhand.api.schema import Body, Id, Name, Position, Where, cursor, missing, position
+from onhand.api.schema import shown as time_shown
+from onhand.store import catalog, channels, lookup
+from onhand.store.channels import Link, Listing
+from onhand.work import Answer
+
+STATUSES = ("open", "closed")
+
+
+class New(Sellable, frozen=True, kw_only=True):
+    """A listing to create: an item, offered on a connection under the channel's own id."""
+
+    connection: Id
+    external_id: Name
+    location: Where | None = None
+    closes_at_zero: bool = False
+
+
+class Change(Body, frozen=True, kw_only=True):
+    """What may change about a listing."""
+
+    status: Literal["open", "closed"]
+
+
+async def connections(call: Call) -> Response:
+    """GET /connections."""
+    call.account_wide()
+    call.params()
+    found = await call.read(lambda c: channels.links(c, call.account))
+    return calls.response(answer(200, told.page([_link_body(one) for one in found], None)))
+
+
+async def listed(call: Call) -> Response:
+    """GET /listings: by id, of one connection or status if asked."""
+    found = call.params("connection", "status", "cursor", "limit")
+    link = calls.number(found, "connection") or 0
+    status = calls.one(found, "status") or ""
+    if status and status not in STATUSES:
+        raise bad_parameter("status", "expected open or closed")
+    limit = calls.limit(found)
+    filters = (link, status)
+    text = calls.one(found, "cursor")
+    after = 0 if text is None else position(text, "listings", filters, tuple[Position])[0]
+
+    def query(connection: Connection) -> dict[str, Any]:
+        rows = channels.listings(connection, call.account, link, status=status, after=after, limit=limit + 1)
+        more = cursor("listings", filters, rows[limit - 1].id) if len(rows) > limit else None
+        allowed = call.allowed(connection)
+        seen = [one for one in rows[:limit] if allowed is None or one.location in allowed]
+        return told.page(_bodies(connection, call.account, seen), more)
+
+    return calls.response(answer(200, await call.read(query)))
+
+
+async def shown(call: Call) -> Response:
+    """GET /listings/{listing}."""
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    found = await call.read(lambda c: _bodies(c, call.account, [_listing(c, call, number)]))
+    return calls.response(answer(200, found[0]))
+
+
+async def created(call: Call) -> Response:
+    """POST /listings."""
+    call.account_wide()
+    call.params()
+    asked = call.body(New)
+    wanted = Wanted(set(), set(), set())
+    wanted.sellable(asked)
+    wanted.places(asked.location)
+
+    def unit(connection: Connection) -> Answer:
+        names = call.names(connection, wanted)
+        item = item_of(asked, names, "")
+        if item not in lookup.skus(connection, call.account, [item]):
+            raise missing("unknown_item", f"item {item}", "/item")
+        location = None if asked.location is None else location_of(asked.location, names, "/location")
+        if location is not None and not lookup.names(connection, call.account, [location]):
+            raise missing("unknown_location", f"location {location}", "/location")
+        if channels.link(connection, call.account, asked.connection) is None:
+            raise missing("unknown_connection", f"connection {asked.connection}", "/connection")
+        if channels.listings_by_external(connection, call.account, asked.connection, [asked.external_id]):
+            raise _taken(asked.external_id)
+        new = Listing(
+            0, asked.connection, asked.external_id, item, location, closes_at_zero=asked.closes_at_zero
+        )
+        try:
+            made = channels.add_listing(connection, call.account, new, call.now)
+        except catalog.Taken as taken:
+            raise _taken(asked.external_id) from taken
+        body = _bodies(connection, call.account, [made])[0]
+        return answer(201, body, {"Location": f"/api/v1/listings/{made.id}"})
+
+    return await call.write(unit)
+
+
+async def changed(call: Call) -> Response:
+    """PATCH /listings/{listing}: closed, or open again."""
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    asked = call.body(Change)
+
+    def unit(connection: Connection) -> Answer:
+        old = _listing(connection, call, number)
+        if old.status != asked.status:
+            channels.change_listing(connection, call.account, number, {"status": asked.status}, call.now)
+        return answer(200, _bodies(connection, call.account, [_listing(connection, call, number)])[0])
+
+    return await call.write(unit)
+
+
+def _listing(connection: Connection, call: Call, number: int) -> Listing:
+    found = channels.listing(connection, call.account, number)
+    allowed = call.allowed(connection)
+    if found is None or (allowed is not None and found.location not in allowed):
+        raise Problem("unknown_listing", "There is no such listing")
+    return found
+
+
+def _taken(name: str) -> Problem:
+    words = f"The connection has a listing {name!r} already"
+    return Problem("name_taken", words, [fault("name_taken", words, pointer="/external_id")])
+
+
+def _bodies(connection: Connection, account: int, rows: list[Listing]) -> list[dict[str, Any]]:
+    skus = lookup.skus(connection, account, {one.item for one in rows})
+    return [_body(one, skus.get(one.item)) for one in rows]
+
+
+def _body(one: Listing, sku: str | None) -> dict[str, Any]:
+    body = msgspec.structs.asdict(one)
+    del body["attributes"]
+    times = {"created_at": time_shown(one.created_at), "updated_at": time_shown(one.updated_at)}
+    return body | {"sku": sku} | times
+
+
+def _link_body(one: Link) -> dict[str, Any]:
+    body = msgspec.structs.asdict(one)
+    del body["settings"]
+    return body | {"created_at": time_shown(one.created_at)}

@@ -1,0 +1,217 @@
+"""Reservations: made, shown, extended, confirmed, released, shipped and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec.structs import asdict
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from onhand.api import calls, told
+from onhand.api.asked import (
+    Confirm,
+    ConfirmBody,
+    Extend,
+    ExtendBody,
+    HoldChange,
+    PartsBody,
+    Release,
+    Reserve,
+    ReserveBody,
+    Return,
+    Ship,
+)
+from onhand.api.calls import Call, answer
+from onhand.api.changes import mine
+from onhand.api.levels import labels_of
+from onhand.api.meaning import Names, command, wanted
+from onhand.api.problems import Problem
+from onhand.api.schema import Key, cursor, position
+from onhand.api.told import Labels
+from onhand.stock import holds, model
+from onhand.stock.ledger import Refused
+from onhand.stock.model import Reservation
+from onhand.store import books, lookup
+from onhand.work import Answer, Group, Recorded
+
+T = TypeVar("T")
+
+NO_PARTS = PartsBody()
+
+
+class Look(NamedTuple):
+    """What one write needs to know beforehand."""
+
+    names: Names
+    labels: Labels
+    known: bool
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+async def listed(call: Call) -> Response:
+    """GET /reservations: by reference."""
+    found = call.params("cursor", "limit")
+    limit = calls.limit(found)
+    text = calls.one(found, "cursor")
+    after: str = "" if text is None else position(text, "reservations", (), tuple[Key])[0]
+
+    def query(connection: Connection) -> dict[str, Any]:
+        references = lookup.references(connection, call.account, after, limit + 1)
+        more = cursor("reservations", (), references[limit - 1]) if len(references) > limit else None
+        rows = _current(connection, call, references[:limit])
+        return told.page(_bodies(connection, call, rows), more, levels_seq(connection, call))
+
+    return calls.response(answer(200, await call.read(query)))
+
+
+async def shown(call: Call) -> Response:
+    """GET /reservations/{reference}."""
+    call.params()
+
+    def query(connection: Connection) -> dict[str, Any]:
+        rows = _current(connection, call, [_reference(call)])
+        if not rows:
+            raise _unknown()
+        seq = {"as_of_seq": levels_seq(connection, call)}
+        return _bodies(connection, call, rows)[0] | seq
+
+    return calls.response(answer(200, await call.read(query)))
+
+
+def _reference(call: Call) -> str:
+    found = call.path("reference")
+    if len(found) > model.TEXT_LIMIT:
+        raise _unknown()
+    return found
+
+
+def _unknown() -> Problem:
+    return Problem("unknown_reservation", "There is no such reservation")
+
+
+def _current(connection: Connection, call: Call, references: Sequence[str]) -> list[Reservation]:
+    """The reservations of these names that the caller may see, with what has run out expired."""
+    names = [(call.account, one) for one in references]
+    allowed = call.allowed(connection)
+    found = books.reservations(connection, names, lock=False)
+    rows = [found[name] for name in names if name in found]
+    return [
+        _aged(hold, call.now)
+        for hold in rows
+        if allowed is None or all(line.location in allowed for line in hold.lines)
+    ]
+
+
+def _aged(hold: Reservation, now: int) -> Reservation:
+    if hold.confirmed or hold.expires_at is None or hold.expires_at > now:
+        return hold
+    for place in {line.place for line in hold.lines}:
+        hold, _ = holds.fold(hold, place)
+    return hold
+
+
+def levels_seq(connection: Connection, call: Call) -> int:
+    """The last movement that this read has seen."""
+    return books.last(connection, call.account)[0]
+
+
+def _bodies(connection: Connection, call: Call, rows: Sequence[Reservation]) -> list[dict[str, Any]]:
+    labels = labels_of(connection, call.account, [line.place for hold in rows for line in hold.lines])
+    return [told.reservation(hold, labels) for hold in rows]
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+async def created(call: Call) -> Response:
+    """POST /reservations: promise units; the same reference again replaces the caller's own hold."""
+    call.params()
+    asked = call.body(ReserveBody)
+    change = Reserve(**asdict(asked))
+    look = await _look(call, change)
+    return await _record(call, change, look, 200 if look.known else 201)
+
+
+async def extended(call: Call) -> Response:
+    """POST /reservations/{reference}/extend."""
+    asked = _body(call, ExtendBody)
+    return await _changed(call, Extend(reference=_reference(call), **asdict(asked)))
+
+
+async def confirmed(call: Call) -> Response:
+    """POST /reservations/{reference}/confirm."""
+    asked = _body(call, ConfirmBody, ConfirmBody())
+    return await _changed(call, Confirm(reference=_reference(call), **asdict(asked)))
+
+
+async def released(call: Call) -> Response:
+    """POST /reservations/{reference}/release: all that is held, or parts of it."""
+    asked = _body(call, PartsBody, NO_PARTS)
+    return await _changed(call, Release(reference=_reference(call), lines=asked.lines, reason=asked.reason))
+
+
+async def shipped(call: Call) -> Response:
+    """POST /reservations/{reference}/ship: all that is held, or parts of it."""
+    asked = _body(call, PartsBody, NO_PARTS)
+    return await _changed(call, Ship(reference=_reference(call), lines=asked.lines, reason=asked.reason))
+
+
+async def returned(call: Call) -> Response:
+    """POST /reservations/{reference}/return: all that was shipped, or parts of it."""
+    asked = _body(call, PartsBody, NO_PARTS)
+    return await _changed(call, Return(reference=_reference(call), lines=asked.lines, reason=asked.reason))
+
+
+def _body(call: Call, kind: type[T], empty: T | None = None) -> T:
+    call.params()
+    return call.body(kind, empty=empty)
+
+
+async def _changed(call: Call, change: HoldChange) -> Response:
+    return await _record(call, change, await _look(call, change), 200)
+
+
+async def _record(call: Call, change: HoldChange, look: Look, status: int) -> Response:
+    asked = command(change, look.names, call.now)
+
+    def made(recorded: Recorded) -> Answer:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return calls.refusal(told.refused(outcome.refusal))
+        body = told.reservation(recorded.holds[change.reference], look.labels)
+        seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
+        return answer(status, body | seen)
+
+    return await call.record([Group((asked,))], made, holds=[change.reference])
+
+
+async def _look(call: Call, change: HoldChange) -> Look:
+    reserves = isinstance(change, Reserve)
+    names = await call.resolved(wanted([change]), usual=reserves)
+    look = await call.read(lambda c: _seen(c, call, change, names))
+    if not look.known and not reserves:
+        raise _unknown()
+    return look
+
+
+def _seen(connection: Connection, call: Call, change: HoldChange, names: Names) -> Look:
+    held = books.reservations(connection, [(call.account, change.reference)], lock=False)
+    known = held.get((call.account, change.reference))
+    lines = known.lines if known else ()
+    items = {line.item for line in lines} | set(names.items.values())
+    places = {line.location for line in lines} | set(names.locations.values()) | set(names.usual)
+    if isinstance(change, Reserve):
+        items |= {line.item for line in change.lines if line.item is not None}
+        items |= set(lookup.components(connection, call.account, items))
+        for line in change.lines:
+            places |= {one for one in (line.location, *(line.locations or ())) if isinstance(one, int)}
+    labels = Labels(
+        lookup.skus(connection, call.account, items), lookup.names(connection, call.account, places)
+    )
+    if names.allowed is not None:
+        names = names._replace(holds=mine(held, names.allowed))
+    return Look(names, labels, known is not None)

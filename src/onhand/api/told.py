@@ -1,0 +1,211 @@
+"""How the ledger's values look in answers: levels, movements, reservations, commands, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, assert_never
+
+import msgspec
+
+from onhand.api.problems import Fault, Problem, fault
+from onhand.api.schema import cursor, pointer, shown
+from onhand.stock import model
+from onhand.stock.ledger import Entry
+from onhand.stock.model import AnyCommand, AnyRefusal, HoldLine, Level, Place, Reservation
+
+MOVEMENTS = "movements"
+
+
+class Labels(NamedTuple):
+    """What ids are called: item to SKU, location to name. An id without a label shows null."""
+
+    skus: Mapping[int, str | None]
+    locations: Mapping[int, str]
+
+
+NO_LABELS = Labels({}, {})
+
+
+def page(rows: Sequence[Any], next_cursor: str | None, seq: int | None = None, **more: Any) -> dict[str, Any]:
+    """A list as it is answered: the rows, where it goes on, and the movement it was read after."""
+    found: dict[str, Any] = {"data": rows, "next_cursor": next_cursor}
+    return found | ({} if seq is None else {"as_of_seq": seq}) | more
+
+
+def token(seq: int) -> str:
+    """A commit as clients keep it: a cursor for GET /movements that begins behind it."""
+    return cursor(MOVEMENTS, (), seq)
+
+
+# --- levels and movements --------------------------------------------------------------------------
+
+
+def level(place: Place, found: Level, labels: Labels = NO_LABELS) -> dict[str, Any]:
+    """One level."""
+    item, location = place
+    return {
+        "item": item,
+        "sku": labels.skus.get(item),
+        "location": location,
+        "location_name": labels.locations.get(location),
+        "on_hand": found.on_hand,
+        "reserved": found.reserved,
+        "available": found.available,
+        "infinite": found.infinite,
+        "version": found.version,
+        "next_expiry": shown(found.next_expiry) if found.reserved else None,
+    }
+
+
+def etag(found: Level) -> str:
+    """The strong entity tag of a level: its version."""
+    return f'"{found.version}"'
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """A level as a change left it."""
+
+    item: int
+    location: int
+    on_hand: int
+    reserved: int
+    available: int
+    infinite: bool
+    version: int
+
+
+def brief(place: Place, found: Level) -> Brief:
+    """A level in an answer that may have thousands."""
+    return Brief(*place, found.on_hand, found.reserved, found.available, found.infinite, found.version)
+
+
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A change that was made: the numbers of its movements and the levels they led to; ``seq`` is null
+    where nothing had to move."""
+
+    status: str
+    seq: int | None
+    last_seq: int | None
+    levels: list[Brief]
+
+
+def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: Mapping[Place, Level]) -> Done:
+    """What a change did; where it moved nothing, the levels it named as the commit left them."""
+    if not entries:
+        return Done("done", None, None, [brief(at, after[at]) for at in places if at in after])
+    levels = {entry.movement.place: brief(entry.movement.place, entry.level) for entry in entries}
+    return Done("done", first, first + len(entries) - 1, list(levels.values()))
+
+
+# --- reservations ----------------------------------------------------------------------------------
+
+
+def reservation(found: Reservation, labels: Labels = NO_LABELS) -> dict[str, Any]:
+    """One reservation with its lines."""
+    return {
+        "reference": found.reference,
+        "owner": found.owner,
+        "status": found.status,
+        "expires_at": shown(None if found.confirmed else found.expires_at),
+        "lines": [_hold_line(line, labels) for line in found.lines],
+    }
+
+
+def _hold_line(line: HoldLine, labels: Labels) -> dict[str, Any]:
+    return {
+        "item": line.item,
+        "sku": labels.skus.get(line.item),
+        "location": line.location,
+        "location_name": labels.locations.get(line.location),
+        "kit": line.kit,
+        "per": line.per,
+        "held": line.held,
+        "shipped": line.shipped,
+        "released": line.released,
+        "expired": line.expired,
+        "returned": line.returned,
+    }
+
+
+# --- commands, for planned changes -----------------------------------------------------------------
+
+_OPS: dict[type, str] = {
+    model.SetOnHand: "set_on_hand",
+    model.SetAvailable: "set_available",
+    model.Adjust: "adjust",
+    model.SetInfinite: "set_infinite",
+    model.Forget: "forget",
+    model.Transfer: "transfer",
+    model.Reserve: "reserve",
+    model.Extend: "extend",
+    model.Confirm: "confirm",
+    model.Release: "release",
+    model.Ship: "ship",
+    model.Return: "return",
+    model.Expire: "expire",
+}
+_FIELDS = {"source": "from", "destination": "to", "parts": "lines"}
+
+
+def change(command: AnyCommand) -> dict[str, Any]:
+    """A command as the change that asks for it; what is not said in it is left out."""
+    values: dict[str, Any] = msgspec.to_builtins(command)
+    values.pop("type")
+    if "expires_at" in values:
+        values["expires_at"] = shown(values["expires_at"])
+    kept = {_FIELDS.get(name, name): value for name, value in values.items() if value is not None}
+    return {"op": _OPS[type(command)]} | kept
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+def refusal(found: AnyRefusal, at: str) -> Fault:
+    """Why a change cannot be made, with its figures; ``at`` points at the change."""
+    match found:
+        case model.Stale():
+            words = f"Expected {found.expected}, but {found.shown} is what the ledger shows"
+            return fault("stale_quantity", words, pointer=at, **_figures(found))
+        case model.Insufficient():
+            words = f"{found.wanted} wanted, {found.available} can be had"
+            return fault("insufficient_stock", words, pointer=at, **_figures(found))
+        case model.Unknown():
+            return _unknown(found, at)
+        case model.Closed():
+            return fault("listing_closed", "The listing is closed", pointer=at, **_figures(found))
+        case model.Expired():
+            when = shown(found.expired_at)
+            words = f"The hold ran out at {when}"
+            return fault("hold_expired", words, pointer=at, reference=found.reference, expired_at=when)
+        case model.Exists():
+            words = f"The reservation is {found.status}"
+            return fault("reference_taken", words, pointer=at, **_figures(found))
+        case model.TooLarge():
+            words = f"{found.value} is further from 0 than {found.limit}"
+            return fault("quantity_out_of_range", words, pointer=at, **_figures(found))
+        case model.Forbidden():
+            return fault("not_allowed", found.why[:1].upper() + found.why[1:], pointer=at)
+        case model.Undone():
+            return fault("undone", "Another change of this request was refused", pointer=at)
+        case _:
+            assert_never(found)
+
+
+def _figures(found: AnyRefusal) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in found.__struct_fields__}
+
+
+def _unknown(found: model.Unknown, at: str) -> Fault:
+    words = f"There is no {found.kind} {found.name}"
+    return fault(f"unknown_{found.kind}", words, pointer=at, name=found.name)
+
+
+def refused(found: AnyRefusal, at: str = "") -> Problem:
+    """A refusal as the answer to a whole request."""
+    entry = refusal(found, at)
+    return Problem(entry["code"], entry["detail"], [entry])
+
+
+def at_change(index: int) -> str:
+    """The pointer to a change of a request."""
+    return pointer("changes", index)
