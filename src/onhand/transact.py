@@ -22,6 +22,9 @@ COLLIDED = "23505"
 """Unique violation: two processes made the same thing at once; who decides again sees the other's."""
 
 DISK_FULL = "53100"
+LOOKS = 2
+"""How often a key is looked up: what ended one connection ended those that we kept for reading, too."""
+
 EXIT_IO_ERROR = 74
 
 log = structlog.get_logger(__name__)
@@ -187,14 +190,19 @@ class Transactions:
     def _look_up(self, tickets: Sequence[Ticket]) -> None:
         """COMMIT may or may not have happened. A key tells; without one the answer is unknown."""
         for ticket in tickets:
-            try:
-                found = self._stored(ticket)
-            except SQLAlchemyError:
-                found = None
+            found = self._found(ticket)
             if found is None:
                 ticket.fail(Unknowable("the database did not say whether it committed"))
             else:
                 ticket.done(found)
+
+    def _found(self, ticket: Ticket) -> Recorded | None:
+        for _ in range(LOOKS):
+            try:
+                return self._stored(ticket)
+            except SQLAlchemyError as error:
+                log.warning("the key of an unknown commit could not be looked up", reason=reason(error))
+        return None
 
     def _stored(self, ticket: Ticket) -> Recorded | None:
         work = ticket.job

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from onhand import inventory as door
 from onhand.inventory import Inventory
-from onhand.stock.model import Adjust, Insufficient, SetOnHand, Unknown
+from onhand.stock.model import Adjust, AnyCommand, Extend, Insufficient, SetOnHand, Unknown
 from onhand.store import catalog, channels, requests, wakeups
 from onhand.store.catalog import Taken
 from onhand.transact import Busy
@@ -231,6 +231,16 @@ def test_wakeups_say_when_to_look_again(shop: Shop) -> None:
         assert wakeups.take(connection, START + 50) == [(1, wakeups.EXPIRY)]
         assert wakeups.take(connection, START + 90) == [(1, wakeups.PLANNED)]
         assert wakeups.ahead(connection, 1) == {wakeups.EXPIRY: START + 50, wakeups.PLANNED: START + 90}
+    # A new expiry moves nothing, and is to be looked at all the same.
+    moved: list[tuple[AnyCommand, int]] = [
+        (Extend("a", START + 40), 40),
+        (hold("b", want(1, 1), until=START + 30), 30),
+    ]
+    for command, due in moved:
+        run(shop, record(shop.work(command)))
+        with shop.writing() as connection:
+            assert wakeups.take(connection, START + due - 1) == []
+            assert wakeups.take(connection, START + due) == [(1, wakeups.EXPIRY)]
 
 
 def test_accounts_go_side_by_side(shop: Shop) -> None:

@@ -23,11 +23,12 @@ from onhand.store.engine import (
     require_head,
     revision,
 )
-from onhand.store.schema import OUTSIDE, accounts
+from onhand.store.outward import orders
+from onhand.store.schema import OUTSIDE
 from shops import START, Shop, opened
 from stores import PostgresDatabases
 
-METADATA = accounts.metadata
+METADATA = orders.metadata
 GUARDED = sorted(set(METADATA.tables) - OUTSIDE)
 
 

@@ -265,9 +265,11 @@ _close = Statement(
     rows=_PLACES,
 )
 _mark_text = (
-    "INSERT INTO outbox (account, listing, seq, due) SELECT f.account, f.listing, MAX(r.seq), :now"
+    "INSERT INTO outbox (account, listing, connection, since, seq, due)"
+    " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now"
     " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
-    " AND f.location = r.location {where} GROUP BY f.account, f.listing ORDER BY f.account, f.listing"
+    " AND f.location = r.location JOIN listings g ON g.account = f.account AND g.id = f.listing"
+    " {where} GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
     " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due"
 )
 _mark = Statement(

@@ -271,6 +271,9 @@ connections = table(
     flag("connector"),
     string("locations", default="[]"),
     string("settings", default="{}"),
+    string("secrets", null=True),
+    string("rules", default="{}"),
+    flag("paused"),
     big("created_at"),
     PrimaryKeyConstraint("account", "id"),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
@@ -287,6 +290,12 @@ listings = table(
     string("status", default="open"),
     flag("closes_at_zero"),
     string("attributes", default="{}"),
+    string("ids", default="{}"),
+    string("sku", null=True),
+    string("notes", default="{}"),
+    string("rules", default="{}"),
+    flag("writable", 1),
+    string("parked", null=True),
     big("created_at"),
     big("updated_at"),
     PrimaryKeyConstraint("account", "id"),
@@ -294,28 +303,6 @@ listings = table(
     to("account connection", "connections"),
     to("account item", "items"),
     Index("listings_level", "account", "item", "location"),
-)
-
-# Which levels feed which listing: the road from a movement to the listings it makes stale.
-feeds = table(
-    "feeds",
-    account(),
-    big("item"),
-    big("location"),
-    big("listing"),
-    PrimaryKeyConstraint("account", "item", "location", "listing"),
-    to("account listing", "listings"),
-)
-
-outbox = table(
-    "outbox",
-    account(),
-    big("listing"),
-    big("seq"),
-    big("due"),
-    big("attempts", default=0),
-    PrimaryKeyConstraint("account", "listing"),
-    to("account listing", "listings"),
 )
 
 inbox = table(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-from onhand.store.schema import OUTSIDE, accounts
+from onhand.store import outward
+from onhand.store.schema import OUTSIDE
 
 revision = "0001"
 down_revision = None
@@ -13,7 +14,7 @@ down_revision = None
 def upgrade() -> None:
     """Create every table; on PostgreSQL let each transaction see only the account it names."""
     connection = op.get_bind()
-    metadata = accounts.metadata
+    metadata = outward.feeds.metadata
     metadata.create_all(connection, checkfirst=False)
     if connection.dialect.name != "postgresql":
         return

@@ -1,0 +1,107 @@
+"""What all commands share: options, the way errors are worded, exit codes, and tables or JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from onhand import settings
+from onhand.demo import DemoFailed
+from onhand.office.people import BadAsk
+from onhand.settings import BadSetting, Settings
+from onhand.store.engine import StoreError
+from onhand.transact import Busy, StoreFull, Unknowable
+from onhand.transport import NoAnswer
+
+OK, FAILED, USAGE, FOUND = 0, 1, 2, 3
+"""Exit codes: done; could not be done; wrong words; done, and something was found wrong."""
+
+Db = Annotated[
+    str | None,
+    typer.Option("--db", help="SQLite file or postgresql:// URL (else ONHAND_DB, else ./onhand.db)."),
+]
+AccountName = Annotated[
+    str | None, typer.Option("--account", help="Account name; not needed when there is only one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+FILE_WIDTH = 1_000
+"""Characters in a line of a table that goes into a file or a pipe: none is folded there."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+WORDED = (StoreError, BadAsk, BadSetting, NoAnswer, DemoFailed, Busy, StoreFull, Unknowable)
+
+
+def load(db: str | None, **changes: Any) -> Settings:
+    """The settings of the environment with what the command line says on top."""
+    found = settings.load()
+    if db is not None:
+        changes["db"] = db
+    return msgspec.structs.replace(found, **changes) if changes else found
+
+
+def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:
+    """Make an async command of Typer out of ``run``: a user's mistake is said in words, and the
+    returned number is the exit code."""
+
+    @functools.wraps(run)
+    def started(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            code = uvloop.run(run(*arguments, **options))
+        except WORDED as error:
+            complain(str(error))
+            code = FAILED
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = OK
+        except OSError as error:
+            complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+            code = FAILED
+        except KeyboardInterrupt:
+            code = 130
+        raise typer.Exit(code or OK)
+
+    return started
+
+
+def complain(words: str) -> None:
+    """Say on standard error what went wrong."""
+    print(f"onhand: {words}", file=sys.stderr)
+
+
+def say(words: str = "") -> None:
+    """Say something to a person, on standard output."""
+    print(words, flush=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value for a program, on standard output."""
+    print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Print rows for a person; numbers to the right, None as nothing."""
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    kept = [list(row) for row in rows]
+    for at, name in enumerate(columns):
+        numbers = bool(kept) and all(isinstance(row[at], int) for row in kept)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in kept:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+
+
+def watched() -> bool:
+    """Whether a person is looking, so that a progress bar is welcome."""
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ

@@ -1,0 +1,52 @@
+"""Long work on the command line: a bar when a person is looking, and an end at Ctrl-C between two steps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from onhand.cli import frame
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+
+@contextlib.contextmanager
+def bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error while the block runs; call what it gives with steps done."""
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = Progress(*columns, console=Console(stderr=True), disable=not frame.watched(), transient=True)
+    with shown:
+        task = shown.add_task(words, total=total)
+        yield lambda steps: shown.advance(task, steps)
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes what is given return True; the second one ends at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+
+    def heard() -> None:
+        stop.set()
+        give_back()
+
+    def give_back() -> None:
+        if loop.remove_signal_handler(signal.SIGINT):
+            signal.signal(signal.SIGINT, before)
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, heard)
+    except (ValueError, RuntimeError):  # only the main thread hears signals
+        yield stop.is_set
+        return
+    try:
+        yield stop.is_set
+    finally:
+        give_back()

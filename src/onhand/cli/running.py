@@ -1,0 +1,164 @@
+"""The commands that start and prepare a hub: serve, demo, init, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from onhand import __version__, hub, log
+from onhand.cli import frame
+from onhand.cli.frame import AsJson, Db
+from onhand.faces import FACES
+from onhand.inventory import Inventory
+from onhand.lock import holder
+from onhand.office import door, trial
+from onhand.store import accounts, engine
+
+app = typer.Typer()
+
+
+@app.command()
+@frame.command
+async def serve(
+    db: Db = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (else ONHAND_PORT, else 8080).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Make a demo account if there is none.")] = False,
+    demo_json: Annotated[
+        Path | None, typer.Option(help="Where to write what a client needs to drive the demo.")
+    ] = None,
+) -> None:
+    """Run the hub in the foreground until Ctrl-C."""
+    changes = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
+    settings = frame.load(db, **changes)
+    log.configure(as_json=settings.log_json)
+
+    async def ready(inventory: Inventory, url: str) -> None:
+        frame.say(f"onhand {__version__} is ready on {url}  (data in {engine.shown(settings.db)})")
+        frame.say(f"  documentation  {url}/")
+        if demo:
+            await _demo(inventory, url, demo_json)
+        frame.say("Press Ctrl-C to stop.")
+
+    await hub.serve(settings, ready)
+    frame.say("stopped")
+
+
+async def _demo(inventory: Inventory, url: str, file: Path | None) -> None:
+    made = await trial.create(inventory, base_url=url, kept=_kept(file))
+    if file is not None:
+        _write(file, made)
+        frame.say(f"  credentials    {file}")
+    frame.say("\nTry one of these:")
+    for face in FACES:
+        frame.say(f"\n# {face.title}\n{face.setup.curl(made[face.name], made[face.name]['base_url'])}")
+    frame.say()
+
+
+def _kept(file: Path | None) -> dict[str, Any] | None:
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8")) if file is not None else None
+    except (OSError, ValueError):
+        return None
+    return kept if isinstance(kept, dict) else None
+
+
+def _write(file: Path, made: dict[str, Any]) -> None:
+    """Write the credentials so that only their owner can read them, and never half."""
+    draft = file.with_name(file.name + ".new")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+@app.command()
+@frame.command
+async def demo(
+    db: Db = None,
+    file: Annotated[Path | None, typer.Option("--json", help="Write it there; else to the screen.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="The hub's address, if it is not running or not on this machine.")
+    ] = None,
+) -> None:
+    """Make the demo account if it is not there, and write what a client needs to drive it."""
+    settings = frame.load(db)
+    base = url or _address(settings.db) or f"http://{settings.host}:{settings.port}"
+    async with door.writing(settings) as way:
+        made = await way.ask("demo", base_url=base, kept=_kept(file))
+    if file is None:
+        frame.print_json(made)
+    else:
+        _write(file, made)
+        frame.say(f"wrote {file}")
+
+
+def _address(db: str) -> str | None:
+    found = None if engine.is_postgresql(db) else holder(Path(db).absolute())
+    return found.url if found else None
+
+
+@app.command()
+@frame.command
+async def init(db: Db = None) -> None:
+    """Create the database, or bring its tables to this version."""
+    settings = frame.load(db)
+    async with door.writing(settings):
+        frame.say(f"{engine.shown(settings.db)} is at schema {engine.head()}")
+
+
+@app.command()
+@frame.command
+async def doctor(db: Db = None, as_json: AsJson = False) -> int:
+    """Check that this machine and this database can keep what onhand promises."""
+    settings = frame.load(db)
+    facts: dict[str, object] = {
+        "onhand": __version__,
+        "python": platform.python_version(),
+        "sqlite": engine.sqlite_version(),
+        "database": engine.shown(settings.db),
+    }
+    faults: list[str] = [] if sys.flags.optimize == 0 else ["python runs with -O: assertions are off"]
+    try:
+        store = engine.open_store(settings.db, create=False, reads_only=True)
+    except engine.StoreError as error:
+        faults.append(str(error))
+    else:
+        try:
+            faults += _examine(store, facts)
+        finally:
+            store.close()
+    if as_json:
+        frame.print_json(facts | {"faults": faults})
+    else:
+        frame.print_table(["", ""], facts.items())
+        frame.say("\n".join(f"fault: {fault}" for fault in faults) or "no faults")
+    return frame.FOUND if faults else frame.OK
+
+
+def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
+    now = engine.revision(store)
+    facts["schema"] = now or "none"
+    faults = list(engine.durability_faults(store))
+    if now != engine.head():
+        return [*faults, f"the schema is {now or 'empty'}, this version needs {engine.head()}: 'onhand init'"]
+    with engine.reading(store) as connection:
+        facts["accounts"] = len(accounts.accounts(connection))
+    found = holder(store.path.absolute()) if store.sqlite else None
+    facts["served by"] = f"process {found.pid} on {found.url}" if found and _alive(found.pid) else "nobody"
+    return faults
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

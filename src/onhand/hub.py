@@ -1,0 +1,116 @@
+"""The running hub: takes the database, starts the ledger and its clockwork, and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from onhand import frontdoor, web
+from onhand.appliers import APPLIERS
+from onhand.clockwork import Clockwork
+from onhand.inventory import Inventory
+from onhand.lock import Lock
+from onhand.office.door import lock_for, perform
+from onhand.settings import Settings
+from onhand.store.engine import Store, migrate, open_store
+from onhand.wire import BULK_LIMIT, body, respond
+
+HUB_PATH = "/_hub"
+
+log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, lock: Lock | None) -> AsyncIterator[Inventory]:
+    """The database of ``settings``, claimed, migrated and with its writers running."""
+    store = claim(settings, lock)
+    try:
+        inventory = Inventory(store)
+        inventory.start()
+        clockwork = Clockwork(inventory, APPLIERS)
+        await clockwork.start()
+        try:
+            yield inventory
+        finally:
+            await clockwork.stop()
+            await inventory.stop()
+    finally:
+        store.close()
+        if lock is not None:
+            lock.release()
+
+
+def claim(settings: Settings, lock: Lock | None) -> Store:
+    """Open the database for writing. Raises StoreError (Held, WeakDurability) in words."""
+    if lock is not None:
+        lock.take()
+    try:
+        store = open_store(settings.db, accept_loss=settings.accept_data_loss)
+        migrate(store)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    return store
+
+
+SWITCH_SECONDS = 0.0005
+"""How long one thread may run while another waits. The writer lets go at every statement; at Python's
+usual 5 ms it would wait that long to come back, each time."""
+
+
+async def serve(settings: Settings, on_ready: Callable[[Inventory, str], Awaitable[None]]) -> None:
+    """Serve until SIGINT or SIGTERM. ``on_ready`` is run with the base URL once requests are answered."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    lock = lock_for(settings)
+    async with opened(settings, lock) as inventory:
+        around = {HUB_PATH: _local_door(inventory, lock)} if lock is not None else {}
+        app = web.build(inventory, settings, around)
+
+        def ready(port: int) -> None:
+            url = f"http://{settings.host}:{port}"
+            if lock is not None:
+                lock.announce(url)
+            tasks.append(asyncio.ensure_future(on_ready(inventory, url)))
+            tasks[0].add_done_callback(
+                lambda task: stop.set() if not task.cancelled() and task.exception() else None
+            )
+
+        tasks: list[asyncio.Future[None]] = []
+        stop = asyncio.Event()
+        await frontdoor.serve(
+            app, settings.host, settings.port, bulk=_bulk, shape=web.shape, on_ready=ready, stop=stop
+        )
+        await asyncio.gather(*tasks)
+
+
+def _bulk(path: str) -> bool:
+    return web.bulk(path) or path.startswith(HUB_PATH)
+
+
+def _local_door(inventory: Inventory, lock: Lock) -> ASGIApp:
+    """What command lines on this machine use while this process holds the file."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await _perform(request, inventory, lock.token)
+        await response(scope, receive, send)
+
+    return app
+
+
+async def _perform(request: Request, inventory: Inventory, token: str) -> Response:
+    given = request.headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return respond(404, {"error": "Not found"})
+    name = request.scope["path"].removeprefix(HUB_PATH + "/")
+    status, answer = await perform(inventory, name, await body(request, BULK_LIMIT))
+    return respond(status, answer)

@@ -1,0 +1,1 @@
+"""What the command line asks of the ledger: done in this process, or by the hub that holds the file."""

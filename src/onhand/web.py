@@ -1,0 +1,63 @@
+"""Puts the hub's HTTP face together: every API by its path or its host name, and the pages around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from onhand.doorman import problem
+from onhand.faces import FACES, face
+from onhand.inventory import Inventory
+from onhand.pages import Pages
+from onhand.settings import Settings
+
+BULK_PATHS = ("/api/v1/changes", "/api/v1/items")
+
+
+def build(inventory: Inventory, settings: Settings, around: Mapping[str, ASGIApp]) -> ASGIApp:
+    """The whole application. ``around`` adds applications by path prefix, as "/_hub"."""
+    mounts: dict[str, ASGIApp] = {one.prefix: one.routes.app(inventory, settings) for one in FACES}
+    mounts.update(around)
+    hosts = {host: mounts[face(name).prefix] for host, name in settings.hosts.items()}
+    # The first segment finds the mount; only our own API has two.
+    roots = {prefix.split("/")[1]: (prefix, app) for prefix, app in mounts.items()}
+    pages: ASGIApp = Pages(inventory, FACES)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if hosts:
+            bound = hosts.get(_host(scope))
+            if bound is not None:
+                await bound(scope, receive, send)
+                return
+        path: str = scope["path"]
+        prefix, mounted = roots.get(path.split("/", 2)[1] if path else "", ("", pages))
+        if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
+            prefix, mounted = "", pages
+        scope["root_path"] = prefix
+        await mounted(scope, receive, send)
+
+    return app
+
+
+def bulk(path: str) -> bool:
+    """Whether requests to ``path`` may have large bodies."""
+    return path.startswith(BULK_PATHS)
+
+
+def shape(path: str, status: int, message: str) -> tuple[bytes, str]:
+    """A refusal of the front door in the words of the API that ``path`` belongs to."""
+    for one in FACES:
+        if path == one.prefix or path.startswith(one.prefix + "/"):
+            response = one.routes.shape(status, message)
+            return response.body, response.headers.get("content-type", "application/json")
+    return problem(path, status, message)
+
+
+def _host(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return str(value.decode("latin-1").partition(":")[0].lower())
+    return ""
