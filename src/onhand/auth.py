@@ -56,9 +56,7 @@ async def identify(
     return prove(found, secret, inventory.now())
 
 
-def check(
-    connection: Connection, dialect: str, lookup: str, secret: str | None, now: int
-) -> Caller | None:
+def check(connection: Connection, dialect: str, lookup: str, secret: str | None, now: int) -> Caller | None:
     """The same on an open connection."""
     found = keys.find(connection, dialect, lookup) if "\0" not in lookup else None
     return prove(found, secret, now)
