@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Connection
@@ -112,7 +112,7 @@ def test_another_account_is_another_world(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_an_unknown_listing(tmp_path: Path, status: int) -> None:
+def test_an_unknown_listing(tmp_path: Path, status: Literal[400, 404]) -> None:
     with demo_hub(tmp_path, "treet", settings=Settings(treet_unknown_listing_status=status)) as hub:
         answer = put(hub, UNKNOWN, adjust(-1))
         assert (answer.status_code, answer.json()) == (status, {"error": "Listing not found"})
