@@ -108,7 +108,7 @@ def escaped(name: str) -> str:
     return quote(name, safe="")
 
 
-def adjust(delta: int, item: int = GIFT, location: int | str = MAIN, **more: Any) -> dict[str, Any]:
+def adjust(delta: int, item: int | None = GIFT, location: int | str = MAIN, **more: Any) -> dict[str, Any]:
     """A change by ``delta``."""
     return {"op": "adjust", "item": item, "location": location, "delta": delta} | more
 

@@ -1,6 +1,7 @@
 """Many at once, in one process and in several: nothing is sold twice, and nobody waits for ever."""
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
@@ -79,17 +80,21 @@ def test_the_last_hundred_in_two_processes(two: tuple[Shop, Shop]) -> None:
     shop = two[0]
     shop.say(SetOnHand(1, 1, UNITS))
     paths = os.pathsep.join((str(HERE), str(HERE.parent / "src")))
-    racers = [
-        subprocess.Popen(
-            [sys.executable, HERE / "racer.py", shop.url, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": paths},
-        )
-        for name in "ab"
-    ]
-    try:
+    with contextlib.ExitStack() as stack:
+        racers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, HERE / "racer.py", shop.url, name],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=os.environ | {"PYTHONPATH": paths},
+                )
+            )
+            for name in "ab"
+        ]
+        for racer in racers:
+            stack.callback(racer.kill)
         for racer in racers:
             assert racer.stdout is not None
             assert racer.stdout.readline() == "ready\n"
@@ -97,11 +102,9 @@ def test_the_last_hundred_in_two_processes(two: tuple[Shop, Shop]) -> None:
             assert racer.stdin is not None
             racer.stdin.write("go\n")
             racer.stdin.flush()
-        counts = [int(racer.communicate(timeout=PATIENCE_SECONDS)[0]) for racer in racers]
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
+        said = [racer.communicate(timeout=PATIENCE_SECONDS)[0] for racer in racers]
+        assert [racer.returncode for racer in racers] == [0, 0], said
+    counts = [int(words) for words in said]
     assert sum(counts) == UNITS
     sold_out(shop)
 

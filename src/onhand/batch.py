@@ -25,7 +25,7 @@ from onhand.stock.model import (
     Unknown,
 )
 from onhand.store import books, requests
-from onhand.store.books import Change, Named, Spot
+from onhand.store.books import Change, Marked, Named, Spot
 from onhand.work import (
     Accepted,
     Answer,
@@ -51,12 +51,14 @@ class Done(NamedTuple):
     holds: dict[str, Reservation]
 
 
-def commit(connection: Connection, works: Sequence[Work], now: int) -> list[Recorded | None]:
+def commit(
+    connection: Connection, works: Sequence[Work], now: int, marked: set[Marked] | None = None
+) -> list[Recorded | None]:
     """Decide ``works`` in order of arrival and write what they do; one `Recorded` each, in order.
 
     None stands for a work whose idempotency key an earlier one of the batch has: it is for a later
-    batch. The caller begins and commits the transaction; an exception means that nothing of it may
-    be kept.
+    batch. What became stale is added to ``marked``. The caller begins and commits the transaction; an
+    exception means that nothing of it may be kept.
     """
     known = requests.claim(connection, _claims(works), now)
     there = requests.there(connection, [(w.account, message) for w in works for message in w.consume])
@@ -82,13 +84,15 @@ def commit(connection: Connection, works: Sequence[Work], now: int) -> list[Reco
     requests.consume(connection, ended)
     requests.free(connection, sorted(idle - taken))
     if fresh:
-        _record(connection, fresh, recorded, now)
+        stale = _record(connection, fresh, recorded, now)
+        if marked is not None:
+            marked |= stale
     return recorded
 
 
 def _record(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
-) -> None:
+) -> set[Marked]:
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
@@ -100,9 +104,10 @@ def _record(
             desk.seq, desk.recorded_at = books.last(connection, account)
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
-    _write(connection, desks, done, now)
+    marked = _write(connection, desks, done, now)
     unheard.write(connection, ((one.work, one.outcomes) for one in done), now)
     _answer(connection, done, recorded, now)
+    return marked
 
 
 # --- keys and messages --------------------------------------------------------------------------------
@@ -191,6 +196,8 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
         if isinstance(outcome, Accepted):
             for movement, _ in outcome.entries:
                 touched[movement.place] = levels[movement.place]
+            for place in _held_at(desk, commands):
+                touched[place] = levels[place]
         elif commands:
             for place in ledger.places(commands[outcome.index], desk.draft.reservations):
                 touched.setdefault(place, levels.get(place, ABSENT))
@@ -198,6 +205,14 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
         touched[place] = levels.get(place, ABSENT)
     holds = {name: hold for name in job.work.holds if (hold := desk.draft.reservations.get(name)) is not None}
     return Done(job.at, job.work, outcomes, touched, holds)
+
+
+def _held_at(desk: Desk, commands: tuple[AnyCommand, ...]) -> Iterator[Place]:
+    """Where the reservations just named hold units: a new expiry counts there, without a movement."""
+    for command in commands:
+        if not isinstance(command, LEVEL_COMMANDS):
+            hold = desk.draft.reservations.get(command.reference)
+            yield from (line.place for line in hold.lines if line.held) if hold else ()
 
 
 def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...], now: int) -> Outcome:
@@ -274,7 +289,7 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
     return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at, holds=one.holds)
 
 
-def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> None:
+def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
     changed: dict[Spot, Level] = {}
     stale: dict[Spot, int] = {}
     rows: list[tuple[object, ...]] = []
@@ -292,8 +307,9 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
     books.close_listings(connection, closing, now)
-    books.mark_stale(connection, stale, now)
+    marked = books.mark_stale(connection, stale, now)
     companions.write(connection, _companions(done, desks), now)
+    return marked
 
 
 def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[tuple[str, str | None]]]:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from onhand.store import wakeups
+from onhand.store.books import Marked
 from onhand.store.engine import READERS, WRITERS, Store, reading
-from onhand.transact import Busy, Ticket, Transactions
+from onhand.transact import Busy, Ticket, Transactions, away, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ def _nobody(account: int) -> None:
     """Nobody waits for messages: the next look into the inbox finds them."""
 
 
+def _nothing(marked: Collection[Marked]) -> None:
+    """Nobody tells channels here."""
+
+
 class Lane:
     """Work that is committed in one order: an account's on PostgreSQL, everybody's on SQLite."""
 
@@ -57,13 +62,15 @@ class Lane:
 class Inventory:
     """The ledger as the rest of the program sees it. Create, `start` in a running loop, `stop`.
 
-    ``arrived`` is called with the account when a message was accepted.
+    ``arrived`` is called with the account when a message was accepted, ``marked`` with every
+    (account, connection) of which a commit has made a listing stale; both in the event loop.
     """
 
     def __init__(self, store: Store, now: Callable[[], int] = clock) -> None:
         self.store = store
         self.now = now
         self.arrived: Callable[[int], None] = _nobody
+        self.marked: Callable[[Collection[Marked]], None] = _nothing
         self._transactions = Transactions(store, now)
         self._lanes: dict[int, Lane] = {}
         self._guard = threading.Lock()
@@ -115,13 +122,16 @@ class Inventory:
         account: int,
         unit: Callable[[Connection], T],
         wakes: tuple[tuple[str, int], ...] = (),
+        *,
+        quiet: bool = False,
     ) -> T:
         """Run ``unit`` on the writer's connection, in its own savepoint; returns after the commit.
 
         An exception of the unit undoes the unit alone and is raised here. ``wakes`` says when the
-        account must be looked at again because of it: (kind, microseconds UTC).
+        account must be looked at again because of it: (kind, microseconds UTC). ``quiet`` units change
+        nothing that `recall` remembers.
         """
-        value: T = await self._submit(account, unit, wakes)
+        value: T = await self._submit(account, unit, wakes, quiet)
         return value
 
     async def accept(self, account: int, source: str, principal: str, body: str) -> int:
@@ -207,20 +217,27 @@ class Inventory:
             with reading(self.store, account) as connection:
                 return query(connection)
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not error.connection_invalidated and (self.store.sqlite or not away(error)):
                 raise
         # The server was away, and every connection that we kept is dead: once more, on a fresh one.
-        with reading(self.store, account) as connection:
-            return query(connection)
+        try:
+            with reading(self.store, account) as connection:
+                return query(connection)
+        except DBAPIError as error:
+            if not away(error):
+                raise
+            raise Busy("the database cannot be reached") from error
 
     def _submit(
         self,
         account: int,
         job: Work | Arrival | Callable[[Connection], Any],
         wakes: tuple[tuple[str, int], ...] = (),
+        quiet: bool = False,
     ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         ticket = Ticket(account, job, loop.create_future(), loop, wakes)
+        ticket.quiet = quiet
         with self._guard:
             if self._stopped or self._waiting >= WAITING_LIMIT:
                 raise Busy("too much work is waiting")
@@ -238,23 +255,27 @@ class Inventory:
             self._ready.put(None)
 
     def _work(self) -> None:
-        while True:
-            lane = self._ready.get()
-            if lane is None:
-                return
-            batch = self._take(lane)
-            try:
-                again = self._transactions.run(batch)
-            except Exception as error:
-                log.exception("batch failed")
-                for ticket in batch:
-                    ticket.fail(error)
-                again = []
-            if any(ticket.changes_catalogue for ticket in batch):
-                # Before anyone hears of it: what is remembered from before does not count any more.
-                self._generation += 1
-            self._give_back(lane, batch, again)
-            _wake(batch)
+        try:
+            while (lane := self._ready.get()) is not None:
+                self._turn(lane)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would see it
+            # Without its writer the hub would keep everybody waiting: better that it is started again.
+            stop_now(f"the writer broke: {error!r}")
+
+    def _turn(self, lane: Lane) -> None:
+        batch = self._take(lane)
+        try:
+            again = self._transactions.run(batch)
+        except Exception as error:
+            log.exception("batch failed")
+            for ticket in batch:
+                ticket.fail(error)
+            again = []
+        if any(ticket.changes_catalogue for ticket in batch):
+            # Before anyone hears of it: what is remembered from before does not count any more.
+            self._generation += 1
+        self._give_back(lane, batch, again)
+        self._wake(batch)
 
     def _take(self, lane: Lane) -> list[Ticket]:
         with self._guard:
@@ -274,19 +295,20 @@ class Inventory:
                     # Not before: a writer that leaves early would leave the rest of a long lane behind.
                     self._dismiss()
 
+    def _wake(self, batch: Sequence[Ticket]) -> None:
+        """Hand the results to the loop in one call: waking it is what costs."""
+        ended = [ticket for ticket in batch if ticket.ended]
+        if not ended:
+            return
+        marked = set[Marked]().union(*(ticket.marked for ticket in ended))
+        try:
+            ended[0].loop.call_soon_threadsafe(self._settle, ended, marked)
+        except RuntimeError:
+            # The loop was closed under us. A writer that died of it would leave everybody else waiting.
+            log.warning("nobody waits for what was committed", works=len(ended))
 
-def _wake(batch: Sequence[Ticket]) -> None:
-    """Hand the results to the loop in one call: waking it is what costs."""
-    ended = [ticket for ticket in batch if ticket.ended]
-    if not ended:
-        return
-    try:
-        ended[0].loop.call_soon_threadsafe(_settle, ended)
-    except RuntimeError:
-        # The loop was closed under us. A writer that died of it would leave everybody else waiting.
-        log.warning("nobody waits for what was committed", works=len(ended))
-
-
-def _settle(ended: Sequence[Ticket]) -> None:
-    for ticket in ended:
-        ticket.settle()
+    def _settle(self, ended: Sequence[Ticket], marked: Collection[Marked]) -> None:
+        for ticket in ended:
+            ticket.settle()
+        if marked:
+            self.marked(marked)

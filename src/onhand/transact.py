@@ -9,10 +9,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from onhand import batch
 from onhand.store import counters, requests, wakeups
+from onhand.store.books import Marked
 from onhand.store.engine import Store, reason, set_account
 from onhand.work import Arrival, Plan, Recorded, Work
 
@@ -42,10 +43,13 @@ class Unknowable(Exception):
     """The database did not say whether it committed; ask again with the same key, or look."""
 
 
+_NOTHING_MARKED: set[Marked] = set()
+
+
 class Ticket:
     """One caller's work and the future that it waits on."""
 
-    __slots__ = ("account", "ended", "error", "future", "job", "loop", "result", "wakes")
+    __slots__ = ("account", "ended", "error", "future", "job", "loop", "marked", "quiet", "result", "wakes")
 
     def __init__(
         self,
@@ -60,14 +64,17 @@ class Ticket:
         self.job = job
         self.future = future
         self.loop = loop
+        self.quiet = False
+        self.marked: set[Marked] = _NOTHING_MARKED
+        """What its batch made stale; only the first ticket of a batch tells."""
         self.ended = False
         self.result: Any = None
         self.error: Exception | None = None
 
     @property
     def changes_catalogue(self) -> bool:
-        """Whether it may have changed more than stock: only units may."""
-        return not isinstance(self.job, (Work, Arrival))
+        """Whether it may have changed more than stock: only units may, and not those that say so."""
+        return not self.quiet and not isinstance(self.job, (Work, Arrival))
 
     def done(self, result: Any) -> None:
         """The work is committed."""
@@ -124,6 +131,8 @@ class Transactions:
                 self._look_up(tickets)
                 return []
             except DBAPIError as error:
+                if not self._store.sqlite and away(error):
+                    return self._turned_away(tickets, error)
                 again = _wide(error) or _state(error) == COLLIDED
                 if again and not _full(error) and attempt + 1 < RETRIES:
                     continue
@@ -131,6 +140,13 @@ class Transactions:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who sent it
                 return self._failed(tickets, error)
         return None
+
+    def _turned_away(self, tickets: Sequence[Ticket], error: DBAPIError) -> list[Ticket]:
+        """Trying each alone would only have each wait as long for a server that does not answer."""
+        log.warning("the database cannot be reached", reason=reason(error))
+        for ticket in tickets:
+            ticket.fail(Busy("the database cannot be reached"))
+        return []
 
     def _failed(self, tickets: Sequence[Ticket], error: Exception) -> list[Ticket] | None:
         full = isinstance(error, DBAPIError) and _full(error)
@@ -143,20 +159,21 @@ class Transactions:
 
     def _once(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         now = self._now()
-        results: list[Any] = []
+        marked: set[Marked] = set()
         connection = self._store.writer.connect()
         try:
             transaction = connection.begin()
             try:
                 if not self._store.sqlite:
                     set_account(connection, tickets[0].account)
-                results = _results(connection, tickets, now)
+                results = _results(connection, tickets, now, marked)
             except BaseException:
                 transaction.rollback()
                 raise
             self._commit(connection)
         finally:
             connection.close()
+        tickets[0].marked = marked
         if not self._store.sqlite:
             self._remember(tickets, results)
         return _end(tickets, results)
@@ -215,7 +232,7 @@ class Transactions:
         return Recorded(replay=batch.replay(stored, work)) if stored else None
 
 
-def _results(connection: Connection, tickets: Sequence[Ticket], now: int) -> list[Any]:
+def _results(connection: Connection, tickets: Sequence[Ticket], now: int, marked: set[Marked]) -> list[Any]:
     """What each ticket leads to, still to be committed; an exception is a unit's own."""
     results: list[Any] = [None] * len(tickets)
     works: list[tuple[int, Work]] = []
@@ -230,7 +247,7 @@ def _results(connection: Connection, tickets: Sequence[Ticket], now: int) -> lis
     for account, found in sorted(arrivals.items()):
         _arrive(connection, account, found, results, now)
     if works:
-        recorded = batch.commit(connection, [work for _, work in works], now)
+        recorded = batch.commit(connection, [work for _, work in works], now, marked)
         for (at, _), one in zip(works, recorded, strict=True):
             results[at] = one if one is not None else _WAIT
     return results
@@ -287,6 +304,12 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
     return value
 
 
+def away(error: DBAPIError) -> bool:
+    """Whether PostgreSQL let nobody in: then no statement was sent, and nothing was done."""
+    opening = error.statement is None and isinstance(error, OperationalError)
+    return opening and _state(error) not in RETRY_STATES
+
+
 def _state(error: DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or ""
 
@@ -319,5 +342,5 @@ def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
 
 def stop_now(words: str) -> None:
     """An I/O error leaves it open what is on the disk: stop, so that nothing untrue is said."""
-    log.critical("stopping: the disk failed", reason=words)
+    log.critical("stopping", reason=words)
     os._exit(EXIT_IO_ERROR)

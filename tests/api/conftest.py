@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
-from hubs import Hub, demo_hub
+import hubs
+from hubs import Clock, Hub, demo_hub
 from native_calls import Api, admin
+from onhand.inventory import Inventory
+from onhand.settings import Settings
+from onhand.store.engine import open_store
 from stores import PostgresDatabases
+
+NAMES = ("native", "treet")
+MADE: dict[str, Any] = {}
+"""The sections of the demo in the PostgreSQL database that the others are copies of."""
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     """The demo on SQLite, with a Treet store besides."""
-    with demo_hub(tmp_path, "native", "treet") as running:
+    with demo_hub(tmp_path, *NAMES) as running:
         yield running
 
 
@@ -28,12 +39,45 @@ def api(hub: Hub) -> Api:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Api]:
     """The same on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        with demo_hub(tmp_path, "native", "treet") as running:
+    with on(request.param, request, tmp_path) as caller:
+        yield caller
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The same for all tests of a file."""
+    with on(request.param, request, tmp_path_factory.mktemp("hub")) as caller:
+        yield caller
+
+
+@contextlib.contextmanager
+def on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Api]:
+    """The demo's caller on a database of this kind."""
+    if kind == "sqlite":
+        with demo_hub(folder, *NAMES) as running:
             yield admin(running)
         return
     databases: PostgresDatabases = request.getfixturevalue("postgres")
-    url = databases.empty()
-    with demo_hub(url, "native", "treet") as running:
+    url = databases.copy(made)
+    with running_on(url) as running:
         yield admin(running)
     databases.drop(url)
+
+
+def made(url: str) -> None:
+    """Make the demo, and remember its sections."""
+    MADE.update(hubs._made(url, NAMES))
+
+
+@contextlib.contextmanager
+def running_on(url: str) -> Iterator[Hub]:
+    """A hub on a copy of what `made` made."""
+    clock = Clock()
+    store = open_store(url)
+    inventory = Inventory(store, clock)
+    try:
+        app = hubs.application(inventory, NAMES, Settings(), {})
+        with TestClient(app, base_url=hubs.BASE_URL, raise_server_exceptions=True) as client:
+            yield Hub(client, inventory, MADE, clock)
+    finally:
+        store.close()

@@ -8,6 +8,7 @@ import pytest
 
 from hubs import Call
 from native_calls import GIFT, MAIN, PREFIX, Api, adjust
+from onhand.store import requests
 
 LINES = [{"item": GIFT, "quantity": 2}]
 FUTURE = "2027-01-01T00:00:00Z"
@@ -82,6 +83,19 @@ def test_a_refusal_leaves_the_key_free(either: Api) -> None:
         assert either.ask("POST", "/items", sku, Idempotency_Key="i").status_code == 409
 
 
+def test_an_answer_is_kept_for_a_month_and_its_key_for_ever(either: Api) -> None:
+    asked = {"changes": [adjust(-1)]}
+    either.ask("POST", "/changes", asked, Idempotency_Key="k")
+    either.ask("DELETE", f"/levels/{GIFT}/2", Idempotency_Key="d")
+    later = either.hub.clock() + requests.BODY_KEPT_US + 1
+    either.hub.write(lambda c: requests.prune(c, either.hub.account, later))
+    answer = either.ask("POST", "/changes", asked, Idempotency_Key="k")
+    assert (answer.status_code, answer.json()["code"]) == (409, "answer_gone")
+    other = either.ask("POST", "/changes", {"changes": [adjust(-2)]}, Idempotency_Key="k")
+    assert other.json()["code"] == "idempotency_key_reused"
+    assert either.level(GIFT) == (49, 0)
+
+
 def test_keys_belong_to_their_caller(api: Api) -> None:
     asked = {"changes": [adjust(-1)]}
     for caller in (api, api.caller(), api.caller()):
@@ -94,7 +108,7 @@ def test_keys_that_are_not_taken(api: Api, key: str) -> None:
     answer = api.hub.client.post(
         f"{PREFIX}/changes",
         json={"changes": [adjust(-1)]},
-        headers={"Authorization": f"Bearer {api.key}", "Idempotency-Key": key.encode()},
+        headers=[(b"Authorization", f"Bearer {api.key}".encode()), (b"Idempotency-Key", key.encode())],
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_header")
     assert api.level(GIFT) == (50, 0)

@@ -15,7 +15,7 @@ from onhand.stock.model import (
     SetOnHand,
     Ship,
 )
-from onhand.store import levels, wakeups
+from onhand.store import levels, past, wakeups
 from onhand.work import Work
 from shops import START, Shop, told
 from transcript import hold, hold_text, parts, want
@@ -190,11 +190,11 @@ def test_the_past_knows_when_a_hold_expired_whenever_that_was_written(
         sweep(lent)
     lent.now = DUE + 100
     with lent.reading() as connection:
-        reserved = {
-            at: levels.as_of(connection, 1, (1, 1), at).reserved
-            for at in (START - 1, START, DUE - 1, DUE, DUE + 50, DUE + 90, DUE + 100)
-        }
-    assert list(reserved.values()) == [0, 4, 4, 0, 0, 0, 0]
+        moments = (START - 1, START, DUE - 1, DUE, DUE + 50, DUE + 90, DUE + 100)
+        found = [levels.as_of(connection, 1, (1, 1), at) for at in moments]
+        many = [past.levels(connection, 1, [(1, 1)], levels.seq_at(connection, 1, at), at) for at in moments]
+    assert [level.reserved for level in found] == [0, 4, 4, 0, 0, 0, 0]
+    assert [page.get((1, 1), Level()) for page in many] == found
 
 
 def test_many_movements_at_one_instant(shop: Shop) -> None:

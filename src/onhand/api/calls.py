@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from onhand import auth, wire
-from onhand.api import problems, schema
+from onhand.api import params, problems, schema
 from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_header, bad_parameter
@@ -36,7 +36,6 @@ T = TypeVar("T")
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -112,7 +111,7 @@ class Call:
 
     def number(self, name: str, unknown: str) -> int:
         """An id in the path; Problem ``unknown`` if nothing can have it."""
-        found = whole(self.path(name))
+        found = params.whole(self.path(name))
         if found is None or found < 1:
             raise Problem(unknown, "Nothing has this id")
         return found
@@ -316,52 +315,3 @@ def response(found: Answer, more: Mapping[str, str] | None = None) -> Response:
 
 def _text(value: Any) -> str:
     return wire.encode(value).decode()
-
-
-# --- parameters -------------------------------------------------------------------------------------------
-
-
-def whole(text: str) -> int | None:
-    """A whole number of at most 63 bits, without leading zeros; None if it is not one."""
-    found = int(text) if _WHOLE.fullmatch(text) else None
-    return None if found is None or found > schema.ID_LIMIT else found
-
-
-def one(found: Mapping[str, list[str]], name: str) -> str | None:
-    """The only value of a parameter."""
-    values = found.get(name)
-    if values is None:
-        return None
-    if len(values) > 1:
-        raise bad_parameter(name, "expected once")
-    return values[0]
-
-
-def number(found: Mapping[str, list[str]], name: str, least: int = 1) -> int | None:
-    """A whole number of ``least`` or more."""
-    text = one(found, name)
-    if text is None:
-        return None
-    value = whole(text)
-    if value is None or value < least:
-        raise bad_parameter(name, f"expected a whole number of at least {least}")
-    return value
-
-
-def numbers(found: Mapping[str, list[str]], name: str, most: int) -> list[int]:
-    """A parameter that may be repeated, as ids."""
-    values = found.get(name, [])
-    if len(values) > most:
-        raise bad_parameter(name, f"expected at most {most} times")
-    read = [whole(text) for text in values]
-    if any(value is None or value < 1 for value in read):
-        raise bad_parameter(name, "expected an id")
-    return [value for value in read if value is not None]
-
-
-def limit(found: Mapping[str, list[str]]) -> int:
-    """How many rows a page shall have."""
-    value = number(found, "limit")
-    if value is not None and value > schema.PAGE_LIMIT:
-        raise bad_parameter("limit", f"expected at most {schema.PAGE_LIMIT}")
-    return schema.PAGE_DEFAULT if value is None else value

@@ -29,6 +29,7 @@ ITEMS_LIMIT = 10_000
 COMPONENTS_LIMIT = 100
 ENTRIES_LIMIT = 100
 LONG_TEXT_LIMIT = 2048
+SIZE_LIMIT = 10**12
 
 Money: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?\Z", max_length=17)]
 Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]
@@ -36,7 +37,8 @@ Short: TypeAlias = Annotated[str, Meta(max_length=255)]
 Long: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONG_TEXT_LIMIT)]
 Words: TypeAlias = Annotated[list[Name], Meta(max_length=ENTRIES_LIMIT)]
 Codes: TypeAlias = Annotated[dict[Name, Short], Meta(max_length=ENTRIES_LIMIT)]
-Sizes: TypeAlias = Annotated[dict[Name, Short | float | int], Meta(max_length=ENTRIES_LIMIT)]
+Size: TypeAlias = Annotated[float, Meta(ge=0, le=SIZE_LIMIT)] | Annotated[int, Meta(ge=0, le=SIZE_LIMIT)]
+Sizes: TypeAlias = Annotated[dict[Name, Short | Size], Meta(max_length=ENTRIES_LIMIT)]
 
 
 class Component(Sellable, frozen=True, kw_only=True):

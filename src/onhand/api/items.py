@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, bad_parameter
@@ -29,8 +29,8 @@ async def listed(call: Call) -> Response:
     skus = found.get("sku", [])
     if len(skus) > SKUS_LIMIT:
         raise bad_parameter("sku", f"expected at most {SKUS_LIMIT} times")
-    limit = calls.limit(found)
-    text = calls.one(found, "cursor")
+    limit = params.limit(found)
+    text = params.one(found, "cursor")
     after = 0 if text is None else position(text, "items", skus, tuple[Position])[0]
 
     def query(connection: Connection) -> dict[str, Any]:

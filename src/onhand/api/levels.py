@@ -1,4 +1,4 @@
-"""Levels: read now or as of a moment, one, many or all in pages; set with a version to compare."""
+"""Levels as they are read: now or as of a moment, one, many, or all in pages."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Names, Wanted, item_of, location_of
-from onhand.api.problems import Problem, bad_header, bad_parameter, fault, invalid
-from onhand.api.schema import Body, Count, Position, Text, Where, cursor, moment, position
+from onhand.api.problems import Problem, bad_parameter, invalid
+from onhand.api.schema import Body, Position, Where, cursor, moment, position
 from onhand.api.schema import shown as time_shown
 from onhand.api.told import Labels
-from onhand.stock import model
-from onhand.stock.ledger import Refused
-from onhand.stock.model import Level, Place, Stale
+from onhand.stock.model import Level, Place
 from onhand.store import levels, lookup, past
-from onhand.work import Accepted, Answer, Group, Recorded
 
 NAMED_LIMIT = 100
 """SKUs, and ids, in the query of GET /levels."""
@@ -31,7 +28,6 @@ PLACES_LIMIT = 1000
 """Places in one POST /levels/query."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
-_ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 
 
 class Moment(NamedTuple):
@@ -60,32 +56,21 @@ class Query(Body, frozen=True, kw_only=True):
     seq: Position | None = None
 
 
-class Put(Body, frozen=True, kw_only=True):
-    """What a level shall be: one of on_hand, available and infinite."""
-
-    on_hand: Count | None = None
-    available: Count | None = None
-    expected: Count | None = None
-    infinite: bool | None = None
-    reason: Text | None = None
-    reference: Text | None = None
-
-
 # --- reading --------------------------------------------------------------------------------------------
 
 
 async def listed(call: Call) -> Response:
     """GET /levels: in pages, of some items or a location if asked."""
     found = call.params("item", "sku", "location", "at", "seq", "cursor", "limit")
-    ids = calls.numbers(found, "item", NAMED_LIMIT)
+    ids = params.numbers(found, "item", NAMED_LIMIT)
     skus = found.get("sku", [])
     if len(skus) > NAMED_LIMIT:
         raise bad_parameter("sku", f"expected at most {NAMED_LIMIT} times")
-    at = _moment(call, calls.one(found, "at"), calls.number(found, "seq", 0))
-    limit = calls.limit(found)
-    where = calls.one(found, "location")
+    at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
+    limit = params.limit(found)
+    where = params.one(found, "location")
     filters = (ids, skus, where, at.at, at.seq)
-    text = calls.one(found, "cursor")
+    text = params.one(found, "cursor")
     after: Place = (0, 0) if text is None else position(text, "levels", filters, tuple[Position, Position])
 
     def query(connection: Connection) -> dict[str, Any]:
@@ -131,7 +116,7 @@ def _named(one: QueryPlace, names: Names, at: str) -> Place:
 async def shown(call: Call) -> Response:
     """GET /levels/{item}/{location}."""
     found = call.params("at", "seq")
-    at = _moment(call, calls.one(found, "at"), calls.number(found, "seq", 0))
+    at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
 
     def query(connection: Connection) -> tuple[dict[str, Any], Level]:
         seq, at_seq = _seqs(connection, call, at)
@@ -160,7 +145,7 @@ def _moment(
     if seq is not None:
         raise Problem("moment_out_of_range", "There are two moments: leave out at or seq")
     if found > call.now:
-        raise Problem("moment_out_of_range", f"The time must not lie behind {time_shown(call.now)}")
+        raise Problem("moment_out_of_range", f"The time must not be later than {time_shown(call.now)}")
     return Moment(found, None)
 
 
@@ -181,7 +166,7 @@ def _location(connection: Connection, call: Call, text: str) -> int:
     if not text.startswith("name:"):
         if not _NUMBER.fullmatch(text):
             raise bad_parameter("location", "expected an id, or a name behind name:")
-        named = calls.whole(text) or 0
+        named = params.whole(text) or 0
     wanted = Wanted(set(), set(), set())
     wanted.places(named)
     try:
@@ -235,83 +220,3 @@ def labels_of(connection: Connection, account: int, places: Iterable[Place]) -> 
     places = list(places)
     skus = lookup.skus(connection, account, {place[0] for place in places})
     return Labels(skus, lookup.names(connection, account, {place[1] for place in places}))
-
-
-# --- writing --------------------------------------------------------------------------------------------
-
-
-async def put(call: Call) -> Response:
-    """PUT /levels/{item}/{location}: with If-Match only if the level still has that version."""
-    call.params()
-    asked = call.body(Put)
-    version = _if_match(call)
-    place, labels = await call.read(lambda c: _placed(c, call))
-    group = Group((_command(asked, place),), expect=() if version is None else ((place, version),))
-
-    def made(recorded: Recorded) -> Answer:
-        refused = _refused(recorded, place, version)
-        if refused is not None:
-            return refused
-        level = recorded.levels[place]
-        outcome = recorded.outcomes[0]
-        moved = isinstance(outcome, Accepted) and bool(outcome.entries)
-        more = {"seq": outcome.seq if isinstance(outcome, Accepted) and moved else None}
-        seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
-        return answer(200, told.level(place, level, labels) | more | seen, {"ETag": told.etag(level)})
-
-    return await call.record([group], made, watch=[place])
-
-
-async def forgotten(call: Call) -> Response:
-    """DELETE /levels/{item}/{location}: there is no level any more, which differs from 0."""
-    call.params()
-    version = _if_match(call)
-    place, _ = await call.read(lambda c: _placed(c, call))
-    group = Group((model.Forget(*place),), expect=() if version is None else ((place, version),))
-
-    def made(recorded: Recorded) -> Answer:
-        return _refused(recorded, place, version) or answer(204)
-
-    return await call.record([group], made)
-
-
-def _placed(connection: Connection, call: Call) -> tuple[Place, Labels]:
-    place = call.place(connection)
-    return place, labels_of(connection, call.account, [place])
-
-
-def _command(asked: Put, place: Place) -> model.AnyCommand:
-    given = [one for one in (asked.on_hand, asked.available, asked.infinite) if one is not None]
-    if len(given) != 1:
-        raise invalid("", "Say one of on_hand, available and infinite")
-    if asked.expected is not None and asked.available is None:
-        raise invalid("/expected", "Only available is compared with what is expected")
-    why = (asked.reason, asked.reference)
-    if asked.on_hand is not None:
-        return model.SetOnHand(*place, asked.on_hand, *why)
-    if asked.available is not None:
-        return model.SetAvailable(*place, asked.available, asked.expected, *why)
-    return model.SetInfinite(*place, bool(asked.infinite), *why)
-
-
-def _if_match(call: Call) -> int | None:
-    given = call.request.headers.getlist("if-match")
-    if not given:
-        return None
-    found = _ETAG.fullmatch(given[0].strip())
-    if len(given) > 1 or not found:
-        raise bad_header("If-Match", 'expected the ETag of this level, like "7"')
-    return int(found[1])
-
-
-def _refused(recorded: Recorded, place: Place, version: int | None) -> Answer | None:
-    outcome = recorded.outcomes[0]
-    if not isinstance(outcome, Refused):
-        return None
-    found = outcome.refusal
-    actual = recorded.levels[place].version if place in recorded.levels else 0
-    if isinstance(found, Stale) and version is not None and actual != version:
-        words = f"The level is at version {actual}, not {version}"
-        entry = fault("version_mismatch", words, expected_version=version, version=actual)
-        return calls.refusal(Problem("version_mismatch", words, [entry | {"header": "If-Match"}]))
-    return calls.refusal(told.refused(found))

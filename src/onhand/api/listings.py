@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Wanted, item_of, location_of
@@ -48,13 +48,13 @@ async def connections(call: Call) -> Response:
 async def listed(call: Call) -> Response:
     """GET /listings: by id, of one connection or status if asked."""
     found = call.params("connection", "status", "cursor", "limit")
-    link = calls.number(found, "connection") or 0
-    status = calls.one(found, "status") or ""
+    link = params.number(found, "connection") or 0
+    status = params.one(found, "status") or ""
     if status and status not in STATUSES:
         raise bad_parameter("status", "expected open or closed")
-    limit = calls.limit(found)
+    limit = params.limit(found)
     filters = (link, status)
-    text = calls.one(found, "cursor")
+    text = params.one(found, "cursor")
     after = 0 if text is None else position(text, "listings", filters, tuple[Position])[0]
 
     def query(connection: Connection) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.calls import Call, answer
 from onhand.api.levels import labels_of
 from onhand.api.schema import Position, cursor, position, shown
@@ -21,8 +21,8 @@ HISTORY = "history"
 async def listed(call: Call) -> Response:
     """GET /movements: in order; ``token`` is where a reader who wants more comes back with."""
     found = call.params("cursor", "limit")
-    limit = calls.limit(found)
-    text = calls.one(found, "cursor")
+    limit = params.limit(found)
+    text = params.one(found, "cursor")
     after: int = 0 if text is None else position(text, MOVEMENTS, (), tuple[Position])[0]
 
     def query(connection: Connection) -> dict[str, Any]:
@@ -40,8 +40,8 @@ async def listed(call: Call) -> Response:
 async def history(call: Call) -> Response:
     """GET /levels/{item}/{location}/movements: newest first."""
     found = call.params("cursor", "limit")
-    limit = calls.limit(found)
-    text = calls.one(found, "cursor")
+    limit = params.limit(found)
+    text = params.one(found, "cursor")
 
     def query(connection: Connection) -> dict[str, Any]:
         place = call.place(connection)

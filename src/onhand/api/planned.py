@@ -9,7 +9,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.asked import LevelChange
 from onhand.api.calls import Call, answer
 from onhand.api.changes import look_up
@@ -40,11 +40,11 @@ class New(Body, frozen=True, kw_only=True):
 async def listed(call: Call) -> Response:
     """GET /planned-changes: by id; a key that is bound to a seller sees its own."""
     found = call.params("status", "cursor", "limit")
-    limit = calls.limit(found)
-    status = calls.one(found, "status")
+    limit = params.limit(found)
+    status = params.one(found, "status")
     if status is not None and status not in STATUSES:
         raise bad_parameter("status", f"expected one of {', '.join(STATUSES)}")
-    text = calls.one(found, "cursor")
+    text = params.one(found, "cursor")
     after: int = 0 if text is None else position(text, "planned", (status,), tuple[Position])[0]
     rows = await call.read(lambda c: requests.plans(c, call.account, after, limit + 1))
     more = cursor("planned", (status,), rows[limit - 1].id) if len(rows) > limit else None

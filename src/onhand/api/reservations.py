@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import calls, params, told
 from onhand.api.asked import (
     Confirm,
     ConfirmBody,
@@ -55,8 +55,8 @@ class Look(NamedTuple):
 async def listed(call: Call) -> Response:
     """GET /reservations: by reference."""
     found = call.params("cursor", "limit")
-    limit = calls.limit(found)
-    text = calls.one(found, "cursor")
+    limit = params.limit(found)
+    text = params.one(found, "cursor")
     after: str = "" if text is None else position(text, "reservations", (), tuple[Key])[0]
 
     def query(connection: Connection) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def ahead(text: str, now: int, at: str) -> int:
         raise invalid(at, "Expected a time as in RFC 3339, like 2026-03-01T12:00:00Z")
     latest = now + TTL_LIMIT_SECONDS * SECOND
     if not now < micros <= latest:
-        words = f"The time must lie behind {shown(now)} and not behind {shown(latest)}"
+        words = f"The time must be later than {shown(now)} and not later than {shown(latest)}"
         raise Problem("moment_out_of_range", words, [fault("moment_out_of_range", words, pointer=at)])
     return micros
 
@@ -149,6 +149,8 @@ def position(text: str, kind: str, filters: Sequence[object], shape: Any) -> Any
 
 
 def _digest(filters: Sequence[object]) -> str:
+    if not filters:
+        return ""
     return hashlib.blake2b(repr(tuple(filters)).encode(), digest_size=6).hexdigest()
 
 

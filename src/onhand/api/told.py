@@ -144,6 +144,9 @@ _OPS: dict[type, str] = {
     model.Return: "return",
     model.Expire: "expire",
 }
+_OURS = ("force", "only_absent")
+"""What this API does not ask for; the plans of others may."""
+
 _FIELDS = {"source": "from", "destination": "to", "parts": "lines"}
 
 
@@ -153,6 +156,9 @@ def change(command: AnyCommand) -> dict[str, Any]:
     values.pop("type")
     if "expires_at" in values:
         values["expires_at"] = shown(values["expires_at"])
+    for name in _OURS:
+        if not values.get(name):
+            values.pop(name, None)
     kept = {_FIELDS.get(name, name): value for name, value in values.items() if value is not None}
     return {"op": _OPS[type(command)]} | kept
 

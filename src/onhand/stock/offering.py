@@ -1,24 +1,175 @@
-"""What a slot of a listing should show: available at its locations, less a buffer, capped, at least 0."""
+"""What a slot of a listing should show, and every term of that number, from levels and stacked rules. Pure.
+
+The terms, in this order:
+
+1. what is available at each location that feeds the slot: on hand less reserved, below 0 where oversold;
+   of a kit, how many can be made there (the scarcest component). Held stock is never offered, mirrored
+   stock only where the rules say so. A location that a rule names but that is not there offers nothing.
+2. less the buffer: units, or percent of what is available (rounded up), whichever is more
+3. nothing at all when less than the minimum is left
+4. at most the cap
+5. never less than 0, and nothing of a closed listing
+
+Unlimited stock skips 2 and 3 and shows the cap, or 999 without one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, NamedTuple
 
-from onhand.stock.model import INFINITE_SHOWN, Level
+import msgspec
 
+from onhand.stock.model import INFINITE_SHOWN, QUANTITY_LIMIT, Level
 
-def offer(levels: Iterable[Level], buffer: int = 0, cap: int | None = None) -> int:
-    """Units to show for stock fed by ``levels``; an infinite one shows ``cap``, else 999."""
-    available = 0
-    for level in levels:
-        if level.infinite:
-            return INFINITE_SHOWN if cap is None else cap
-        available += level.available
-    shown = max(0, available - buffer)
-    return shown if cap is None else min(shown, cap)
+Units = Annotated[int, msgspec.Meta(ge=0, le=QUANTITY_LIMIT)]
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]
+HELD, MIRRORED = "held", "mirrored"
 
 
-def kits(components: Iterable[tuple[Level, int]]) -> int:
-    """How many kits can be made of ``(level, units per kit)`` components; the cap when all are infinite."""
-    counts = [max(0, level.available) // per for level, per in components if not level.infinite]
-    return min(counts, default=INFINITE_SHOWN)
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a connection or a listing makes its numbers; None leaves it to what stands above.
+
+    ``locations`` are ours that feed it (ids); ``places`` says so for each location of the channel, by its
+    id there, and goes before ``locations``. ``mirrored`` allows stock that a channel owns to be offered.
+    Of a connection alone: ``heal`` (default True) puts drift right, ``sweep`` and ``poll`` are the seconds
+    between two looks at its numbers and at its orders.
+    """
+
+    buffer: Units | None = None
+    percent: Percent | None = None
+    minimum: Units | None = None
+    cap: Units | None = None
+    mirrored: bool | None = None
+    locations: tuple[int, ...] | None = None
+    places: dict[str, tuple[int, ...]] | None = None
+    heal: bool | None = None
+    sweep: Seconds | None = None
+    poll: Seconds | None = None
+
+
+PLAIN = Rules()
+
+
+def stacked(above: Rules, below: Rules) -> Rules:
+    """The rules of a listing (``below``) on those of its connection (``above``), field by field.
+
+    A listing that names ``locations`` and no ``places`` is not bound by the connection's places."""
+    values = {name: getattr(below, name) for name in Rules.__struct_fields__}
+    taken = {name: getattr(above, name) if value is None else value for name, value in values.items()}
+    if below.locations is not None and below.places is None:
+        taken["places"] = None
+    return Rules(**taken)
+
+
+class Part(NamedTuple):
+    """Stock of one item at one location; ``per`` units of it go into one of what is listed."""
+
+    item: int
+    level: Level
+    per: int = 1
+
+
+class Source(NamedTuple):
+    """A location that feeds a slot, with the item, or with every component of a kit. ``kind`` is the
+    location's: stock, held or mirrored."""
+
+    location: int
+    kind: str
+    parts: Sequence[Part]
+
+
+class Term(msgspec.Struct, frozen=True):
+    """One step of the sum: what it is called, what it changed, what was then left, and why.
+
+    ``name`` is available, kit, held, mirrored, infinite, buffer, minimum, cap, floor or closed; a term of a
+    location names it.
+    """
+
+    name: str
+    change: int
+    after: int
+    why: str
+    location: int | None = None
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """Units to show, whether they stand for unlimited stock, and the terms that led there."""
+
+    units: int
+    infinite: bool
+    terms: tuple[Term, ...]
+
+
+class _Sum:
+    """The number so far, and its terms."""
+
+    def __init__(self) -> None:
+        self.units = 0
+        self.terms: list[Term] = []
+
+    def add(self, name: str, change: int, why: str, location: int | None = None) -> None:
+        self.units += change
+        self.terms.append(Term(name, change, self.units, why, location))
+
+
+def offer(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = False) -> Offer:
+    """What a slot should show that is fed by ``sources``, under rules that are already stacked."""
+    total = _Sum()
+    infinite = False
+    for source in sources:
+        infinite = _available(total, source, rules) or infinite
+    if infinite:
+        shown = INFINITE_SHOWN if rules.cap is None else rules.cap
+        total.add("infinite", shown - total.units, "stock is unlimited, the cap is shown")
+    else:
+        _hold_back(total, rules)
+    if total.units < 0:
+        total.add("floor", -total.units, "nothing is shown below 0")
+    if closed:
+        total.add("closed", -total.units, "the listing is closed")
+    return Offer(total.units, infinite and not closed, tuple(total.terms))
+
+
+def _available(total: _Sum, source: Source, rules: Rules) -> bool:
+    """Add what is available at a location; True when that is without limit."""
+    where = source.location
+    if source.kind == HELD:
+        total.add("held", 0, "stock at this location is held and not offered", where)
+        return False
+    if source.kind == MIRRORED and not rules.mirrored:
+        total.add("mirrored", 0, "a channel owns this stock; no rule lets others offer it", where)
+        return False
+    limited = [part for part in source.parts if not part.level.infinite]
+    if not limited:
+        return bool(source.parts)
+    scarce = min(limited, key=lambda part: part.level.available // part.per)
+    units = scarce.level.available // scarce.per
+    level = scarce.level
+    why = f"{level.on_hand} on hand, {level.reserved} reserved"
+    if len(source.parts) > 1 or scarce.per != 1:
+        total.add("kit", units, f"item {scarce.item} is the scarcest: {why}, {scarce.per} for each", where)
+    else:
+        total.add("available", units, why, where)
+    return False
+
+
+def _hold_back(total: _Sum, rules: Rules) -> None:
+    percent = -(-max(0, total.units) * (rules.percent or 0) // 100)
+    units = rules.buffer or 0
+    if units or percent:
+        words = f"{units} units" if units >= percent else f"{rules.percent} % of {total.units}"
+        total.add("buffer", -max(units, percent), f"{words} are held back")
+    if rules.minimum and 0 < total.units < rules.minimum:
+        total.add("minimum", -total.units, f"less than the minimum of {rules.minimum} is left")
+    if rules.cap is not None and total.units > rules.cap:
+        total.add("cap", rules.cap - total.units, f"at most {rules.cap} are shown")
+
+
+def feeding(rules: Rules, usual: Sequence[int]) -> Mapping[str, tuple[int, ...]]:
+    """The slots of a listing: a location of the channel ("" where it has none, or where none is told
+    apart) to our locations that feed it. ``usual`` are the connection's own locations."""
+    if rules.places:
+        return rules.places
+    return {"": tuple(usual) if rules.locations is None else rules.locations}

@@ -12,6 +12,8 @@ from onhand.store.sql import Insert, Row, Statement
 
 Spot = tuple[int, int, int]
 """(account, item, location)."""
+Marked = tuple[int, int]
+"""(account, connection) of a listing that has become stale."""
 
 _PLACES = "account int, item int, location int"
 _LOADED = (
@@ -265,12 +267,13 @@ _close = Statement(
     rows=_PLACES,
 )
 _mark_text = (
-    "INSERT INTO outbox (account, listing, connection, since, seq, due)"
-    " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now"
+    "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
+    " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now, :now"
     " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
     " AND f.location = r.location JOIN listings g ON g.account = f.account AND g.id = f.listing"
     " {where} GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
-    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due"
+    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
+    " marks = outbox.marks + 1 RETURNING account, connection"
 )
 _mark = Statement(
     sqlite=_mark_text.replace("{where}", "WHERE true"),
@@ -322,11 +325,11 @@ def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> N
         _close.run(connection, rows, now=now)
 
 
-def mark_stale(connection: Connection, seqs: Mapping[Spot, int], now: int) -> None:
-    """Mark every listing fed by these levels as stale since the given movement."""
+def mark_stale(connection: Connection, seqs: Mapping[Spot, int], now: int) -> set[Marked]:
+    """Mark every listing fed by these levels as stale since the given movement; the (account, connection)
+    of those that were marked."""
     rows = [(*spot, seq) for spot, seq in sorted(seqs.items())]
-    if rows:
-        _mark.run(connection, rows, now=now)
+    return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
 
 
 _guards = Statement(

@@ -116,7 +116,7 @@ def _sqlite(url: str) -> Store:
         "sqlite://",
         creator=lambda: _connect(path, reads=True),
         poolclass=QueuePool,
-        pool_size=READERS,
+        pool_size=READERS + 1,  # one more for the loop's own point reads
         max_overflow=0,
         pool_reset_on_return="rollback",
     )

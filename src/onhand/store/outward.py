@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, PrimaryKeyConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, text
 
 from onhand.store.columns import account, big, flag, string, table, to
 
@@ -38,7 +38,8 @@ slots = table(
 )
 
 # A listing that is stale, never what to send: ``since`` is the first movement that nobody has told the
-# channel of, ``seq`` the last. What is to be sent is computed when it is sent.
+# channel of, ``seq`` the last, ``marks`` counts how often it was marked (a rule or a person marks without
+# a movement), ``marked_at`` is when it became stale. What is to be sent is computed when it is sent.
 outbox = table(
     "outbox",
     account(),
@@ -48,13 +49,15 @@ outbox = table(
     big("seq"),
     big("due"),
     big("attempts", default=0),
+    big("marks", default=0),
+    big("marked_at", default=0),
     PrimaryKeyConstraint("account", "listing"),
     to("account listing", "listings"),
     Index("outbox_due", "account", "connection", "due"),
 )
 
-# Who drives a connection and until when, and where its polls stand. Apart from `connections`, so that a
-# lease renewed every few seconds touches no setting.
+# Who drives a connection and until when, where its polls stand, and how it goes: ``stats`` is a JSON object
+# of lags and counts. Apart from `connections`, so that a lease renewed every few seconds touches no setting.
 drives = table(
     "drives",
     account(),
@@ -68,6 +71,7 @@ drives = table(
     big("open_until", null=True),
     big("failures", default=0),
     string("words", null=True),
+    string("stats", default="{}"),
     PrimaryKeyConstraint("account", "connection"),
     to("account connection", "connections"),
 )
@@ -105,4 +109,11 @@ drifts = table(
     PrimaryKeyConstraint("account", "id"),
     to("account listing", "listings"),
     Index("drifts_listing", "account", "listing"),
+    Index(
+        "drifts_open",
+        "account",
+        "listing",
+        sqlite_where=text("healed_at IS NULL"),
+        postgresql_where=text("healed_at IS NULL"),
+    ),
 )

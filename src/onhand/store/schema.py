@@ -303,6 +303,13 @@ listings = table(
     to("account connection", "connections"),
     to("account item", "items"),
     Index("listings_level", "account", "item", "location"),
+    Index(
+        "listings_parked",
+        "account",
+        "connection",
+        sqlite_where=text("parked IS NOT NULL"),
+        postgresql_where=text("parked IS NOT NULL"),
+    ),
 )
 
 inbox = table(

@@ -39,7 +39,9 @@ class Statement:
         }
 
     def _json_rows(self) -> str:
-        values = ", ".join(f"value ->> {at} AS {name}" for at, (name, _) in enumerate(self._columns))
+        values = ", ".join(
+            f"json_extract(value, '$[{at}]') AS {name}" for at, (name, _) in enumerate(self._columns)
+        )
         return f"(SELECT {values} FROM json_each(:rows)) AS r"
 
     def _unnest_rows(self) -> str:

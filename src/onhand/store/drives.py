@@ -1,0 +1,237 @@
+"""Who drives a connection and until when, its settings and secrets, and where its polls and sweeps stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.stock.offering import Rules
+from onhand.store.sql import Statement
+
+
+class LeaseLost(Exception):
+    """Another courier drives this connection now."""
+
+
+class Due(NamedTuple):
+    """A connection that the hub tells, and what it may need: stale listings, or a poll or sweep since the
+    given times (microseconds UTC, None: never)."""
+
+    account: int
+    link: int
+    channel: str
+    rules: Rules
+    stale: bool
+    polled_at: int | None
+    swept_at: int | None
+
+
+class Driven(NamedTuple):
+    """A connection as its driver needs it. ``settings`` are plain values, ``secrets`` an envelope."""
+
+    link: int
+    channel: str
+    name: str
+    settings: dict[str, Any]
+    secrets: str | None
+    rules: Rules
+    paused: bool
+    orders_cursor: str | None
+    polled_at: int | None
+    pull_cursor: str | None
+    swept_at: int | None
+    open_until: int | None
+    failures: int
+    words: str | None
+
+
+# --- leases -------------------------------------------------------------------------------------------
+
+_take = Statement(
+    "INSERT INTO drives (account, connection, owner, until) VALUES (:account, :link, :owner, :until)"
+    " ON CONFLICT (account, connection) DO UPDATE SET owner = excluded.owner, until = excluded.until"
+    " WHERE drives.owner = excluded.owner OR drives.until <= :now RETURNING connection"
+)
+_release = Statement(
+    "UPDATE drives SET owner = '', until = 0"
+    " WHERE account = :account AND connection = :link AND owner = :owner"
+)
+_release_all = Statement("UPDATE drives SET owner = '', until = 0 WHERE until > 0")
+_HELD = "SELECT 1 FROM drives WHERE account = :account AND connection = :link AND owner = :owner"
+_held = Statement(sqlite=_HELD, postgresql=_HELD + " FOR SHARE")
+
+
+def take(connection: Connection, account: int, link: int, owner: str, until: int, now: int) -> bool:
+    """Take or renew the lease on a connection; False while somebody else has it."""
+    return bool(_take.run(connection, account=account, link=link, owner=owner, until=until, now=now))
+
+
+def release(connection: Connection, account: int, link: int, owner: str) -> None:
+    """Give the lease back."""
+    _release.run(connection, account=account, link=link, owner=owner)
+
+
+def release_all(connection: Connection) -> None:
+    """End every lease that a killed process left: for a database that only one process may hold."""
+    _release_all.run(connection)
+
+
+def require(connection: Connection, account: int, link: int, owner: str) -> None:
+    """Raise LeaseLost unless ``owner`` still drives the connection, until this transaction ends."""
+    if not _held.run(connection, account=account, link=link, owner=owner):
+        raise LeaseLost(f"connection {link} of account {account}")
+
+
+# --- what is to be driven -----------------------------------------------------------------------------
+
+_DUE = (
+    "SELECT c.account, c.id, c.channel, c.rules, d.polled_at, d.swept_at,"
+    " EXISTS (SELECT 1 FROM outbox o WHERE o.account = c.account AND o.connection = c.id AND o.due <= :now)"
+    " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
+    " WHERE {whose}c.connector = 1 AND c.paused = 0"
+    " AND (d.until IS NULL OR d.until <= :now OR d.owner = :owner)"
+    " AND (d.open_until IS NULL OR d.open_until <= :now)"
+)
+_due_here = Statement(_DUE.replace("{whose}", ""))
+_due_of = Statement(_DUE.replace("{whose}", "c.account = :account AND "))
+_one = Statement(
+    "SELECT c.id, c.channel, c.name, c.settings, c.secrets, c.rules, c.paused, d.orders_cursor, d.polled_at,"
+    " d.pull_cursor, d.swept_at, d.open_until, COALESCE(d.failures, 0), d.words FROM connections c"
+    " LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
+    " WHERE c.account = :account AND c.id = :link AND c.connector = 1"
+)
+
+
+def due(connection: Connection, owner: str, now: int, account: int | None = None) -> list[Due]:
+    """The connections that nobody else drives, are not paused, and whose channel is not known to be down;
+    of one account, or of all where the connection sees them all (SQLite)."""
+    if account is None:
+        found = _due_here.run(connection, owner=owner, now=now)
+    else:
+        found = _due_of.run(connection, owner=owner, now=now, account=account)
+    return [
+        Due(one[0], one[1], one[2], msgspec.json.decode(one[3], type=Rules), bool(one[6]), one[4], one[5])
+        for one in found
+    ]
+
+
+def driven(connection: Connection, account: int, link: int) -> Driven | None:
+    """One connection that the hub tells; None when there is none."""
+    found = _one.run(connection, account=account, link=link)
+    if not found:
+        return None
+    number, channel, name, settings, secrets, rules, paused, *rest = found[0]
+    values = msgspec.json.decode(settings, type=dict[str, Any])
+    made = msgspec.json.decode(rules, type=Rules)
+    return Driven(number, channel, name, values, secrets, made, bool(paused), *rest)
+
+
+# --- what a driver notes ------------------------------------------------------------------------------
+
+NOTES = frozenset({
+    "orders_cursor", "polled_at", "pull_cursor", "swept_at", "open_until", "failures", "words", "stats",
+})  # fmt: skip
+"""The columns of `drives` that `note` may set."""
+
+_notes = {
+    name: Statement(
+        f"INSERT INTO drives (account, connection, {name}) VALUES (:account, :link, :value)"
+        f" ON CONFLICT (account, connection) DO UPDATE SET {name} = excluded.{name}"
+    )
+    for name in NOTES
+}
+_keep = Statement("UPDATE connections SET secrets = :secrets WHERE account = :account AND id = :link")
+_secrets = Statement("SELECT secrets FROM connections WHERE account = :account AND id = :link")
+
+
+def note(connection: Connection, account: int, link: int, values: Mapping[str, Any]) -> None:
+    """Write some of `NOTES` about a connection. Setting ``polled_at`` or ``swept_at`` to 0 asks for a poll
+    or a sweep now."""
+    for name in sorted(values):
+        _notes[name].run(connection, account=account, link=link, value=values[name])
+
+
+def secrets(connection: Connection, account: int, link: int) -> str | None:
+    """The envelope of a connection's secrets."""
+    found = _secrets.run(connection, account=account, link=link)
+    return found[0][0] if found else None
+
+
+def keep_secrets(connection: Connection, account: int, link: int, envelope: str) -> None:
+    """Store an envelope in place of the one that is there."""
+    _keep.run(connection, account=account, link=link, secrets=envelope)
+
+
+# --- how it goes --------------------------------------------------------------------------------------
+
+
+class Status(NamedTuple):
+    """How a connection goes. Times are microseconds UTC, lags microseconds.
+
+    ``backlog`` listings are stale, the longest since ``oldest``; ``parked`` ones the channel will not
+    take, ``drifting`` ones show another number than was confirmed. ``stats`` of the courier that drives
+    it: p50 and p99 from commit to acknowledgement, told, refused, requests, errors, throttled,
+    error_rate, trouble (the last words of a sweep or a poll that failed). ``open_until`` and ``words``
+    say that the channel is taken for down, until when, and why.
+    """
+
+    connection: int
+    channel: str
+    name: str
+    paused: bool
+    owner: str
+    until: int
+    backlog: int
+    oldest: int | None
+    parked: int
+    drifting: int
+    swept_at: int | None
+    polled_at: int | None
+    open_until: int | None
+    failures: int
+    words: str | None
+    stats: dict[str, Any]
+
+
+_status = Statement(
+    "SELECT c.id, c.channel, c.name, c.paused, COALESCE(d.owner, ''), COALESCE(d.until, 0),"
+    " (SELECT COUNT(*) FROM outbox o WHERE o.account = c.account AND o.connection = c.id),"
+    " (SELECT MIN(o.marked_at) FROM outbox o WHERE o.account = c.account AND o.connection = c.id),"
+    " (SELECT COUNT(*) FROM listings g WHERE g.account = c.account AND g.connection = c.id"
+    " AND g.parked IS NOT NULL),"
+    " (SELECT COUNT(*) FROM drifts x JOIN listings g ON g.account = x.account AND g.id = x.listing"
+    " WHERE x.account = c.account AND x.healed_at IS NULL AND g.connection = c.id),"
+    " d.swept_at, d.polled_at, d.open_until, COALESCE(d.failures, 0), d.words, COALESCE(d.stats, '{}')"
+    " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
+    " WHERE c.account = :account AND c.connector = 1 AND (:link = 0 OR c.id = :link) ORDER BY c.id"
+)
+_unseen = Statement(
+    "SELECT r.link FROM {rows} WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.account = r.account"
+    " AND o.connection = r.link AND o.since <= :seq)",
+    rows="account int, link int",
+)
+
+
+def status(connection: Connection, account: int, link: int = 0) -> list[Status]:
+    """How the account's connections go, or one of them; counts are exact and cost what they count."""
+    found = []
+    for row in _status.run(connection, account=account, link=link):
+        values = dict(zip(Status._fields, row, strict=True))
+        values |= {"paused": bool(row[3]), "stats": msgspec.json.decode(row[-1])}
+        found.append(Status(**values))
+    return found
+
+
+def unseen(connection: Connection, account: int, seq: int, links: Iterable[int]) -> set[int]:
+    """Those of the connections that have not acknowledged every movement up to ``seq``. What a channel
+    refused (parked) counts as answered, not as waiting."""
+    rows = [(account, one) for one in sorted(set(links))]
+    return {row[0] for row in _unseen.run(connection, rows, seq=seq)} if rows else set()
+
+
+def seen(connection: Connection, account: int, seq: int, links: Iterable[int]) -> bool:
+    """Whether all these connections have acknowledged every movement up to ``seq``."""
+    return not unseen(connection, account, seq, links)

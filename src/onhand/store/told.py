@@ -1,0 +1,173 @@
+"""Writes down what channels answered: numbers per slot, parked listings, and what is still to be told.
+
+Every function is for a unit of `inventory.write(quiet=True)`, by whoever holds the lease on the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.store import drives
+from onhand.store.sql import Statement
+
+WORDS_LIMIT = 600
+"""Characters that are kept of what a channel said."""
+
+
+class SlotTold(NamedTuple):
+    """What a slot was told: ``wanted``, and what it is now known to have acknowledged or to show; None
+    where nothing new is known."""
+
+    place: str
+    wanted: int
+    acknowledged: int | None = None
+    observed: int | None = None
+    token: str | None = None
+
+
+class Told(NamedTuple):
+    """What became of one listing. ``seq`` and ``marks`` are those of the outbox row that was told, ``at``
+    when its numbers were read.
+
+    ``due`` None ends it, unless it was marked again meanwhile; else it is told again then. ``parked`` are
+    the channel's words when it will not take it. ``ids`` and ``notes`` replace what was kept, if given.
+    """
+
+    listing: int
+    seq: int
+    marks: int
+    at: int
+    slots: tuple[SlotTold, ...]
+    due: int | None = None
+    accepted: bool = False
+    parked: str | None = None
+    ids: Mapping[str, str] | None = None
+    notes: Mapping[str, str] | None = None
+
+
+_forget = Statement(
+    "UPDATE slots SET acknowledged = NULL, observed = NULL, token = NULL FROM {rows}"
+    " WHERE slots.account = r.account AND slots.listing = r.listing",
+    rows="account int, listing int",
+)
+_slots = Statement(
+    "UPDATE slots SET wanted = r.wanted, wanted_at = :now,"
+    " acknowledged = COALESCE(r.acknowledged, slots.acknowledged),"
+    " acknowledged_at = CASE WHEN r.acknowledged IS NULL THEN slots.acknowledged_at ELSE :now END,"
+    " observed = COALESCE(r.observed, slots.observed),"
+    " observed_at = CASE WHEN r.observed IS NULL THEN slots.observed_at ELSE :now END,"
+    " token = COALESCE(r.token, slots.token) FROM {rows}"
+    " WHERE slots.account = r.account AND slots.listing = r.listing AND slots.place = r.place",
+    rows="account int, listing int, place text, wanted int, acknowledged int, observed int, token text",
+)
+_park = Statement(
+    "UPDATE listings SET parked = r.words, updated_at = :now FROM {rows}"
+    " WHERE listings.account = r.account AND listings.id = r.listing"
+    " AND (listings.parked IS NULL OR r.words IS NULL OR listings.parked <> r.words)"
+    " AND (listings.parked IS NOT NULL OR r.words IS NOT NULL)",
+    rows="account int, listing int, words text",
+)
+_know = Statement(
+    "UPDATE listings SET ids = COALESCE(r.ids, listings.ids), notes = COALESCE(r.notes, listings.notes),"
+    " updated_at = :now FROM {rows} WHERE listings.account = r.account AND listings.id = r.listing",
+    rows="account int, listing int, ids text, notes text",
+)
+_UNMOVED = " AND outbox.seq = r.seq AND outbox.marks = r.marks"
+_ROW = "account int, listing int, seq int, marks int, at int, due int"
+_MINE = "outbox.account = r.account AND outbox.listing = r.listing"
+_clear = Statement(
+    rows=_ROW,
+    sqlite="DELETE FROM outbox WHERE (account, listing, seq, marks) IN"
+    " (SELECT account, listing, seq, marks FROM {rows})",
+    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED}",
+)
+# What is still there was marked again while it was told: all up to the movement that was told is known.
+_go_on = Statement(
+    "UPDATE outbox SET since = r.seq + 1, marked_at = r.at, attempts = 0 FROM {rows}"
+    f" WHERE {_MINE} AND outbox.since <= r.seq",
+    rows=_ROW,
+)
+_put_off = Statement(
+    f"UPDATE outbox SET due = r.due, attempts = outbox.attempts + 1 FROM {{rows}} WHERE {_MINE}{_UNMOVED}",
+    rows=_ROW,
+)
+_revive = Statement(
+    "UPDATE outbox SET due = :now WHERE account = :account AND connection = :link AND due > :now"
+)
+_healed = Statement(
+    "UPDATE drifts SET healed_at = :now FROM {rows} WHERE drifts.account = r.account"
+    " AND drifts.listing = r.listing AND drifts.healed_at IS NULL",
+    rows="account int, listing int",
+)
+
+
+def before_delta(connection: Connection, account: int, link: int, owner: str, ids: Iterable[int]) -> None:
+    """Forget what slots show before a change is sent that must not be sent twice: if its answer is lost,
+    they are looked at before anything is said again. Raises `drives.LeaseLost`."""
+    drives.require(connection, account, link, owner)
+    rows = [(account, one) for one in sorted(set(ids))]
+    if rows:
+        _forget.run(connection, rows)
+
+
+def settle(
+    connection: Connection, account: int, link: int, owner: str, found: Sequence[Told], now: int
+) -> None:
+    """Write what became of listings. Raises `drives.LeaseLost`, and then nothing is written: another
+    courier drives the connection and tells it anew."""
+    drives.require(connection, account, link, owner)
+    said = sorted(found, key=lambda one: one.listing)
+    ended = [one for one in said if one.due is None]
+    _listings(connection, account, said, now)
+    _outbox(connection, account, ended, [one for one in said if one.due is not None])
+    slots = [
+        (account, one.listing, slot.place, slot.wanted, slot.acknowledged, slot.observed, slot.token)
+        for one in said
+        for slot in one.slots
+    ]
+    if slots:
+        _slots.run(connection, slots, now=now)
+    if accepted := [(account, one.listing) for one in said if one.accepted]:
+        _healed.run(connection, accepted, now=now)
+
+
+def revive(connection: Connection, account: int, link: int, now: int) -> None:
+    """A channel that was down is back: all that was put off is due."""
+    _revive.run(connection, account=account, link=link, now=now)
+
+
+def _listings(connection: Connection, account: int, said: Sequence[Told], now: int) -> None:
+    parked = [
+        (account, one.listing, one.parked and one.parked[:WORDS_LIMIT])
+        for one in said
+        if one.parked is not None or one.accepted
+    ]
+    known = [
+        (account, one.listing, _text(one.ids), _text(one.notes))
+        for one in said
+        if one.ids is not None or one.notes is not None
+    ]
+    if parked:
+        _park.run(connection, parked, now=now)
+    if known:
+        _know.run(connection, known, now=now)
+
+
+def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: Sequence[Told]) -> None:
+    def rows(some: Sequence[Told]) -> list[tuple[int | None, ...]]:
+        return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
+
+    if ended:
+        _clear.run(connection, rows(ended))
+    if told := [one for one in ended if one.accepted]:
+        _go_on.run(connection, rows(told))
+    if again:
+        _put_off.run(connection, rows(again))
+
+
+def _text(values: Mapping[str, str] | None) -> str | None:
+    return None if values is None else msgspec.json.encode(values).decode()

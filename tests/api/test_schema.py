@@ -1,0 +1,216 @@
+"""The pure parts: bodies, pointers, times, cursors, commands and how they are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from onhand.api import asked, meaning, problems, schema, told
+from onhand.api.problems import Problem
+from onhand.stock import model
+from onhand.stock.model import Floor, HoldStatus, Level
+
+NOW = 1_800_000_000_000_000
+NAMES = meaning.Names({"A": 7, "B": 8}, {"MAIN": 1, "EAST": 2}, usual=(1, 2))
+
+
+# --- times and cursors --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01t00:00:00.000001z", 1),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1969-12-31T23:59:59-01:00", 3_599_000_000),
+        ("2026-11-22T13:15:23.123456789Z", 1_795_353_323_123_456),
+        ("1969-12-31T23:59:59Z", -1_000_000),
+        ("2026-11-22", None),
+        ("2026-11-22T13:15:23", None),
+        ("2026-11-22 13:15:23Z", None),
+        ("2026-02-30T00:00:00Z", None),
+        ("2026-01-01T24:00:00Z", None),
+        ("2026-01-01T00:00:60Z", None),
+        ("2026-01-01T00:00:00+24:00", None),
+        ("２026-01-01T00:00:00Z", None),
+        ("", None),
+        ("now", None),
+    ],
+)
+def test_times(text: str, micros: int | None) -> None:
+    assert schema.moment(text) == micros
+
+
+@pytest.mark.parametrize("micros", [0, 1, NOW, NOW + 123_456])
+def test_times_come_back(micros: int) -> None:
+    assert schema.moment(schema.shown(micros) or "") == micros
+    assert schema.shown(None) is None
+
+
+def test_cursors() -> None:
+    text = schema.cursor("levels", ("x", None), 5, 6)
+    shape = tuple[schema.Position, schema.Position]
+    assert schema.position(text, "levels", ("x", None), shape) == (5, 6)
+    for kind, filters, kinds in (
+        ("items", ("x", None), shape),
+        ("levels", ("y", None), shape),
+        ("levels", ("x", None), tuple[schema.Position]),
+    ):
+        with pytest.raises(Problem, match="cursor"):
+            schema.position(text, kind, filters, kinds)
+
+
+@pytest.mark.parametrize("text", ["", "x", "é", "bnVsbA", "WzFd", "e30", "=" * 9, "A" * 5000, "WzEsMiwzXQ"])
+def test_cursors_that_are_none(text: str) -> None:
+    with pytest.raises(Problem) as caught:
+        schema.position(text, "levels", (), tuple[schema.Position])
+    assert caught.value.code == "invalid_cursor"
+
+
+def test_pointers() -> None:
+    assert schema.pointer("a/b", "c~d", 0) == "/a~1b/c~0d/0"
+
+
+# --- bodies -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "words"),
+    [
+        ({"op": "adjust"}, "", "Object missing required field location"),
+        ({"op": "adjust", "a/b": 1}, "/a~1b", "There is no such field here"),
+        ({"op": "x" * 1000}, "/op", "Invalid value '" + "x" * 285),
+        ({"op": 5}, "/op", "Expected str, got int"),
+        (
+            {"op": "ship", "reference": "r", "lines": [{"quantity": 1, "to": 1}]},
+            "/lines/0/to",
+            "There is no such field here",
+        ),
+    ],
+)
+def test_what_is_wrong_is_pointed_at(value: object, pointer: str, words: str) -> None:
+    with pytest.raises(Problem) as caught:
+        schema.convert(value, asked.AnyChange)  # type: ignore[arg-type]  # a union is no class
+    assert caught.value.errors == [{"pointer": pointer, "code": "invalid_body", "detail": words}]
+
+
+def command(body: dict[str, Any], names: meaning.Names = NAMES) -> model.AnyCommand:
+    change: asked.AnyChange = schema.convert(body, asked.AnyChange)  # type: ignore[arg-type]
+    return meaning.command(change, names, NOW)
+
+
+COMMANDS = [
+    ({"op": "set_on_hand", "sku": "A", "location": 1, "quantity": 0}, model.SetOnHand(7, 1, 0)),
+    (
+        {"op": "set_available", "item": 9, "location": "EAST", "quantity": 4, "expected": 0, "reason": "x"},
+        model.SetAvailable(9, 2, 4, 0, "x"),
+    ),
+    (
+        {"op": "adjust", "sku": "B", "location": "MAIN", "delta": -3, "floor": "on_hand", "reference": "o"},
+        model.Adjust(8, 1, -3, Floor.ON_HAND, None, "o"),
+    ),
+    ({"op": "set_infinite", "sku": "A", "location": 1, "infinite": False}, model.SetInfinite(7, 1, False)),
+    ({"op": "forget", "sku": "A", "item": None, "location": 1}, model.Forget(7, 1)),
+    ({"op": "transfer", "sku": "A", "from": "EAST", "to": 3, "quantity": 2}, model.Transfer(7, 2, 3, 2)),
+    (
+        {"op": "reserve", "reference": "r", "ttl_seconds": 2, "lines": [{"sku": "A", "quantity": 1}]},
+        model.Reserve("r", (model.Line(7, 1, (1, 2)),), NOW + 2_000_000),
+    ),
+    (
+        {
+            "op": "reserve",
+            "reference": "r",
+            "confirmed": True,
+            "lines": [{"sku": "A", "quantity": 1, "locations": [2, "MAIN", "EAST"]}],
+        },
+        model.Reserve("r", (model.Line(7, 1, (2, 1)),), None, True),
+    ),
+    ({"op": "extend", "reference": "r", "expires_at": None}, model.Extend("r", None)),
+    (
+        {"op": "extend", "reference": "r", "expires_at": "2027-01-15T08:00:01Z"},
+        model.Extend("r", 1_800_000_001_000_000),
+    ),
+    ({"op": "confirm", "reference": "r", "reason": "paid"}, model.Confirm("r", "paid")),
+    ({"op": "release", "reference": "r"}, model.Release("r")),
+    (
+        {"op": "ship", "reference": "r", "lines": [{"sku": "A", "quantity": 1, "location": "EAST"}]},
+        model.Ship("r", (model.Part(7, 1, 2),)),
+    ),
+    ({"op": "return", "reference": "r", "lines": None}, model.Return("r")),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), COMMANDS)
+def test_commands(body: dict[str, Any], expected: model.AnyCommand) -> None:
+    assert command(body) == expected
+
+
+def test_a_line_without_any_location() -> None:
+    body = {"op": "reserve", "reference": "r", "expires_at": None, "lines": [{"sku": "A", "quantity": 1}]}
+    with pytest.raises(Problem) as caught:
+        command(body, NAMES._replace(usual=()))
+    assert caught.value.code == "unknown_location"
+
+
+# --- telling ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "figures"),
+    [
+        (model.Stale(1, 2, 5, 4), "stale_quantity", {"item": 1, "location": 2, "expected": 5, "shown": 4}),
+        (
+            model.Insufficient(1, 2, 9, 3, 5, 2),
+            "insufficient_stock",
+            {"item": 1, "location": 2, "wanted": 9, "available": 3, "on_hand": 5, "reserved": 2},
+        ),
+        (model.Unknown("line", "7"), "unknown_line", {"name": "7"}),
+        (model.Closed(4), "listing_closed", {"listing": 4}),
+        (
+            model.Expired("r", 1_000_000),
+            "hold_expired",
+            {"reference": "r", "expired_at": "1970-01-01T00:00:01.000000Z"},
+        ),
+        (model.Exists("r", HoldStatus.SHIPPED), "reference_taken", {"reference": "r", "status": "shipped"}),
+        (model.TooLarge(10**13), "quantity_out_of_range", {"value": 10**13, "limit": 10**12}),
+        (model.Forbidden("no kits here"), "not_allowed", {}),
+        (model.Undone(), "undone", {}),
+    ],
+)
+def test_refusals(refusal: model.AnyRefusal, code: str, figures: dict[str, Any]) -> None:
+    entry = told.refusal(refusal, "/changes/3")
+    assert (entry["pointer"], entry["code"]) == ("/changes/3", code)
+    assert {name: entry[name] for name in entry.keys() - {"pointer", "code", "detail"}} == figures
+    problem = told.refused(refusal)
+    assert (problem.code, problem.status) == (code, problems.SORTS[code].status)
+
+
+@pytest.mark.parametrize("kind", ["item", "location", "reservation", "level", "line"])
+def test_everything_unknown_has_a_code(kind: str) -> None:
+    assert told.refused(model.Unknown(kind, "x")).status == 404
+
+
+def test_codes_have_a_status_of_their_own_kind() -> None:
+    assert set(problems.BY_STATUS.values()) <= set(problems.SORTS)
+    for code, sort in problems.SORTS.items():
+        assert 400 <= sort.status < 600
+        assert sort.title[0].isupper(), code
+        assert sort.advice.endswith("."), code
+
+
+@pytest.mark.parametrize("body", [body for body, _ in COMMANDS])
+def test_changes_are_told_as_they_were_asked(body: dict[str, Any]) -> None:
+    first = command(body)
+    shown = told.change(first)
+    if isinstance(first, model.Reserve | model.Extend):
+        assert shown["op"] == body["op"]
+        return
+    assert command(shown) == first
+
+
+def test_a_level_tells_an_expiry_only_while_something_is_reserved() -> None:
+    level = Level(5, 2, present=True, version=3, next_expiry=NOW)
+    assert told.level((1, 2), level)["next_expiry"] == schema.shown(NOW)
+    assert told.level((1, 2), Level(5, 0, present=True, version=3, next_expiry=NOW))["next_expiry"] is None
