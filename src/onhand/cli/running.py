@@ -149,6 +149,8 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
         return [*faults, f"the schema is {now or 'empty'}, this version needs {engine.head()}: 'onhand init'"]
     with engine.reading(store) as connection:
         facts["accounts"] = len(accounts.accounts(connection))
+    if engine.passes_walls(store):
+        facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
     found = holder(store.path.absolute()) if store.sqlite else None
     facts["served by"] = f"process {found.pid} on {found.url}" if found and _alive(found.pid) else "nobody"
     return faults

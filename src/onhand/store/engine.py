@@ -212,6 +212,15 @@ def durability_faults(store: Store) -> list[str]:
         return faults
 
 
+def passes_walls(store: Store) -> bool:
+    """Whether this role is not held by row-level security; SQLite has none."""
+    if store.sqlite:
+        return False
+    with store.reader.connect() as connection:
+        query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        return bool(connection.exec_driver_sql(query).scalar_one())
+
+
 # --- migrations -----------------------------------------------------------------------------------
 
 
