@@ -1,0 +1,139 @@
+"""Orders that a merchant ships for Amazon, since a moment, as snapshots. Orders API 2026-01-01."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from onhand.connectors.amazon_calls import Seller, search
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Request, expect
+from onhand.connectors.reading import (
+    ask,
+    iso,
+    moment,
+    need_rows,
+    need_text,
+    now_there,
+    rows,
+    text,
+    units,
+    whole,
+)
+from onhand.connectors.walking import need_moment
+
+PATH = "/orders/2026-01-01/orders"
+PAGE = 100
+OVERLAP = 60_000_000
+"""Microseconds that a poll looks back behind the end of the one before."""
+OPEN_SPAN = 30 * 24 * 3600 * 1_000_000
+"""How far back open orders of a new connection are looked for, in microseconds."""
+OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"
+PENDING = {"PENDING_AVAILABILITY", "PENDING"}
+"""Not yet paid: Amazon holds the units, and does not count them as waiting to be shipped."""
+BAD_TOKEN = 400
+
+
+class Cursor(NamedTuple):
+    """``since`` is the moment that the poll asks from, ``high`` where the next one goes on, ``token`` the
+    page. ``open`` while the open orders of a new connection are read: filters must not change between
+    pages."""
+
+    since: str
+    high: str = ""
+    token: str = ""
+    open: bool = False
+
+    def write(self) -> str:
+        """As text."""
+        return "|".join(("open" if self.open else "changed", self.since, self.high, self.token))
+
+
+def read_cursor(told: str) -> Cursor:
+    """The cursor of `Cursor.write`, or a plain moment."""
+    match told.split("|", 3):
+        case [kind, since, high, token]:
+            return Cursor(since, high, token, kind == "open")
+        case _:
+            return Cursor(told)
+
+
+def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
+    """Orders changed since the cursor, a page at a time. Without one: those of the last weeks that are
+    open, then what changed after this first look."""
+    here = read_cursor(cursor) if cursor else (yield from _beginning(settings))
+    answer = yield from ask(_call(settings, here))
+    if answer.status == BAD_TOKEN and here.token:
+        # A page's token lives for a day; without it the poll begins again.
+        return Orders((), here._replace(token="").write(), more=True)
+    found = expect(answer)
+    seen = [_order(row) for row in need_rows(found, "orders") if _ours(row)]
+    seen.sort(key=lambda order: order.updated)
+    token = text(found, "pagination", "nextToken") or ""
+    here = here._replace(token=token, high=here.high or _end(found, here, seen))
+    if token:
+        return Orders(tuple(seen), here.write(), more=True)
+    return Orders(tuple(seen), here.high)
+
+
+def _beginning(settings: Seller) -> Flow[Cursor]:
+    answer = yield from ask(search(settings, ("pageSize", "1")))
+    expect(answer)
+    now = now_there(answer)
+    return Cursor(iso(now - OPEN_SPAN), iso(now), open=True)
+
+
+def _call(settings: Seller, here: Cursor) -> Request:
+    since = moment(here.since)
+    after = here.since if since is None or here.open else iso(max(0, since - OVERLAP))
+    query: Pairs = (
+        ("lastUpdatedAfter", after),
+        ("marketplaceIds", settings.marketplace_id),
+        ("fulfilledBy", "MERCHANT"),
+        ("includedData", "FULFILLMENT"),
+        ("maxResultsPerPage", str(PAGE)),
+    )
+    if here.open:
+        query += (("fulfillmentStatuses", OPEN),)
+    if here.token:
+        query += (("paginationToken", here.token),)
+    return Request("GET", PATH, query=query, limit="orders", repeatable=True)
+
+
+def _end(found: Any, here: Cursor, seen: list[Order]) -> str:
+    """Where the window of this poll ends: Amazon says it, else the latest change."""
+    if said := text(found, "lastUpdatedBefore"):
+        return said
+    return max([here.since, *(iso(order.updated) for order in seen)])
+
+
+def _ours(row: Mapping[str, Any]) -> bool:
+    return text(row, "fulfillment", "fulfilledBy") in (None, "MERCHANT")
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    name = need_text(row, "orderId")
+    status = text(row, "fulfillment", "fulfillmentStatus") or ""
+    return Order(
+        name,
+        need_moment(moment(row, "lastUpdatedTime")),
+        tuple(_line(item, status) for item in rows(row, "orderItems")),
+        name=name,
+        holds=status != "UNFULFILLABLE",
+    )
+
+
+def _line(item: Mapping[str, Any], status: str) -> OrderLine:
+    """Units that are neither shipped nor waiting have been cancelled; a pending order counts none as
+    waiting and has cancelled none."""
+    ordered = units(item, "quantityOrdered")
+    shipped = min(ordered, units(item, "fulfillment", "quantityFulfilled"))
+    waiting = whole(item, "fulfillment", "quantityUnfulfilled")
+    if status == "CANCELLED":
+        waiting = 0
+    elif waiting is None or status in PENDING:
+        shipped = ordered if waiting is None and status == "SHIPPED" else shipped
+        waiting = ordered - shipped
+    sku, asin = text(item, "product", "sellerSku"), text(item, "product", "asin")
+    ids = {name: value for name, value in (("sku", sku), ("asin", asin)) if value}
+    cancelled = max(0, ordered - shipped - waiting)
+    return OrderLine(need_text(item, "orderItemId"), ids, sku, ordered, cancelled, shipped)

@@ -1,0 +1,62 @@
+"""Receipts of an Etsy shop since a moment, as snapshots of orders; Open API v3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onhand.connectors.etsy_inventory import label
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
+from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text, units, whole
+from onhand.connectors.walking import SECOND, need_moment, read, step, still_open
+
+PAGE = 100
+CANCELLED = "canceled"
+REFUNDED = "fully refunded"
+COMPLETED = "completed"
+
+
+def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
+    """Receipts changed since the cursor, a page at a time; without one those that are not shipped."""
+    walk = read(cursor)
+    query = [("sort_on", "updated"), ("sort_order", "asc"), ("limit", str(PAGE))]
+    query.append(("offset", str((walk.page - 1) * PAGE)))
+    if walk.since is not None:
+        query.append(("min_last_modified", str(walk.since // SECOND)))
+    if walk.opening:
+        query.append(("was_shipped", "false"))
+    path = f"/shops/{settings.shop_id}/receipts"
+    answer = yield from ask(Request("GET", path, tuple(query), repeatable=True))
+    listed = need_rows(expect(answer), "results")
+    seen = [_order(row) for row in listed]
+    following, more = step(walk, [order.updated for order in seen], len(listed) >= PAGE, answer)
+    kept = [order for order in seen if not walk.opening or still_open(order.lines)]
+    return Orders(tuple(kept), following, more)
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    name = need_text(row, "receipt_id")
+    changed = whole(row, "updated_timestamp") or whole(row, "update_timestamp")
+    lines = (_line(row, line) for line in rows(row, "transactions") if line.get("is_digital") is not True)
+    return Order(name, need_moment(changed and changed * SECOND), tuple(lines), name=name)
+
+
+def _line(receipt: Mapping[str, Any], row: Mapping[str, Any]) -> OrderLine:
+    """A transaction. Part of a refund names no line, so it changes nothing; and a refund never says that
+    goods came back."""
+    ordered = units(row, "quantity")
+    status = (text(receipt, "status") or "").casefold()
+    sent = at(receipt, "is_shipped") is True or status == COMPLETED
+    sent = sent or whole(row, "shipped_timestamp") is not None
+    shipped = ordered if sent and status != CANCELLED else 0
+    cancelled = ordered - shipped if status in (CANCELLED, REFUNDED) else 0
+    ids = {name: value for name in ("listing_id", "product_id") if (value := text(row, name))}
+    varied = [
+        (whole(each, "property_id") or 0, (choice,))
+        for each in rows(row, "variations")
+        # A personal text of the buyer stands among the variations, without a value's id.
+        if (choice := text(each, "value_id"))
+    ]
+    if varied:
+        ids["variation"] = label(tuple(sorted(varied)))
+    return OrderLine(need_text(row, "transaction_id"), ids, text(row, "sku"), ordered, cancelled, shipped)

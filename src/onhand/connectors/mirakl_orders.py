@@ -1,0 +1,109 @@
+"""Orders of a Mirakl shop since a moment, as snapshots: operation OR11 of the Marketplace seller API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Request, expect
+from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, now_there, rows, text, units
+from onhand.connectors.walking import need_moment
+
+PAGE = 100
+AGAIN = 20
+"""Rows that the next page of open orders repeats: those that are shipped meanwhile leave the list, and the
+rest moves up. Changed orders never leave theirs."""
+OVERLAP = 300_000_000
+"""Microseconds that a poll looks back behind the last change it saw."""
+OPEN = "WAITING_ACCEPTANCE,WAITING_DEBIT,WAITING_DEBIT_PAYMENT,SHIPPING"
+NOT_YET = {"STAGING"}
+"""Under the operator's own review: it may never become an order, and no stock is taken for it."""
+GONE = {"REFUSED", "CANCELED"}
+SENT = {"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"}
+OWN_CENTRE = "DEFAULT"
+
+
+class Cursor(NamedTuple):
+    """``since`` is empty while the open orders of a new connection are read; ``high`` is where the next
+    poll goes on; ``offset`` the row of the next page."""
+
+    since: str
+    high: str
+    offset: int = 0
+
+    def write(self) -> str:
+        """As text."""
+        return f"{self.since}|{self.high}|{self.offset}"
+
+
+def read_cursor(told: str | None) -> Cursor:
+    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
+    match (told or "").split("|"):
+        case [since, high, offset] if offset.isdigit():
+            return Cursor(since, high, int(offset))
+        case [since] if moment(since) is not None:
+            return Cursor(since, since)
+        case _:
+            return Cursor("", "")
+
+
+def read_orders(shop: Pairs, cursor: str | None) -> Flow[Orders]:
+    """Orders changed since the cursor, a page at a time. Without one: those that wait to be shipped, then
+    what changed after this first look."""
+    here = read_cursor(cursor)
+    behind = moment(here.since)
+    filters: Pairs = (("order_state_codes", OPEN),)
+    if behind is not None:
+        filters = (("start_update_date", iso(max(0, behind - OVERLAP))),)
+    paging = (("max", str(PAGE)), ("offset", str(here.offset)))
+    call = Request("GET", "/api/orders", query=(*shop, *filters, *paging), limit="orders", repeatable=True)
+    answer = yield from ask(call)
+    found = expect(answer)
+    listed = need_rows(found, "orders")
+    seen = [_order(row) for row in listed]
+    ours = [order for order in seen if order.lines]
+    if behind is None and not here.high:
+        # The shop's own clock: nothing that changes while we read the open orders is missed later.
+        here = here._replace(high=iso(now_there(answer)))
+    high = max([here.high, *(iso(order.updated) for order in seen)]) if behind is not None else here.high
+    after = here.offset + len(listed)
+    ours.sort(key=lambda order: order.updated)
+    if listed and after < units(found, "total_count"):
+        after -= AGAIN if behind is None and len(listed) > AGAIN else 0
+        return Orders(tuple(ours), Cursor(here.since, high, after).write(), more=True)
+    return Orders(tuple(ours), high)
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    name = need_text(row, "order_id")
+    state = text(row, "order_state") or ""
+    foreign = text(row, "fulfillment", "center", "code") not in (None, OWN_CENTRE)
+    return Order(
+        name,
+        need_moment(moment(row, "last_updated_date")),
+        () if foreign else tuple(_line(line, state) for line in rows(row, "order_lines")),
+        name=text(row, "commercial_id") or name,
+        holds=state not in NOT_YET,
+    )
+
+
+def _line(row: Mapping[str, Any], order_state: str) -> OrderLine:
+    """A line has a state of its own; states that we do not know leave the units promised."""
+    state = text(row, "order_line_state") or order_state
+    ordered = units(row, "quantity")
+    cancelled = ordered if state in GONE else sum(units(part, "quantity") for part in _cancelations(row))
+    cancelled = min(cancelled, ordered)
+    ids = {"sku": text(row, "offer_sku"), "offer_id": text(row, "offer_id")}
+    return OrderLine(
+        need_text(row, "order_line_id"),
+        {name: value for name, value in ids.items() if value},
+        text(row, "offer_sku"),
+        ordered,
+        cancelled,
+        ordered - cancelled if state in SENT else 0,
+        location=text(row, "shipping_from", "warehouse", "code"),
+    )
+
+
+def _cancelations(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return rows(row, "cancelations") if at(row, "cancelations") else []

@@ -1,0 +1,362 @@
+"""Speaks to a Squarespace shop: quantities by variant, set in one call of up to fifty operations.
+
+Commerce APIs, inventory 1.0 and orders 1.0, https://developers.squarespace.com/commerce-apis; checked
+2026-11-22 against that document's OpenAPI description; not yet called live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from onhand.connectors.auth import Wire, basic, bearer, fingerprint, mac, same
+from onhand.connectors.channel import (
+    Channel,
+    Limit,
+    Secret,
+)
+from onhand.connectors.flow import (
+    Accepted,
+    Failed,
+    Flow,
+    Heard,
+    Later,
+    Order,
+    OrderLine,
+    Orders,
+    Page,
+    Rejected,
+    Request,
+    Response,
+    Seen,
+    Shown,
+    Target,
+    Unheard,
+    Unsure,
+    Verdict,
+    expect,
+    for_all,
+    retry_after,
+)
+from onhand.connectors.reading import (
+    ask,
+    at,
+    iso,
+    moment,
+    need_rows,
+    need_text,
+    rows,
+    said_at,
+    text,
+    units,
+    whole,
+)
+
+OPERATIONS = 50
+COOL_DOWN = 60.0
+"""Seconds without service after too many requests; nothing in the answer says so."""
+TOKEN_URL = "https://login.squarespace.com/api/1/login/oauth/provider/tokens"  # noqa: S105
+TOKEN_SECONDS = 1800
+INVENTORY = "/1.0/commerce/inventory"
+ADJUSTMENTS = f"{INVENTORY}/adjustments"
+ORDERS = "/1.0/commerce/orders"
+WEBSITE = "/1.0/authorization/website"
+OVERLAP = 60_000_000
+"""Microseconds that a poll of orders looks back behind the last change it saw."""
+BEGINNING = "1970-01-01T00:00:00Z"
+END = "2199-12-31T00:00:00Z"
+"""Both ends of a time box must be named, and a flow has no clock."""
+STATES = "NOT_CHARGED,AUTHORIZED,PAID,REFUNDED,PENDING,FAILED,REFUND_PENDING,REFUND_FAILED,PARTIALLY_PAID"
+"""All of them: left out, those not yet or no longer paid for would be missing."""
+CONCURRENT = "CONCURRENT_MODIFICATION"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A site's API key, or an app's tokens; webhooks come to apps only, with a secret in hexadecimal."""
+
+    api_key: Secret | None = None
+    access_token: Secret | None = None
+    client_id: str = ""
+    client_secret: Secret | None = None
+    refresh_token: Secret | None = None
+    webhook_secret: Secret | None = None
+    user_agent: Annotated[str, msgspec.Meta(pattern=r"^[ -~]{1,200}$")] = "onhand inventory hub"
+    expires_at: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.api_key or self.access_token or self.refresh_token):
+            raise ValueError("Expected api_key, access_token or refresh_token")
+        if self.webhook_secret and not _raw(self.webhook_secret):
+            raise ValueError("Expected webhook_secret in hexadecimal")
+
+
+CHANNEL = Channel(
+    name="squarespace",
+    title="Squarespace",
+    version="inventory 1.0 and orders 1.0",
+    document="https://developers.squarespace.com/commerce-apis",
+    checked="2026-11-22",
+    settings=Settings,
+    identity=("variant",),
+    auth="API key, or OAuth tokens of half an hour with refresh",
+    batch=OPERATIONS,
+    limits=(Limit("default", calls=300, seconds=60, burst=5),),
+    idempotent=True,
+    infinite=True,
+    webhooks=True,
+    refreshes=True,
+    cannot=(
+        "It has no locations.",
+        "It does not compare before it sets: a sale in between is healed by the next poll of orders.",
+        "It does not say which units of an order were shipped or refunded, only that the order is fulfilled.",
+        "With an API key there are no webhooks.",
+    ),
+)
+
+
+def base_url(settings: Settings) -> str:
+    """One host for all sites; the credential says which."""
+    return "https://api.squarespace.com"
+
+
+def sign(settings: Settings, wire: Wire, now: int, nonce: str) -> Wire:
+    """With the bearer token and the user agent without which everything is refused.
+
+    An adjustment must carry a key, and what was said under a key within two days is not done again: so every
+    attempt has its own. Setting a number twice does no harm, but not setting it would, when somebody has
+    changed it in between.
+    """
+    wire = wire.add(("User-Agent", settings.user_agent))
+    if token := settings.api_key or settings.access_token:
+        wire = wire.add(bearer(token))
+    if wire.url.endswith(ADJUSTMENTS):
+        wire = wire.add(("Idempotency-Key", fingerprint(f"{now} {nonce} {wire.body.hex()}")))
+    return wire
+
+
+def tokens(settings: Settings) -> Flow[dict[str, Any]]:
+    """The next access token; a new refresh token with it replaces the old one."""
+    if settings.refresh_token is None or settings.client_secret is None:
+        raise Failed("the credential is refused and there is no refresh token to get another", login=True)
+    name, proof = basic(settings.client_id, settings.client_secret)
+    body = {"grant_type": "refresh_token", "refresh_token": settings.refresh_token}
+    headers: tuple[tuple[str, str | Secret], ...] = (
+        (name, Secret(proof)),
+        ("User-Agent", settings.user_agent),
+    )
+    answer = yield from ask(Request("POST", TOKEN_URL, json=body, headers=headers, signed=False))
+    found = expect(answer)
+    ends, now = whole(found, "access_token_expires_at"), said_at(answer)
+    seconds = ends - now // 1_000_000 if ends and now else TOKEN_SECONDS
+    fresh = {"access_token": need_text(found, "access_token"), "expires_in": max(0, seconds)}
+    if following := text(found, "refresh_token"):
+        fresh["refresh_token"] = following
+    return fresh
+
+
+def check(settings: Settings) -> Flow[str]:
+    """How many variants the first page of the inventory has; and the site's name, where an app asks."""
+    answer = yield from ask(Request("GET", INVENTORY, repeatable=True))
+    count = len(_listed(expect(answer), "inventory"))
+    name = ""
+    if not settings.api_key:
+        name = text((yield from ask(Request("GET", WEBSITE, repeatable=True))).json(), "title") or ""
+    return f"{name or 'the Squarespace site'}, {count} variants on the first page"
+
+
+# --- telling --------------------------------------------------------------------------------------------
+
+
+class Said(NamedTuple):
+    """What one variant is told: a number, or None for unlimited."""
+
+    variant: str
+    quantity: int | None
+
+
+def push(settings: Settings, targets: Sequence[Target]) -> Flow[list[Verdict]]:
+    """Set all numbers in one call, which is done as a whole or not at all and does not say what it minds."""
+    refused: dict[int, Verdict] = {}
+    said: dict[str, Said] = {}
+    for place, target in enumerate(targets):
+        line = _said(target)
+        if isinstance(line, str):
+            refused[place] = Rejected(target, line)
+        elif said.setdefault(line.variant, line) != line:
+            # A variant may occur in one operation only.
+            refused[place] = Rejected(target, "another listing sets another number for the same variant")
+    if not said:
+        return list(refused.values())
+    call = Request("POST", ADJUSTMENTS, json=_operations(list(said.values())), repeatable=True)
+    answer = yield from ask(call)
+    verdicts = _judged([target for place, target in enumerate(targets) if place not in refused], answer)
+    following = iter(verdicts)
+    return [refused[place] if place in refused else next(following) for place in range(len(targets))]
+
+
+def _said(target: Target) -> Said | str:
+    """What to tell, or why it cannot be told."""
+    variant = target.ids.get("variant")
+    if not variant:
+        return "the listing has no variant"
+    if len(target.slots) != 1:
+        return "the listing has not one number; Squarespace has no locations"
+    slot = target.slots[0]
+    return Said(variant, None if slot.infinite else min(slot.offer, CHANNEL.largest))
+
+
+def _operations(said: Sequence[Said]) -> dict[str, Any]:
+    finite = [
+        {"variantId": one.variant, "quantity": one.quantity} for one in said if one.quantity is not None
+    ]
+    unlimited = [one.variant for one in said if one.quantity is None]
+    named = {"setFiniteOperations": finite, "setUnlimitedOperations": unlimited}
+    return {name: operations for name, operations in named.items() if operations}
+
+
+def _judged(targets: Sequence[Target], answer: Response) -> list[Verdict]:
+    if answer.status == 204:
+        return [Accepted(target) for target in targets]
+    subtype = text(answer.json(), "subtype")
+    if answer.status == 429:
+        return [Later(target, answer.words, COOL_DOWN) for target in targets]
+    if answer.status == 402 or (answer.status == 409 and subtype == CONCURRENT):
+        return [Later(target, answer.words) for target in targets]
+    if answer.ok:
+        # Only an empty 204 is documented as done.
+        return [Unsure(target, answer.words) for target in targets]
+    return for_all(targets, answer)
+
+
+# --- looking --------------------------------------------------------------------------------------------
+
+
+def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
+    """Fifty variants; the cursor is Squarespace's own."""
+    query = (("cursor", cursor),) if cursor else ()
+    answer = yield from ask(Request("GET", INVENTORY, query=query, repeatable=True))
+    found = expect(answer)
+    seen = tuple(
+        Seen(
+            {"variant": need_text(row, "variantId")},
+            text(row, "sku"),
+            # While a variant is unlimited, its quantity is one that it once had.
+            (Shown(None if row.get("isUnlimited") is True else whole(row, "quantity")),),
+            title=text(row, "descriptor") or "",
+        )
+        for row in _listed(found, "inventory")
+    )
+    return Page(seen, _following(found))
+
+
+def _listed(found: Any, name: str) -> list[Mapping[str, Any]]:
+    """A list that may be written as null when it is empty. Raises Failed when it is missing."""
+    if isinstance(found, Mapping) and name in found and found[name] is None:
+        return []
+    return need_rows(found, name)
+
+
+def _following(found: Any) -> str | None:
+    page = at(found, "pagination")
+    return text(page, "nextPageCursor") if at(page, "hasNextPage") is True else None
+
+
+class Cursor(NamedTuple):
+    """Where a poll stands, as for every time-boxed list: ``since`` is empty during the first look, ``high``
+    is where the next poll begins, ``page`` Squarespace's own cursor."""
+
+    since: str
+    high: str
+    page: str = ""
+
+
+def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
+    """Orders changed since the cursor, oldest change first. Without one: those not yet fulfilled, and from
+    then on what changes."""
+    here = _read(cursor)
+    query = (("cursor", here.page),) if here.page else _box(here.since)
+    answer = yield from ask(Request("GET", ORDERS, query=query, repeatable=True))
+    found = expect(answer)
+    seen = tuple(_order(row) for row in _listed(found, "result"))
+    if not here.since and not here.page:
+        now = said_at(answer)
+        here = here._replace(high=iso(now) if now is not None else BEGINNING)
+    if here.since:
+        here = here._replace(high=max([here.high, *(iso(order.updated) for order in seen)]))
+    if page := _following(found):
+        return Orders(seen, "|".join((here.since, here.high, page)), more=True)
+    return Orders(seen, here.high)
+
+
+def _read(cursor: str | None) -> Cursor:
+    since, *rest = (cursor or "").split("|", 2)
+    return Cursor(since, *rest) if len(rest) == 2 else Cursor(since, since or BEGINNING)
+
+
+def _box(since: str) -> tuple[tuple[str, str], ...]:
+    if not since:
+        return ("fulfillmentStatus", "PENDING"), ("paymentStates", STATES)
+    start = iso(max(0, (moment(since) or 0) - OVERLAP))
+    return ("modifiedAfter", start), ("modifiedBefore", END), ("paymentStates", STATES)
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    """Squarespace knows no parts of an order: all of it waits, is fulfilled or is cancelled."""
+    gone = text(row, "fulfillmentStatus") == "FULFILLED" or text(row, "fulfilledOn") is not None
+    off = text(row, "fulfillmentStatus") == "CANCELED" and not gone
+    lines = []
+    for place, line in enumerate(rows(row, "lineItems")):
+        variant, sku, count = text(line, "variantId"), text(line, "sku"), units(line, "quantity")
+        if not variant and not sku:
+            continue  # a download or a donation: nothing in stock
+        lines.append(
+            OrderLine(
+                text(line, "id") or f"line-{place}",
+                {"variant": variant} if variant else {},
+                sku,
+                count,
+                cancelled=count if off else 0,
+                shipped=count if gone else 0,
+            )
+        )
+    return Order(
+        need_text(row, "id"),
+        moment(row, "modifiedOn") or 0,
+        tuple(lines),
+        name=text(row, "orderNumber") or "",
+        holds=text(row, "paymentState") != "FAILED",
+        test=row.get("testmode") is True,
+    )
+
+
+# --- hearing --------------------------------------------------------------------------------------------
+
+
+def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) -> Heard:
+    """A notification, which names an order and does not hold it. Raises Unheard. Its id is under the
+    signature, so that a repetition is known."""
+    if settings.webhook_secret is None:
+        raise Unheard("no secret is set to verify webhooks with")
+    proof = mac(_raw(settings.webhook_secret), body).hex().encode()
+    given = headers.get("squarespace-signature", "").strip().lower().encode("utf-8", "replace")
+    if not same(proof, given):
+        raise Unheard("the signature is wrong")
+    said = Response(200, body=body).json()
+    topic = text(said, "topic") or ""
+    name = text(said, "notificationId") or fingerprint(body.hex())
+    return Heard(name, topic, poll_orders=topic.startswith("order."))
+
+
+def _raw(secret: Secret) -> bytes:
+    """The key itself: the secret is its hexadecimal form. Empty when it is none."""
+    try:
+        return bytes.fromhex(secret.reveal())
+    except ValueError:
+        return b""
+
+
+def pace(response: Response) -> float | None:
+    """A flat minute after a 429; otherwise nothing is told."""
+    return COOL_DOWN if response.status == 429 else retry_after(response)

@@ -1,0 +1,76 @@
+"""Walks orders by their time of change, so that one that changes while we page is not stepped over. Pure.
+
+A page number alone loses orders: whatever changes moves to the end of the list and the rest moves up by one.
+So a walk goes on from the last time it saw, and counts pages only among orders of that same second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from onhand.connectors.flow import Failed, Response
+from onhand.connectors.reading import iso, moment, said_at
+
+OVERLAP = 120_000_000
+"""Microseconds that a new round looks back: a change may show later than its own time says."""
+SECOND = 1_000_000
+
+
+class Walk(NamedTuple):
+    """Where a walk stands. ``opening``: the first look of a new connection, which only wants open orders.
+    ``since`` is the time to ask from (None: the beginning), ``page`` counts from 1, and ``high`` is where
+    the next round begins; times in microseconds UTC."""
+
+    opening: bool
+    since: int | None
+    page: int
+    high: int
+
+    def write(self) -> str:
+        """As a cursor."""
+        since = "" if self.since is None else self.since
+        return f"{'open' if self.opening else 'more'}|{since}|{self.page}|{self.high}"
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the first page of all."""
+        return self.since is None and self.page == 1
+
+
+def read(cursor: str | None) -> Walk:
+    """The walk of a cursor: one that is under way, a plain ISO moment (a new round), or the opening."""
+    match (cursor or "").split("|"):
+        case [("open" | "more") as kind, since, page, high] if page.isdigit() and high.isdigit():
+            return Walk(kind == "open", int(since) if since.isdigit() else None, int(page), int(high))
+        case [plain] if (when := moment(plain)) is not None:
+            return Walk(False, max(0, when - OVERLAP), 1, max(0, when))
+        case _:
+            return Walk(True, None, 1, 0)
+
+
+def step(walk: Walk, changed: Sequence[int], full: bool, answer: Response) -> tuple[str, bool]:
+    """The cursor after a page and whether there is more at once. ``changed`` are the times of its orders as
+    they came, ``full`` says that it had as many as were asked for."""
+    high = max((walk.high, *changed))
+    if walk.opening:
+        # What changes while the open orders are read is read again by the first round.
+        high = (said_at(answer) or 0) if walk.first else walk.high
+    if not full or not changed:
+        return iso(high), False
+    last = changed[-1] // SECOND * SECOND
+    moved = walk.since is None or last > walk.since
+    following = walk._replace(since=last, page=1) if moved else walk._replace(page=walk.page + 1)
+    return following._replace(high=high).write(), True
+
+
+def need_moment(when: int | None) -> int:
+    """A time that must be there: without it nobody can say which snapshot is newer. Raises Failed."""
+    if when is None:
+        raise Failed("the channel's answer is not as documented: an order has no time of change", retry=True)
+    return when
+
+
+def still_open(lines: Sequence[Any]) -> bool:
+    """Whether any unit of these order lines is still to be shipped."""
+    return any(line.ordered > line.cancelled + line.shipped for line in lines)

@@ -1,0 +1,282 @@
+"""Amazon: listings by page and by report, stock that Amazon keeps, and orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from connectors.driver import answer, run, settings_of, talk, wire
+from fakes.amazon import EXAMPLE, Fake
+from onhand.connectors import amazon
+from onhand.connectors.flow import Failed, Order, Page, Response, Seen, Shown
+
+SETTINGS = settings_of(amazon, **EXAMPLE.settings)
+DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
+SINCE = "2026-11-22T09:00:00Z"
+
+
+def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
+    found: list[Seen] = []
+    cursor: str | None = None
+    while True:
+        page: Page = talk(amazon.pull(settings, cursor), amazon, settings, fake)
+        found += page.seen
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def test_the_search_as_it_goes_out() -> None:
+    requests, page = run(amazon.pull(SETTINGS, "t 1"), [answer({"items": [], "numberOfResults": 5_000})])
+    assert page == Page(())
+    assert wire(amazon, SETTINGS, requests[0]).target == (
+        "https://sellingpartnerapi-na.amazon.com/listings/2021-08-01/items/A1EXAMPLE00"
+        "?marketplaceIds=ATVPDKIKX0DER&includedData=summaries%2CfulfillmentAvailability%2CproductTypes"
+        "&pageSize=20&pageToken=t%201"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "shown", "writable"),
+    [
+        ([{"fulfillmentChannelCode": "DEFAULT", "quantity": 3}], Shown(3, "DEFAULT"), True),
+        ([{"fulfillmentChannelCode": "DEFAULT"}], Shown(None, "DEFAULT"), True),
+        ([], Shown(None, "DEFAULT"), True),
+        ([{"fulfillmentChannelCode": "AMAZON_NA"}], Shown(9, "FBA"), False),
+        (
+            [
+                {"fulfillmentChannelCode": "AMAZON_NA"},
+                {"fulfillmentChannelCode": "DEFAULT", "quantity": 4},
+            ],
+            Shown(4, "DEFAULT"),
+            True,
+        ),
+    ],
+)
+def test_what_a_listing_shows(entries: list[dict[str, Any]], shown: Shown, writable: bool) -> None:
+    item = {"sku": "A", "fulfillmentAvailability": entries}
+    said = [answer({"items": [item], "numberOfResults": 1})]
+    if not writable:
+        stock = [{"sellerSku": "A", "inventoryDetails": {"fulfillableQuantity": 9}}]
+        said.append(answer({"payload": {"inventorySummaries": stock}}))
+    seen = run(amazon.pull(SETTINGS, None), said)[1].seen[0]
+    assert (seen.shown, seen.writable, bool(seen.why)) == ((shown,), writable, not writable)
+
+
+@pytest.mark.parametrize(
+    ("status", "active"), [(["BUYABLE"], True), (["DISCOVERABLE"], True), ([], False), (None, True)]
+)
+def test_whether_a_listing_is_active(status: Any, active: bool) -> None:
+    summary = {"marketplaceId": "ATVPDKIKX0DER", "asin": "B1", "itemName": "Mug", "status": status}
+    foreign = {"marketplaceId": "A1PA6795UKMFR9", "asin": "B2"}
+    item = {"sku": "A", "summaries": [foreign, summary]}
+    seen = run(amazon.pull(SETTINGS, None), [answer({"items": [item]})])[1].seen[0]
+    assert (seen.active, seen.title, seen.ids["asin"]) == (active, "Mug", "B1")
+
+
+def test_pages_of_listings_with_amazons_own_stock() -> None:
+    fake = Fake()
+    for number in range(1, 46):
+        fake.stock(number, number, "AMAZON_NA" if number % 9 == 0 else "DEFAULT")
+    found = pulled(fake)
+    assert [seen.shown[0].quantity for seen in found] == list(range(1, 46))
+    assert [seen.writable for seen in found].count(False) == 5
+
+
+@pytest.mark.parametrize("switch", ["setting", "right"])
+def test_without_the_right_to_it_amazons_stock_has_no_numbers(switch: str) -> None:
+    fake = Fake(fba_allowed=switch != "right")
+    fake.stock(1, 5, "AMAZON_NA")
+    settings = settings_of(amazon, **EXAMPLE.settings, fba=switch != "setting")
+    assert pulled(fake, settings)[0].shown == (Shown(None, "FBA"),)
+
+
+def test_a_seller_with_too_many_listings_for_pages_is_read_from_a_report() -> None:
+    fake = Fake()
+    for number in range(1, 1_060):
+        fake.stock(number, number, "AMAZON_NA" if number > 1_000 else "DEFAULT")
+    found = pulled(fake)
+    assert [seen.shown[0].quantity for seen in found] == list(range(1, 1_060))
+    assert found[1_000].ids == {"sku": "SKU-1001", "fulfilled_by": "AMAZON_NA", "asin": "B00"}
+    assert found[0].title == '5" SKU-1'
+    fake.fate = "FATAL"
+    with pytest.raises(Failed, match="FATAL"):
+        pulled(fake)
+
+
+@pytest.mark.parametrize(
+    "table", [b"", b"seller-sku\tquantity\n", b"<html>", b"\x00", b"seller-sku\t" + b"x" * 200_000]
+)
+def test_a_report_that_is_none(table: bytes) -> None:
+    said = [
+        answer({"items": [], "numberOfResults": 1_001}),
+        answer({"reportId": "r"}, 202),
+        answer({"processingStatus": "DONE", "reportDocumentId": "d"}),
+        answer({"url": "https://files.example.com/d?s=1"}),
+        answer(table),
+    ]
+    with pytest.raises(Failed, match="report"):
+        run(amazon.pull(SETTINGS, None), said)
+
+
+def test_places_and_check() -> None:
+    fake = Fake()
+    fake.stock(1, 1)
+    assert [(place.id, place.ours) for place in talk(amazon.places(SETTINGS), amazon, SETTINGS, fake)] == [
+        ("DEFAULT", True),
+        ("FBA", False),
+    ]
+    said = talk(amazon.check(SETTINGS), amazon, SETTINGS, fake)
+    assert said == "seller A1EXAMPLE00 in ATVPDKIKX0DER: 1 listings"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("region", "us"), ("seller_id", "a/b"), ("marketplace_id", ""), ("feed_from", 0), ("locale", "english")],
+)
+def test_settings_are_checked(name: str, value: Any) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        settings_of(amazon, **{**EXAMPLE.settings, name: value})
+
+
+def test_regions_and_the_sandbox_have_hosts_of_their_own() -> None:
+    europe = settings_of(amazon, **{**EXAMPLE.settings, "region": "eu", "sandbox": True})
+    assert amazon.base_url(europe) == "https://sandbox.sellingpartnerapi-eu.amazon.com"
+
+
+# --- orders ---------------------------------------------------------------------------------------------
+
+
+def mapped(status: str, **item: Any) -> Order:
+    row = {"orderItemId": "00000000000001", "quantityOrdered": 5, "product": {"sellerSku": "A"}, **item}
+    order = {
+        "orderId": "111-1",
+        "lastUpdatedTime": "2026-11-22T10:00:00Z",
+        "fulfillment": {"fulfillmentStatus": status, "fulfilledBy": "MERCHANT"},
+        "orderItems": [row],
+    }
+    found: Order = run(amazon.orders(SETTINGS, SINCE), [answer({"orders": [order]})])[1].orders[0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "fulfilled", "unfulfilled", "cancelled", "shipped"),
+    [
+        ("PENDING", 0, 0, 0, 0),
+        ("PENDING", None, None, 0, 0),
+        ("PENDING_AVAILABILITY", 0, 0, 0, 0),
+        ("UNSHIPPED", 0, 5, 0, 0),
+        ("UNSHIPPED", None, None, 0, 0),
+        ("PARTIALLY_SHIPPED", 2, 3, 0, 2),
+        ("PARTIALLY_SHIPPED", 2, 1, 2, 2),
+        ("SHIPPED", 5, 0, 0, 5),
+        ("SHIPPED", 4, 0, 1, 4),
+        ("SHIPPED", None, None, 0, 5),
+        ("CANCELLED", 0, 0, 5, 0),
+        ("CANCELLED", 2, 0, 3, 2),
+        ("CANCELLED", None, None, 5, 0),
+    ],
+)
+def test_orders_by_status(
+    status: str, fulfilled: int | None, unfulfilled: int | None, cancelled: int, shipped: int
+) -> None:
+    order = mapped(status, fulfillment={"quantityFulfilled": fulfilled, "quantityUnfulfilled": unfulfilled})
+    line = order.lines[0]
+    assert (line.ordered, line.cancelled, line.shipped) == (5, cancelled, shipped)
+    assert (line.id, line.sku, line.ids) == ("00000000000001", "A", {"sku": "A"})
+    assert order.holds
+    assert not mapped("UNFULFILLABLE").holds
+
+
+def test_orders_that_amazon_ships_are_left_out() -> None:
+    row = {"orderId": "1", "fulfillment": {"fulfilledBy": "AMAZON"}}
+    found = run(amazon.orders(SETTINGS, SINCE), [answer({"orders": [row]})])[1]
+    assert found.orders == ()
+
+
+def test_the_order_search_as_it_goes_out() -> None:
+    end = answer({"orders": [], "lastUpdatedBefore": "2026-11-22T11:58:00Z"})
+    requests, found = run(amazon.orders(SETTINGS, SINCE), [end])
+    assert requests[0].url == "/orders/2026-01-01/orders"
+    assert dict(requests[0].query) == {
+        "lastUpdatedAfter": "2026-11-22T08:59:00Z",
+        "marketplaceIds": "ATVPDKIKX0DER",
+        "fulfilledBy": "MERCHANT",
+        "includedData": "FULFILLMENT",
+        "maxResultsPerPage": "100",
+    }
+    assert (found.cursor, found.more) == ("2026-11-22T11:58:00Z", False)
+
+
+def test_filters_stay_the_same_from_page_to_page() -> None:
+    ends = {"lastUpdatedBefore": "2026-11-22T11:00:00Z"}
+    first = answer({"orders": [], "pagination": {"nextToken": "a|b"}, **ends})
+    then = answer({"orders": [], "lastUpdatedBefore": "2026-11-22T11:30:00Z"})
+    one, orders = run(amazon.orders(SETTINGS, SINCE), [first])
+    assert orders.more
+    two, orders = run(amazon.orders(SETTINGS, orders.cursor), [then])
+    assert two[0].query == (*one[0].query, ("paginationToken", "a|b"))
+    assert orders.cursor == "2026-11-22T11:00:00Z"
+
+
+def test_a_page_token_that_is_too_old_begins_the_poll_again() -> None:
+    first = answer({"orders": [], "pagination": {"nextToken": "old"}})
+    cursor = run(amazon.orders(SETTINGS, SINCE), [first])[1].cursor
+    again = run(amazon.orders(SETTINGS, cursor), [answer({"errors": [{"code": "InvalidInput"}]}, 400)])[1]
+    assert (again.orders, again.more) == ((), True)
+    requests, _ = run(amazon.orders(SETTINGS, again.cursor), [answer({"orders": []})])
+    assert "paginationToken" not in dict(requests[0].query)
+    with pytest.raises(Failed):
+        run(amazon.orders(SETTINGS, again.cursor), [answer("", 400)])
+
+
+def test_a_new_connection_first_reads_the_open_orders() -> None:
+    known = answer({"items": [], "numberOfResults": 0}, date=DATE)
+    requests, orders = run(amazon.orders(SETTINGS, None), [known, answer({"orders": []})])
+    asked = dict(requests[1].query)
+    assert asked["lastUpdatedAfter"] == "2026-10-23T10:00:00Z"
+    states = str(asked["fulfillmentStatuses"]).split(",")
+    assert "UNSHIPPED" in states
+    assert "SHIPPED" not in states
+    assert orders.cursor == "2026-11-22T10:00:00Z"
+
+
+def test_an_order_without_a_time_is_no_order() -> None:
+    with pytest.raises(Failed):
+        run(amazon.orders(SETTINGS, SINCE), [answer({"orders": [{"orderId": "1"}]})])
+
+
+def polled(fake: Fake, cursor: str | None) -> tuple[dict[str, tuple[int, int, int]], str]:
+    found: dict[str, tuple[int, int, int]] = {}
+    while True:
+        orders = talk(amazon.orders(SETTINGS, cursor), amazon, SETTINGS, fake)
+        for order in orders.orders:
+            line = order.lines[0]
+            found[order.id] = (line.ordered, line.cancelled, line.shipped)
+        cursor = orders.cursor
+        if not orders.more:
+            return found, cursor
+
+
+def test_orders_from_end_to_end() -> None:
+    fake = Fake()
+    fake.stock(1, 50)
+    names = [fake.sell("SKU-1", 2) for _ in range(5)]
+    fake.change(names[0], "SHIPPED", 2)
+    found, cursor = polled(fake, None)
+    assert found == dict.fromkeys(names[1:], (2, 0, 0))
+    fake.change(names[1], "PARTIALLY_SHIPPED", 1)
+    fake.change(names[2], "CANCELLED")
+    late = fake.sell("SKU-1", 3)
+    found, cursor = polled(fake, cursor)
+    assert (found[names[1]], found[names[2]], found[late]) == ((2, 0, 1), (2, 2, 0), (3, 0, 0))
+    assert fake.shown("SKU-1") == 37
+    assert isinstance(cursor, str)
+
+
+def test_a_throttled_poll_can_be_tried_again() -> None:
+    with pytest.raises(Failed) as raised:
+        run(amazon.orders(SETTINGS, SINCE), [Response(429)])
+    assert raised.value.retry

@@ -1,0 +1,157 @@
+"""BigCommerce against a fake store: pushing, looking, orders, faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.driver import settings_of, talk, target
+from fakes.bigcommerce import EXAMPLE, Fake
+from fakes.common import Faults
+from onhand.connectors import bigcommerce
+from onhand.connectors.flow import Accepted, Failed, Later, Order, Place, Rejected, Seen, Target, Unsure
+
+SETTINGS = settings_of(bigcommerce, **EXAMPLE.settings)
+
+
+def told(number: int, offer: int, place: str = "1", **slot: Any) -> Target:
+    return target(number, offer, EXAMPLE.ids(number), place, **slot)
+
+
+def stocked(count: int = 3) -> Fake:
+    fake = Fake()
+    for number in range(1, count + 1):
+        fake.stock(number, 10)
+    return fake
+
+
+def push(fake: Fake, *targets: Target) -> list[Any]:
+    return talk(bigcommerce.push(SETTINGS, targets), bigcommerce, SETTINGS, fake)
+
+
+def pulled(fake: Fake) -> list[Seen]:
+    seen: list[Seen] = []
+    cursor = None
+    while True:
+        page = talk(bigcommerce.pull(SETTINGS, cursor), bigcommerce, SETTINGS, fake)
+        seen += page.seen
+        cursor = page.cursor
+        if cursor is None:
+            return seen
+
+
+def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
+    found: list[Order] = []
+    while True:
+        orders = talk(bigcommerce.orders(SETTINGS, cursor), bigcommerce, SETTINGS, fake)
+        found += orders.orders
+        cursor = orders.cursor
+        if not orders.more:
+            return found, cursor
+
+
+def test_a_push_shows_at_its_location() -> None:
+    fake = stocked()
+    fake.stock(3, 1, place=2)
+    verdicts = push(fake, told(1, 4), told(2, 0), told(3, 7, "2"))
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert [fake.shown("SKU-1"), fake.shown("SKU-2"), fake.shown("SKU-3", 2)] == [4, 0, 7]
+
+
+def test_the_bad_ones_of_a_batch_are_found() -> None:
+    fake = stocked(5)
+    fake.items[1].by_product = True
+    verdicts = push(fake, *(told(n, n) for n in range(1, 6)), told(9, 9), told(1, 1, "8"))
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 5 + [Rejected, Rejected]
+    assert [fake.shown(f"SKU-{n}") for n in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_pulled_can_be_pushed_with_the_safety_stock() -> None:
+    fake = stocked(1)
+    fake.items[0].safety[1] = 4
+    (seen,) = pulled(fake)
+    assert seen.shown[0].quantity == 6
+    push(fake, Target(1, seen.ids, (bigcommerce_slot(seen, 9),), "key"))
+    assert fake.shown("SKU-1") == 9
+
+
+def bigcommerce_slot(seen: Seen, offer: int) -> Any:
+    return target(1, offer, {}, seen.shown[0].location, token=seen.shown[0].token).slots[0]
+
+
+def test_pages_of_items_and_places() -> None:
+    fake = stocked(260)
+    fake.edit("SKU-9", 77)
+    seen = pulled(fake)
+    assert len(seen) == 260
+    assert seen[8].shown[0].quantity == 77
+    places = talk(bigcommerce.places(SETTINGS), bigcommerce, SETTINGS, fake)
+    assert places == [Place("1", "Place 1", default=True), Place("2", "Place 2")]
+    assert talk(bigcommerce.check(SETTINGS), bigcommerce, SETTINGS, fake) == "store abc123 with 2 locations"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_sale_lowers_the_store_and_is_an_order(apart: bool) -> None:
+    fake = stocked()
+    fake.products_apart = apart
+    name = fake.sell("SKU-1", 2)
+    assert fake.shown("SKU-1") == 8
+    (order,), cursor = polled(fake, None)
+    assert (order.id, order.lines[0].ordered, order.lines[0].ids) == (name, 2, EXAMPLE.ids(1))
+    fake.touch(name, status_id=5)
+    (order,), cursor = polled(fake, cursor)
+    assert order.lines[0].cancelled == 2
+    assert cursor == "2026-11-22T00:00:02Z"
+
+
+def test_a_new_connection_takes_the_open_orders_only() -> None:
+    fake = stocked()
+    fake.touch(fake.sell("SKU-1", 1), status_id=10)
+    open_one = fake.sell("SKU-2", 1)
+    found, _ = polled(fake, None)
+    assert [order.id for order in found] == [open_one]
+
+
+def test_no_order_is_lost_when_one_changes_between_pages() -> None:
+    fake = stocked(1)
+    names = [fake.sell("SKU-1", 1) for _ in range(250)]
+    first = talk(bigcommerce.orders(SETTINGS, "2026-11-22T00:00:00Z"), bigcommerce, SETTINGS, fake)
+    assert first.more
+    fake.touch(names[0])
+    rest, _ = polled(fake, first.cursor)
+    assert {order.id for order in (*first.orders, *rest)} == set(names)
+    assert rest[-1].id == names[0]
+
+
+def test_orders_of_one_second_are_paged() -> None:
+    fake = stocked(1)
+    names = [fake.sell("SKU-1", 1) for _ in range(230)]
+    for order in fake.orders:
+        order["modified"] = fake.orders[0]["modified"]
+    found, _ = polled(fake, "2026-11-22T00:00:00Z")
+    assert {order.id for order in found} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("faults", "kind", "shown"),
+    [
+        (Faults(throttle=1), Later, 10),
+        (Faults(fail=1), Later, 10),
+        (Faults(lose=1), Unsure, 4),
+    ],
+)
+def test_faults(faults: Faults, kind: type, shown: int) -> None:
+    fake = stocked(1)
+    fake.faults = faults
+    assert [type(verdict) for verdict in push(fake, told(1, 4))] == [kind]
+    assert fake.shown("SKU-1") == shown
+    assert [type(verdict) for verdict in push(fake, told(1, 4))] == [Accepted]
+    assert fake.shown("SKU-1") == 4
+
+
+def test_a_wrong_token_is_a_matter_of_login() -> None:
+    wrong = settings_of(bigcommerce, **{**EXAMPLE.settings, "token": "bc-token-wrong"})
+    with pytest.raises(Failed) as failed:
+        talk(bigcommerce.check(wrong), bigcommerce, wrong, stocked())
+    assert failed.value.login

@@ -1,0 +1,267 @@
+"""Shopify against a fake shop: pushing, looking, orders, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from connectors.driver import run, settings_of, talk, target, wire
+from fakes.common import micros
+from fakes.shopify import EXAMPLE, Fake, item_id, place_id
+from onhand.connectors import shopify
+from onhand.connectors.flow import Accepted, Failed, Later, Order, Place, Seen, Stale, Target, Unsure
+
+SETTINGS = settings_of(shopify, **EXAMPLE.settings)
+
+
+def told(number: int, offer: int, place: int = 1, **slot: Any) -> Target:
+    return target(number, offer, {"inventory_item": item_id(number)}, place_id(place), **slot)
+
+
+def stocked(count: int = 3) -> Fake:
+    fake = Fake()
+    for number in range(1, count + 1):
+        fake.stock(number, 10)
+    return fake
+
+
+def push(fake: Fake, *targets: Target) -> list[Any]:
+    return talk(shopify.push(SETTINGS, targets), shopify, SETTINGS, fake)
+
+
+def pulled(fake: Fake) -> list[Seen]:
+    seen: list[Seen] = []
+    cursor = None
+    while True:
+        page = talk(shopify.pull(SETTINGS, cursor), shopify, SETTINGS, fake)
+        seen += page.seen
+        cursor = page.cursor
+        if cursor is None:
+            return seen
+
+
+def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
+    found: list[Order] = []
+    while True:
+        orders = talk(shopify.orders(SETTINGS, cursor), shopify, SETTINGS, fake)
+        found += orders.orders
+        cursor = orders.cursor
+        if not orders.more:
+            return found, cursor
+
+
+def test_a_push_shows() -> None:
+    fake = stocked()
+    verdicts = push(fake, told(1, 4, observed=10), told(2, 0), told(3, 7, place=2))
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert [fake.shown("SKU-1"), fake.shown("SKU-2"), fake.shown("SKU-3", 2)] == [4, 0, 7]
+
+
+def test_a_sale_in_between_is_not_run_over() -> None:
+    fake = stocked()
+    fake.sell("SKU-1", 1)
+    (verdict,) = push(fake, told(1, 10, observed=10))
+    assert verdict == Stale(verdict.target, {place_id(1): 9}, verdict.words)
+    assert fake.shown("SKU-1") == 9
+    assert isinstance(push(fake, told(1, 8, observed=9))[0], Accepted)
+    assert fake.shown("SKU-1") == 8
+
+
+def test_silence_after_applying_is_said_again_without_harm() -> None:
+    fake = stocked()
+    fake.faults.lose = 1
+    assert isinstance(push(fake, told(1, 4, observed=10))[0], Unsure)
+    assert isinstance(push(fake, told(1, 4, observed=10))[0], Accepted)
+    assert len(fake.done) == 1
+
+
+def test_what_somebody_changes_back_is_healed_every_time() -> None:
+    fake = stocked()
+    assert isinstance(push(fake, told(1, 4, observed=10))[0], Accepted)
+    for _ in range(3):
+        fake.edit("SKU-1", 10)
+        (shown,) = [seen.shown[0] for seen in pulled(fake) if seen.sku == "SKU-1"]
+        healing = told(1, 4, observed=shown.quantity, acknowledged=4, token=shown.token)
+        assert isinstance(push(fake, healing)[0], Accepted)
+        assert fake.shown("SKU-1") == 4
+
+
+def test_faults_are_nobody_s_fault() -> None:
+    fake = stocked()
+    fake.faults.throttle = fake.faults.fail = 1
+    assert push(fake, told(1, 4))[0] == Later(told(1, 4), "THROTTLED Throttled", 2.0)
+    assert isinstance(push(fake, told(1, 4))[0], Later)
+    assert isinstance(push(fake, told(1, 4))[0], Accepted)
+
+
+def test_all_items_are_seen_page_by_page() -> None:
+    fake = stocked(45)
+    fake.stock(1, 3, place=2)
+    fake.stock(46, 5, tracked=False)
+    fake.stock(47, 5, status="DRAFT")
+    fake.items[item_id(48)] = fake.items.pop(item_id(45))
+    fake.services = {place_id(9)}
+    fake.stock(49, 5, place=9)
+    seen = pulled(fake)
+    assert len(seen) == len(fake.items)
+    by_sku = {one.sku: one for one in seen}
+    first = by_sku["SKU-1"]
+    assert first.ids == {"inventory_item": item_id(1), "variant": "gid://shopify/ProductVariant/1"}
+    assert [(shown.location, shown.quantity) for shown in first.shown] == [
+        (place_id(1), 10),
+        (place_id(2), 3),
+    ]
+    assert first.shown[0].token == "2026-11-21T00:00:00Z"
+    assert by_sku["SKU-46"].shown[0].quantity is None
+    assert by_sku["SKU-46"].ids["tracked"] == "false"
+    assert not by_sku["SKU-47"].active
+    assert (by_sku["SKU-49"].writable, first.writable) == (False, True)
+    assert by_sku["SKU-49"].why
+
+
+def test_a_page_that_is_too_dear_is_halved_and_stays_so() -> None:
+    fake = stocked(12)
+    fake.dearest_page = 6
+    page = talk(shopify.pull(SETTINGS, None), shopify, SETTINGS, fake)
+    assert (len(page.seen), page.cursor) == (5, "5|5")
+    before = len(fake.requests)
+    talk(shopify.pull(SETTINGS, page.cursor), shopify, SETTINGS, fake)
+    assert len(fake.requests) == before + 1
+    fake.dearest_page = 0
+    with pytest.raises(Failed) as failed:
+        talk(shopify.pull(SETTINGS, None), shopify, SETTINGS, fake)
+    assert "MAX_COST_EXCEEDED" in failed.value.words
+
+
+def test_an_item_at_many_locations_is_read_to_the_end() -> None:
+    fake = Fake()
+    for place in range(1, 75):
+        fake.stock(1, place, place=place)
+    (seen,) = pulled(fake)
+    assert [shown.quantity for shown in seen.shown] == list(range(1, 75))
+
+
+def test_places() -> None:
+    fake = stocked()
+    fake.stock(1, 3, place=2)
+    fake.services = {place_id(2)}
+    assert talk(shopify.places(SETTINGS), shopify, SETTINGS, fake) == [
+        Place(place_id(1), "Shop 1", ours=True, default=True),
+        Place(place_id(2), "Shop 2", ours=False, default=False),
+    ]
+
+
+def test_check_names_the_shop_and_what_is_missing() -> None:
+    assert talk(shopify.check(SETTINGS), shopify, SETTINGS, Fake()) == "Acme (acme.myshopify.com)"
+    fake = Fake()
+    fake._check = lambda *_: {"currentAppInstallation": {"accessScopes": []}}  # type: ignore[method-assign]
+    with pytest.raises(Failed) as failed:
+        talk(shopify.check(SETTINGS), shopify, SETTINGS, fake)
+    assert "write_inventory" in failed.value.words
+    assert failed.value.login
+
+
+def test_a_token_that_expires_is_replaced() -> None:
+    fake = stocked()
+    fake.tokens.clear()
+    with pytest.raises(Failed) as failed:
+        talk(shopify.pull(SETTINGS, None), shopify, SETTINGS, fake)
+    assert failed.value.login
+    fresh = talk(shopify.tokens(SETTINGS), shopify, SETTINGS, fake)
+    renewed = settings_of(shopify, **{**EXAMPLE.settings, "access_token": fresh["access_token"]})
+    assert talk(shopify.pull(renewed, None), shopify, renewed, fake).seen
+
+
+# --- orders ---------------------------------------------------------------------------------------------
+
+
+def test_an_order_from_its_placing_to_its_return() -> None:
+    fake = stocked()
+    _, cursor = polled(fake, None)
+    name = fake.sell("SKU-1", 3)
+    ((order,), cursor) = polled(fake, cursor)
+    (line,) = order.lines
+    assert (order.id, order.name, order.holds, order.test) == (name, "#1001", True, False)
+    assert order.updated == micros(fake.clock.tick()) // 1_000_000 * 1_000_000 - 2_000_000
+    assert (line.ids["inventory_item"], line.sku, line.ordered) == (item_id(1), "SKU-1", 3)
+    counts: list[tuple[int, int, int, int]] = []
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: fake.ship(name, 2),
+        lambda: fake.refund(name, 1, "RETURN"),
+        lambda: fake.refund(name, 1, "NO_RESTOCK"),
+        lambda: fake.cancel(name),
+    )
+    for step in steps:
+        step()
+        ((order,), cursor) = polled(fake, cursor)
+        (line,) = order.lines
+        counts.append((line.ordered, line.cancelled, line.shipped, line.returned))
+    assert counts == [(3, 0, 2, 0), (3, 0, 2, 1), (3, 0, 2, 1), (3, 1, 2, 1)]
+
+
+def test_the_first_look_takes_open_orders_and_leaves_the_past() -> None:
+    fake = stocked()
+    gone, shipped, half = fake.sell("SKU-1", 1), fake.sell("SKU-1", 1), fake.sell("SKU-2", 2)
+    fake.cancel(gone)
+    fake.ship(shipped, 1)
+    fake.ship(half, 1)
+    found, cursor = polled(fake, None)
+    assert [order.id for order in found] == [half]
+    assert cursor > "2026-11-22T00:00:00Z"
+    assert "|" not in cursor
+
+
+def test_orders_come_oldest_first_in_pages_and_overlap() -> None:
+    fake = stocked()
+    names = [fake.sell("SKU-1", 1) for _ in range(45)]
+    found, cursor = polled(fake, "2026-11-22T00:00:00Z")
+    assert [order.id for order in found] == names
+    fake.clock.seconds += 600
+    last = fake.sell("SKU-2", 1)
+    found, cursor = polled(fake, cursor)
+    assert found[-1].id == last
+    assert [order.id for order in polled(fake, cursor)[0]] == [last]
+
+
+def test_a_long_order_is_read_to_its_last_line() -> None:
+    fake = stocked()
+    name = fake.sell("SKU-1", 1)
+    line = fake.orders[name]["lines"][0]
+    fake.orders[name]["lines"] = [{**line, "id": f"line-{n}"} for n in range(150)]
+    ((order,), _) = polled(fake, None)
+    assert [line.id for line in order.lines] == [f"line-{n}" for n in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [({"test": True}, "test", True), ({"confirmed": False}, "holds", False)],
+)
+def test_orders_that_do_not_count(change: dict[str, Any], field: str, value: bool) -> None:
+    fake = stocked()
+    fake.orders[fake.sell("SKU-1", 1)] |= change
+    ((order,), _) = polled(fake, None)
+    assert getattr(order, field) is value
+
+
+def test_a_line_of_no_known_item_is_told_as_it_is() -> None:
+    fake = stocked()
+    name = fake.sell("SKU-1", 1)
+    fake.orders[name]["lines"][0] |= {"variant": None, "sku": None}
+    ((order,), _) = polled(fake, None)
+    assert (order.lines[0].ids, order.lines[0].sku) == ({}, None)
+
+
+def test_what_the_shop_refuses_the_fake_refuses() -> None:
+    fake = stocked()
+    requests, _ = run(
+        shopify.push(SETTINGS, [told(1, 1)]), lambda asked: fake(wire(shopify, SETTINGS, asked))
+    )
+    out = wire(shopify, SETTINGS, requests[0])
+    keyless = fake(
+        type(out)(out.method, out.url, (), out.headers, out.body.replace(b"@idempotent", b"@skip"))
+    )
+    assert b"@idempotent" in keyless.body
+    bare = fake(type(out)(out.method, out.url, (), {}, out.body))
+    assert bare.status == 401

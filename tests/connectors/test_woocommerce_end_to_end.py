@@ -1,0 +1,239 @@
+"""WooCommerce against a fake shop: pushing, looking, orders, faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.driver import settings_of, talk, target
+from fakes.woocommerce import EXAMPLE, Fake
+from onhand.connectors import woocommerce
+from onhand.connectors.flow import (
+    Accepted,
+    Failed,
+    Later,
+    Order,
+    Rejected,
+    Seen,
+    Stale,
+    Target,
+    Unsure,
+    Verdict,
+)
+
+SETTINGS = settings_of(woocommerce, **EXAMPLE.settings)
+
+
+def told(number: int, offer: int, parent: int = 0, **slot: Any) -> Target:
+    ids = {"product": str(parent), "variation": str(number)} if parent else {"product": str(number)}
+    return target(number, offer, ids, **slot)
+
+
+def push(fake: Fake, *targets: Target) -> list[Verdict]:
+    return talk(woocommerce.push(SETTINGS, targets), woocommerce, SETTINGS, fake)
+
+
+def pulled(fake: Fake) -> list[Seen]:
+    seen: list[Seen] = []
+    cursor = None
+    while True:
+        page = talk(woocommerce.pull(SETTINGS, cursor), woocommerce, SETTINGS, fake)
+        seen += page.seen
+        cursor = page.cursor
+        if cursor is None:
+            return seen
+
+
+def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
+    found: list[Order] = []
+    while True:
+        orders = talk(woocommerce.orders(SETTINGS, cursor), woocommerce, SETTINGS, fake)
+        found += orders.orders
+        cursor = orders.cursor
+        if not orders.more:
+            return found, cursor
+
+
+def family() -> Fake:
+    """A shop with simple and variable products of every sort."""
+    fake = Fake()
+    fake.stock(1, 10)
+    fake.stock(2, None, manage=False)
+    fake.stock(3, None, kind="grouped", manage=False)
+    fake.stock(4, 6, status="draft")
+    fake.stock(20, None, kind="variable", manage=False)
+    fake.stock(21, 3, parent=20)
+    fake.stock(22, None, parent=20, manage=False)
+    fake.stock(30, 8, kind="variable")
+    fake.stock(31, 8, parent=30, manage="parent")
+    return fake
+
+
+def test_a_push_shows_also_where_nothing_was_counted() -> None:
+    fake = family()
+    verdicts = push(fake, told(1, 4), told(2, 5), told(21, 7, parent=20), told(22, 1, parent=20))
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 4
+    assert [fake.shown(f"SKU-{n}") for n in (1, 2, 21, 22)] == [4, 5, 7, 1]
+
+
+def test_a_variation_of_a_managing_parent_is_really_stored() -> None:
+    fake = family()
+    assert isinstance(push(fake, told(31, 5, parent=30))[0], Accepted)
+    assert (fake.things[31].manage, fake.shown("SKU-31")) == (True, 5)
+
+
+def test_unlimited_and_back() -> None:
+    fake = family()
+    assert isinstance(push(fake, told(1, 999, infinite=True))[0], Accepted)
+    assert (fake.things[1].manage, fake.shown("SKU-1")) == (False, None)
+    assert isinstance(push(fake, told(1, 2))[0], Accepted)
+    assert (fake.things[1].manage, fake.shown("SKU-1")) == (True, 2)
+
+
+def test_one_bad_row_does_not_harm_its_neighbours() -> None:
+    fake = family()
+    fake.things[4].stubborn = 6
+    verdicts = push(fake, told(1, 4), told(77, 1), told(4, 2))
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Rejected, Stale]
+    assert verdicts[2] == Stale(told(4, 2), {None: 6}, "the shop kept 6")
+
+
+def test_a_shop_that_allows_fewer_gets_halves() -> None:
+    fake = Fake(limit=10)
+    for number in range(1, 41):
+        fake.stock(number, 0)
+    verdicts = push(fake, *(told(number, number) for number in range(1, 41)))
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert [fake.shown(f"SKU-{n}") for n in range(1, 41)] == list(range(1, 41))
+    none = Fake(limit=0)
+    none.stock(1, 0)
+    assert not isinstance(push(none, told(1, 1))[0], Accepted)
+
+
+def test_faults() -> None:
+    fake = family()
+    fake.faults.throttle = fake.faults.fail = 1
+    assert push(fake, told(1, 4))[0] == Later(told(1, 4), "429 <html>slow down</html>", 3.0)
+    assert isinstance(push(fake, told(1, 4))[0], Later)
+    fake.faults.lose = 1
+    assert isinstance(push(fake, told(1, 4))[0], Unsure)
+    assert fake.shown("SKU-1") == 4
+    assert isinstance(push(fake, told(1, 4))[0], Accepted)
+
+
+def test_everything_that_has_stock_is_seen_once() -> None:
+    seen = {one.sku: one for one in pulled(family())}
+    shown = {sku: (one.shown[0].quantity, one.writable, one.active) for sku, one in seen.items()}
+    assert shown == {
+        "SKU-1": (10, True, True),
+        "SKU-2": (None, True, True),
+        "SKU-3": (None, False, True),
+        "SKU-4": (6, True, False),
+        "SKU-21": (3, True, True),
+        "SKU-22": (None, True, True),
+        "SKU-30": (8, True, True),
+        "SKU-31": (None, False, True),
+    }
+    assert seen["SKU-21"].ids == {"product": "20", "variation": "21"}
+    assert seen["SKU-21"].title == "Thing 20 Thing 21"
+    assert seen["SKU-30"].ids == {"product": "30"}
+    assert "parent" in seen["SKU-31"].why
+
+
+@pytest.mark.parametrize("headers", [True, False])
+@pytest.mark.parametrize("count", [0, 99, 100, 250])
+def test_pages_end_where_they_end(headers: bool, count: int) -> None:
+    fake = Fake(headers=headers)
+    for number in range(1, count + 1):
+        fake.stock(number, 1)
+    fake.stock(9000, None, kind="variable", manage=False)
+    for number in range(9001, 9131):
+        fake.stock(number, 2, parent=9000)
+    seen = pulled(fake)
+    assert len({one.sku for one in seen}) == len(seen) == count + 130
+
+
+def test_check_counts_products_and_sleeping_webhooks_and_tries_to_write() -> None:
+    fake = family()
+    assert talk(woocommerce.check(SETTINGS), woocommerce, SETTINGS, fake) == (
+        "6 products at https://shop.example"
+    )
+    fake.disabled = 2
+    assert talk(woocommerce.check(SETTINGS), woocommerce, SETTINGS, fake).endswith("2 webhooks are disabled")
+    fake.read_only = True
+    with pytest.raises(Failed) as failed:
+        talk(woocommerce.check(SETTINGS), woocommerce, SETTINGS, fake)
+    assert failed.value.login
+    assert "write permissions" in failed.value.words
+
+
+# --- orders ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (["pending"], (2, 0, 0, False)),
+        (["processing"], (2, 0, 0, True)),
+        (["on-hold"], (2, 0, 0, True)),
+        (["processing", "completed"], (2, 0, 2, True)),
+        (["processing", "cancelled"], (2, 2, 0, True)),
+        (["processing", "refunded"], (2, 2, 0, True)),
+        (["processing", "completed", "refunded"], (2, 0, 2, True)),
+        (["processing", "completed", "trash"], (2, 0, 2, True)),
+        (["processing", "trash"], (2, 2, 0, True)),
+        (["pending", "failed"], (2, 0, 0, False)),
+        (["processing", "packed-by-plugin"], (2, 0, 0, True)),
+    ],
+)
+def test_what_a_status_says(statuses: list[str], expected: tuple[int, int, int, bool]) -> None:
+    fake = family()
+    first, *others = statuses
+    name = fake.sell("SKU-1", 2, first)
+    for status in others:
+        fake.change(name, status)
+    ((order,), _) = polled(fake, "2026-11-22T00:00:00Z")
+    (line,) = order.lines
+    assert (line.ordered, line.cancelled, line.shipped, order.holds) == expected
+    assert (order.id, line.ids, line.sku) == (str(name), {"product": "1"}, "SKU-1")
+
+
+def test_a_partial_refund_before_shipping_takes_units_off() -> None:
+    fake = family()
+    name = fake.sell("SKU-21", 3)
+    fake.refund(name, 2)
+    ((order,), _) = polled(fake, None)
+    (line,) = order.lines
+    assert (line.ordered, line.cancelled, line.shipped) == (3, 2, 0)
+    assert line.ids == {"product": "20", "variation": "21"}
+    fake.change(name, "completed")
+    ((order,), _) = polled(fake, "2026-11-22T00:00:00Z")
+    assert (order.lines[0].shipped, order.lines[0].returned) == (3, 0)
+
+
+def test_the_first_look_leaves_the_past_and_goes_on_from_the_shop_s_clock() -> None:
+    fake = family()
+    old, waiting = fake.sell("SKU-1", 1), fake.sell("SKU-1", 1)
+    fake.change(old, "completed")
+    found, cursor = polled(fake, None)
+    assert [order.id for order in found] == [str(waiting)]
+    fake.clock.seconds += 600
+    later = fake.sell("SKU-1", 1)
+    found, cursor = polled(fake, cursor)
+    assert str(later) in [order.id for order in found]
+    fake.clock.seconds += 600
+    fake.change(waiting, "trash")
+    found, cursor = polled(fake, cursor)
+    assert found[-1].id == str(waiting)
+    assert found[-1].lines[0].cancelled == 1
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_orders_page_by_page(headers: bool) -> None:
+    fake = Fake(headers=headers)
+    fake.stock(1, 1000)
+    names = [str(fake.sell("SKU-1", 1)) for _ in range(230)]
+    found, cursor = polled(fake, "2026-11-22T00:00:00Z")
+    assert [order.id for order in found] == names
+    assert "|" not in cursor
