@@ -10,16 +10,19 @@ from onhand.doorman import problem
 from onhand.faces import FACES, face
 from onhand.inventory import Inventory
 from onhand.pages import Pages
-from onhand.settings import Settings
+from onhand.settings import PREFIX, BadSetting, Settings
 
-BULK_PATHS = ("/api/v1/changes", "/api/v1/items")
+BULK_PATHS = ("/api/v1/changes", "/api/v1/items", "/hooks/")
 
 
 def build(inventory: Inventory, settings: Settings, around: Mapping[str, ASGIApp]) -> ASGIApp:
-    """The whole application. ``around`` adds applications by path prefix, as "/_hub"."""
+    """The whole application. ``around`` adds applications by path prefix, as "/_hub".
+
+    Raises BadSetting for a host name that is bound to no API.
+    """
     mounts: dict[str, ASGIApp] = {one.prefix: one.routes.app(inventory, settings) for one in FACES}
     mounts.update(around)
-    hosts = {host: mounts[face(name).prefix] for host, name in settings.hosts.items()}
+    hosts = {host: mounts[_bound(name)] for host, name in settings.hosts.items()}
     # The first segment finds the mount; only our own API has two.
     roots = {prefix.split("/")[1]: (prefix, app) for prefix, app in mounts.items()}
     pages: ASGIApp = Pages(inventory, FACES)
@@ -54,6 +57,13 @@ def shape(path: str, status: int, message: str) -> tuple[bytes, str]:
             response = one.routes.shape(status, message)
             return response.body, response.headers.get("content-type", "application/json")
     return problem(path, status, message)
+
+
+def _bound(name: str) -> str:
+    try:
+        return face(name).prefix
+    except ValueError as error:
+        raise BadSetting(f"{PREFIX}HOSTS: {error}") from error
 
 
 def _host(scope: Scope) -> str:
