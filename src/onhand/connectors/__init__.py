@@ -10,9 +10,14 @@ from onhand.connectors import (
     faire,
     magento,
     mirakl,
+    nuorder,
     overstock,
+    sandbox,
     shopify,
     squarespace,
+    tiktok,
+    walmart,
+    wix,
     woocommerce,
 )
 from onhand.connectors.kind import Kind
@@ -25,9 +30,14 @@ ALL: tuple[Kind, ...] = (
     faire,
     magento,
     mirakl,
+    nuorder,
     overstock,
+    sandbox,
     shopify,
     squarespace,
+    tiktok,
+    walmart,
+    wix,
     woocommerce,
 )
 """Every connector, by name."""

@@ -1,0 +1,125 @@
+"""Orders that a Walmart seller ships, since a moment, as snapshots; Orders API v3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Response, expect
+from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, rows, said_at, text, units
+from onhand.connectors.walking import need_moment, still_open
+from onhand.connectors.walmart_calls import get, refusal, when
+
+PAGE = 200
+DAY = 86_400_000_000
+OVERLAP = 900_000_000
+"""Microseconds that a poll looks back: the list can not be sorted by change, so its pages may shift."""
+WINDOW = 150 * DAY
+"""How old an order may be that still changes. It must be told: otherwise only a week is searched; and a
+window has 180 days at most."""
+STAGES = ("Created", "Acknowledged")
+"""States of lines that are still to be shipped."""
+NONE_FOUND = "CONTENT_NOT_FOUND"
+SHIPPED = {"SHIPPED", "DELIVERED"}
+
+
+class Cursor(NamedTuple):
+    """``since`` is empty while a new connection reads what is still to be shipped, state by state
+    (``stage``); ``high`` is where the next poll goes on, ``page`` Walmart's own cursor."""
+
+    since: str = ""
+    high: str = ""
+    stage: int = 0
+    page: str = ""
+
+    def write(self) -> str:
+        """As text."""
+        return "|".join(map(str, self))
+
+    def after(self, page: str | None) -> Cursor | None:
+        """Where this poll goes on; None when it is done."""
+        if page and page != self.page:
+            return self._replace(page=page)
+        if not self.since and self.stage + 1 < len(STAGES):
+            return self._replace(stage=self.stage + 1, page="")
+        return None
+
+
+def read_cursor(told: str | None) -> Cursor:
+    """The cursor of `Cursor.write`, a plain moment, or the beginning."""
+    since, high, stage, page = [*(told or "").split("|", 3), "", "", ""][:4]
+    return Cursor(since if moment(since) else "", high, min(units(stage), len(STAGES) - 1), page)
+
+
+def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
+    """A page of orders. Without a cursor only those with something to ship: what left before we looked
+    first is no longer in our stock."""
+    here = read_cursor(cursor)
+    if not here.high and not here.since:
+        # A flow has no clock: Walmart's own says from when on the next poll has to ask.
+        first = yield from ask(get("/v3/orders", (("limit", "1"),), "orders"))
+        _listed(first)
+        here = here._replace(high=iso(said_at(first) or 0))
+    answer = yield from ask(get("/v3/orders", _query(here), "orders"))
+    snapshots = [_order(row) for row in _listed(answer)]
+    snapshots.sort(key=lambda order: order.updated)
+    if here.since and not here.high:
+        latest = max((order.updated for order in snapshots), default=0)
+        here = here._replace(high=max(here.since, iso(said_at(answer) or latest)))
+    kept = tuple(order for order in snapshots if here.since or still_open(order.lines))
+    following = here.after(text(answer.json(), "list", "meta", "nextCursor") if snapshots else None)
+    return Orders(kept, (following or Cursor(here.high)).write(), more=following is not None)
+
+
+def _listed(answer: Response) -> list[Mapping[str, Any]]:
+    """The orders of an answer; that there are none is told with a 404. Raises Failed."""
+    if answer.status == 404 and refusal(answer)[1].startswith(NONE_FOUND):
+        return []
+    return need_rows(expect(answer), "list", "elements", "order")
+
+
+def _query(here: Cursor) -> Pairs:
+    """Walmart's cursor is a query of its own, to be used as it is."""
+    if here.page:
+        return tuple(parse_qsl(here.page.lstrip("?"), keep_blank_values=True))
+    clock = moment(here.since or here.high) or 0
+    shared = (("limit", str(PAGE)), ("shipNodeType", "SellerFulfilled"))
+    created = (("createdStartDate", iso(clock - WINDOW)),) if clock > WINDOW else ()
+    if here.since:
+        return (*shared, *created, ("lastModifiedStartDate", iso(max(0, clock - OVERLAP))))
+    return (*shared, *created, ("status", STAGES[here.stage]))
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    """A snapshot. The order itself has no time of change: that of its lines' last states is taken."""
+    lines = rows(row, "orderLines", "orderLine") or rows(row, "orderLines")
+    times = [when(row, "orderDate"), *(when(line, "statusDate") for line in lines)]
+    updated = max((time for time in times if time is not None), default=None)
+    where = text(row, "shipNode", "id")
+    return Order(
+        need_text(row, "purchaseOrderId"),
+        need_moment(updated),
+        tuple(_line(line, where) for line in lines),
+        name=text(row, "customerOrderId") or "",
+    )
+
+
+def _line(line: Mapping[str, Any], where: str | None) -> OrderLine:
+    """Quantities come as texts, by state."""
+    sku = text(line, "item", "sku")
+    counts: dict[str, int] = {}
+    listed = at(line, "orderLineStatuses", "orderLineStatus")
+    for row in rows(listed) if isinstance(listed, list) else rows(line, "orderLineStatuses"):
+        state = (text(row, "status") or "").upper()
+        counts[state] = counts.get(state, 0) + units(row, "statusQuantity", "amount")
+    shipped = sum(counts.get(state, 0) for state in SHIPPED)
+    return OrderLine(
+        need_text(line, "lineNumber"),
+        {"sku": sku} if sku else {},
+        sku,
+        units(line, "orderLineQuantity", "amount"),
+        counts.get("CANCELLED", 0),
+        shipped,
+        location=where,
+    )

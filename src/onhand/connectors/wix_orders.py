@@ -1,0 +1,142 @@
+"""Orders of a Wix site since a moment, as snapshots; eCommerce Orders v1, for both catalogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, expect
+from onhand.connectors.reading import (
+    ask,
+    at,
+    iso,
+    moment,
+    need_rows,
+    need_text,
+    rows,
+    said_at,
+    text,
+    units,
+)
+from onhand.connectors.walking import need_moment, still_open
+from onhand.connectors.wix_calls import SIMPLE, post
+
+PAGE = 100
+STORES = "215238eb-22a5-4c36-9e7b-e7c08025e04e"
+"""The app whose products have stock: orders may hold bookings and tickets of others."""
+OVERLAP = 120_000_000
+"""Microseconds that a poll looks back behind the one before it."""
+BEGINNING = "1970-01-01T00:00:00Z"
+UNCOUNTED = {"INITIALIZED", "PENDING", "REJECTED"}
+"""States in which Wix has not taken the units off its stock."""
+
+
+class Cursor(NamedTuple):
+    """``since`` is empty while a new connection reads what is still to be shipped; ``high`` is where the
+    next poll goes on, ``page`` Wix's own cursor."""
+
+    since: str = ""
+    high: str = ""
+    page: str = ""
+
+    def write(self) -> str:
+        """As text."""
+        return "|".join(self)
+
+
+def read_cursor(told: str | None) -> Cursor:
+    """The cursor of `Cursor.write`, a plain moment, or the beginning."""
+    since, high, page = [*(told or "").split("|", 2), "", ""][:3]
+    return Cursor(since if moment(since) is not None else "", high, page)
+
+
+def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
+    """A page of orders by their time of change. Without a cursor only those with something to ship: what
+    left before we looked first is no longer in our stock."""
+    here = read_cursor(cursor)
+    answer = yield from ask(post("/ecom/v1/orders/search", {"search": _search(here)}))
+    found = expect(answer)
+    listed = need_rows(found, "orders")
+    partly = [
+        need_text(row, "id") for row in listed if text(row, "fulfillmentStatus") == "PARTIALLY_FULFILLED"
+    ]
+    sent = (yield from _sent(partly)) if partly else {}
+    snapshots = [_order(row, sent.get(text(row, "id") or "", {})) for row in listed]
+    if not here.high:
+        # The channel's own clock when the first page was asked for: nothing older can come up later.
+        latest = max((order.updated for order in snapshots), default=0) if here.since else 0
+        here = here._replace(high=max(here.since, iso(said_at(answer) or latest)))
+    kept = tuple(order for order in snapshots if here.since or still_open(order.lines))
+    following = text(found, "metadata", "cursors", "next") or text(found, "pagingMetadata", "cursors", "next")
+    if following and following != here.page and listed:
+        return Orders(kept, here._replace(page=following).write(), more=True)
+    return Orders(kept, here.high)
+
+
+def _search(here: Cursor) -> dict[str, Any]:
+    if here.page:
+        # A cursor knows its filter; Wix refuses to be told both.
+        return {"cursorPaging": {"limit": PAGE, "cursor": here.page}}
+    wanted: dict[str, Any] = {"fulfillmentStatus": {"$in": ["NOT_FULFILLED", "PARTIALLY_FULFILLED"]}}
+    if here.since:
+        wanted = {"updatedDate": {"$gte": iso(max(0, (moment(here.since) or 0) - OVERLAP))}}
+    return {
+        "filter": wanted,
+        "sort": [{"fieldName": "updatedDate", "order": "ASC"}],
+        "cursorPaging": {"limit": PAGE},
+    }
+
+
+def _sent(names: Sequence[str]) -> Flow[dict[str, dict[str, int]]]:
+    """What has been sent of orders that are sent in part: units by line, by order."""
+    found = expect((yield from ask(post("/ecom/v1/fulfillments/list-by-ids", {"orderIds": list(names)}))))
+    sent: dict[str, dict[str, int]] = {}
+    for order in need_rows(found, "ordersWithFulfillments"):
+        lines = sent.setdefault(text(order, "orderId") or "", {})
+        for fulfillment in rows(order, "fulfillments"):
+            for row in rows(fulfillment, "lineItems"):
+                name = text(row, "id") or ""
+                lines[name] = lines.get(name, 0) + units(row, "quantity")
+    return sent
+
+
+def _order(row: Mapping[str, Any], sent: Mapping[str, int]) -> Order:
+    status = text(row, "status") or ""
+    whole = text(row, "fulfillmentStatus") == "FULFILLED"
+    lines = [
+        _line(line, status in ("CANCELED", "REJECTED"), whole, sent)
+        for line in rows(row, "lineItems")
+        if text(line, "catalogReference", "appId") == STORES
+    ]
+    return Order(
+        need_text(row, "id"),
+        need_moment(moment(row, "updatedDate")),
+        tuple(lines),
+        name=text(row, "number") or "",
+        holds=status not in UNCOUNTED,
+    )
+
+
+def _line(line: Mapping[str, Any], cancelled: bool, whole: bool, sent: Mapping[str, int]) -> OrderLine:
+    """Refunded units count as cancelled or returned once they are restocked: without that they have not
+    come back, and Wix does not count them as stock either."""
+    name, ordered = need_text(line, "id"), units(line, "quantity")
+    shipped = ordered if whole else min(ordered, sent.get(name, 0))
+    back = units(line, "restockQuantity")
+    off = ordered - shipped if cancelled else min(back, ordered - shipped)
+    # A cancelled order restocks what was not shipped; only what is beyond that came back.
+    returned = min(shipped, max(0, back - off))
+    places = rows(line, "locations")
+    return OrderLine(
+        name,
+        {
+            "product": text(line, "catalogReference", "catalogItemId") or "",
+            "variant": text(line, "catalogReference", "options", "variantId") or SIMPLE,
+        },
+        text(line, "physicalProperties", "sku"),
+        ordered,
+        off,
+        shipped,
+        returned,
+        location=text(at(places, 0), "id") if len(places) == 1 else None,
+    )

@@ -1,0 +1,205 @@
+"""Walmart: orders as snapshots, and the connector against an account that keeps state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from connectors.driver import answer, run, settings_of, talk, target
+from fakes.walmart import EXAMPLE, Fake
+from onhand.connectors import walmart
+from onhand.connectors.flow import Accepted, Failed, Later, Order, Rejected, Seen, Target, Verdict
+from onhand.connectors.walmart_push import FEED_FROM
+
+SETTINGS = settings_of(walmart, **EXAMPLE.settings)
+
+
+def states(*pairs: tuple[str, str]) -> dict[str, Any]:
+    rows = [{"status": s, "statusQuantity": {"unitOfMeasurement": "EACH", "amount": n}} for s, n in pairs]
+    return {"orderLineStatuses": {"orderLineStatus": rows}}
+
+
+def order(amount: str, *pairs: tuple[str, str]) -> dict[str, Any]:
+    line = {"lineNumber": "3", "item": {"sku": "A"}, "orderLineQuantity": {"amount": amount}}
+    return {
+        "purchaseOrderId": "P1",
+        "customerOrderId": "C1",
+        "orderDate": 1_795_000_000_000,
+        "orderLines": {"orderLine": [line | states(*pairs) | {"statusDate": 1_795_000_009_000}]},
+    }
+
+
+def listed(*rows: dict[str, Any], cursor: str | None = None, date: str = "") -> Any:
+    meta = {"nextCursor": cursor} if cursor else {}
+    return answer({"list": {"meta": meta, "elements": {"order": list(rows)}}}, date=date)
+
+
+@pytest.mark.parametrize(
+    ("row", "counts"),
+    [
+        (order("2", ("Created", "2")), (2, 0, 0)),
+        (order("2", ("Acknowledged", "2")), (2, 0, 0)),
+        (order("3", ("Shipped", "1"), ("Acknowledged", "2")), (3, 0, 1)),
+        (order("3", ("Shipped", "1"), ("Cancelled", "2")), (3, 2, 1)),
+        (order("1", ("Delivered", "1")), (1, 0, 1)),
+    ],
+    ids=["created", "acknowledged", "partly shipped", "rest cancelled", "delivered"],
+)
+def test_orders_are_counts_by_line(row: dict[str, Any], counts: tuple[int, int, int]) -> None:
+    _, found = run(walmart.orders(SETTINGS, "2026-11-20T00:00:00Z"), [listed(row)])
+    (only,) = found.orders
+    assert (only.id, only.name, only.updated) == ("P1", "C1", 1_795_000_009_000_000)
+    (line,) = only.lines
+    assert (line.id, line.sku, line.ids) == ("3", "A", {"sku": "A"})
+    assert (line.ordered, line.cancelled, line.shipped) == counts
+
+
+def test_a_poll_asks_for_changes_and_names_how_old_orders_may_be() -> None:
+    requests, found = run(
+        walmart.orders(SETTINGS, "2026-11-20T00:00:00Z"),
+        [listed(order("1", ("Created", "1")), cursor="?limit=200&soIndex=200&a=b%3Ac", date=DATE)],
+    )
+    assert requests[0].query == (
+        ("limit", "200"),
+        ("shipNodeType", "SellerFulfilled"),
+        ("createdStartDate", "2026-06-23T00:00:00Z"),
+        ("lastModifiedStartDate", "2026-11-19T23:45:00Z"),
+    )
+    assert found.more
+    requests, found = run(walmart.orders(SETTINGS, found.cursor), [listed()])
+    assert requests[0].query == (("limit", "200"), ("soIndex", "200"), ("a", "b:c"))
+    assert (found.more, found.cursor) == (False, "2026-11-22T00:00:10Z||0|")
+
+
+DATE = "Sun, 22 Nov 2026 00:00:10 GMT"
+NONE = answer({"errors": [{"code": "CONTENT_NOT_FOUND.GMP_ORDER_API"}]}, 404)
+
+
+def test_no_orders_are_told_with_a_404() -> None:
+    _, found = run(walmart.orders(SETTINGS, "2026-11-20T00:00:00Z"), [NONE])
+    assert (found.orders, found.more) == ((), False)
+    with pytest.raises(Failed):
+        run(walmart.orders(SETTINGS, "2026-11-20T00:00:00Z"), [answer(b"", 404)])
+
+
+# --- against an account that keeps state ----------------------------------------------------------------
+
+
+def fake_with(**skus: int) -> Fake:
+    return Fake(skus={sku: {"node-1": units} for sku, units in skus.items()})
+
+
+def push(fake: Fake, *targets: Target) -> list[Verdict]:
+    return talk(walmart.push(SETTINGS, targets), walmart, SETTINGS, fake)
+
+
+def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
+    found: list[Seen] = []
+    cursor: str | None = None
+    while True:
+        page = talk(walmart.pull(settings, cursor), walmart, settings, fake)
+        found += page.seen
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+def polled(fake: Fake, cursor: str | None = None) -> tuple[list[Order], str]:
+    found: list[Order] = []
+    while True:
+        some = talk(walmart.orders(SETTINGS, cursor), walmart, SETTINGS, fake)
+        found += some.orders
+        cursor = some.cursor
+        if not some.more:
+            return found, cursor
+
+
+def test_an_offer_is_what_buyers_see_while_an_order_is_open() -> None:
+    fake = fake_with(A=9)
+    name = fake.sell("A", 2)
+    aim = target(1, 5, {"sku": "A"}, "node-1", committed=2)
+    assert push(fake, aim) == [Accepted(aim)]
+    assert fake.sellable("A", "node-1") == 5
+    (seen,) = pulled(fake)
+    assert [(s.location, s.quantity, s.committed) for s in seen.shown] == [("node-1", 5, 2)]
+    fake.move(name, "Shipped")
+    assert fake.sellable("A", "node-1") == 7, "too many until it is told again"
+    again = target(1, 5, {"sku": "A"}, "node-1")
+    assert push(fake, again) == [Accepted(again)]
+    assert fake.sellable("A", "node-1") == 5
+
+
+def test_pages_of_inventory_follow_one_another_and_wfs_is_only_shown() -> None:
+    fake = fake_with(**{f"S{n:03}": n for n in range(120)})
+    assert [seen.sku for seen in pulled(fake)] == [f"S{n:03}" for n in range(120)]
+    wfs = settings_of(walmart, **EXAMPLE.settings, wfs=True)
+    last = pulled(fake, wfs)[-1]
+    assert (last.sku, last.writable, last.shown[0].quantity) == ("WFS-1", False, 8)
+    assert isinstance(push(fake, target(1, 5, dict(last.ids), "WFS"))[0], Rejected)
+
+
+def test_a_number_changed_behind_our_back_is_seen() -> None:
+    fake = fake_with(A=9)
+    fake.edit("A", "node-1", 3)
+    assert pulled(fake)[0].shown[0].quantity == 3
+
+
+def test_only_active_nodes_of_the_seller_are_ours() -> None:
+    found = talk(walmart.places(SETTINGS), walmart, SETTINGS, Fake())
+    assert [(place.id, place.ours) for place in found] == [
+        ("node-1", True),
+        ("node-2", False),
+        ("node-3", False),
+    ]
+
+
+def test_a_feed_of_many_reaches_the_account() -> None:
+    fake = fake_with(**{f"SKU-{n}": 0 for n in range(1, FEED_FROM + 1)})
+    del fake.skus["SKU-2"]
+    verdicts = push(fake, *(target(n, n, {"sku": f"SKU-{n}"}, "node-1") for n in range(1, FEED_FROM + 1)))
+    assert isinstance(verdicts[1], Rejected)
+    assert sum(isinstance(verdict, Accepted) for verdict in verdicts) == FEED_FROM - 1
+    assert fake.skus["SKU-77"] == {"node-1": 77}
+
+
+def test_faults_leave_a_verdict_that_fits() -> None:
+    fake = fake_with(A=9)
+    aim = target(1, 5, {"sku": "A"}, "node-1")
+    fake.faults.throttle = 1
+    (verdict,) = push(fake, aim)
+    assert isinstance(verdict, Later)
+    assert verdict.seconds is not None
+    assert 0 < verdict.seconds <= 7
+    fake.faults.fail = 1
+    assert isinstance(push(fake, aim)[0], Later)
+    fake.faults.lose = 1
+    assert type(push(fake, aim)[0]).__name__ == "Unsure"
+    assert fake.skus["A"] == {"node-1": 5}
+    assert isinstance(push(fake, target(2, 5, {"sku": "unknown"}, "node-1"))[0], Rejected)
+    assert isinstance(push(fake, target(1, 5, {"sku": "A"}, "node-9"))[0], Rejected)
+
+
+def test_an_expired_token_is_renewed() -> None:
+    fake = fake_with(A=9)
+    fake.access = "another"
+    with pytest.raises(Failed) as raised:
+        talk(walmart.check(SETTINGS), walmart, SETTINGS, fake)
+    assert raised.value.login
+    fresh = talk(walmart.tokens(SETTINGS), walmart, SETTINGS, fake)
+    renewed = settings_of(walmart, **{**EXAMPLE.settings, "access_token": fresh["access_token"]})
+    assert talk(walmart.check(renewed), walmart, renewed, fake).startswith("Walmart seller")
+
+
+def test_a_new_connection_reads_what_is_open_and_then_what_changed() -> None:
+    fake = fake_with(A=900)
+    names = [fake.sell("A", 1) for _ in range(3)]
+    fake.move(names[0], "Shipped")
+    fake.move(names[1], "Acknowledged")
+    found, cursor = polled(fake)
+    assert {each.id for each in found} == set(names[1:])
+    more = [fake.sell("A", 1) for _ in range(450)]
+    fake.move(names[1], "Cancelled")
+    found, _ = polled(fake, cursor)
+    assert {each.id for each in found} >= {*more, names[1]}
+    assert next(each for each in found if each.id == names[1]).lines[0].cancelled == 1
