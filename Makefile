@@ -7,6 +7,8 @@ JOBS ?= 2
 TESTS ?= tests
 ARGS ?=
 EXAMPLES ?= 300
+SEEDS ?= 2000
+FROM ?= 1
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -20,11 +22,11 @@ CODE := src tests benchmarks
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz check bench lock fmt clean
+.PHONY: help run test fuzz world check bench lock fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
-	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) ARGS=..."
+	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) SEEDS=$(SEEDS) ARGS=..."
 
 run: .venv/run ## start the hub with its demo account on PORT, data in DB
 	@ONHAND_DB='$(DB)' exec $(BIN)/onhand serve --demo --db '$(DB)' --port '$(PORT)' --demo-json demo.json
@@ -34,6 +36,9 @@ test: check ## check style and types, then run the whole suite
 
 fuzz: .venv/dev ## fuzz every API against its contract for long, EXAMPLES for each operation
 	@EXAMPLES='$(EXAMPLES)' $(BIN)/python -m pytest -n $(JOBS) -o faulthandler_timeout=0 $(ARGS) tests/fuzz
+
+world: .venv/dev ## play SEEDS simulated worlds, from seed FROM on; a seed that fails names itself
+	@SEEDS='$(SEEDS)' FROM='$(FROM)' $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) tests/world
 
 check: .venv/dev ## check style and types only
 	@$(BIN)/ruff check $(CODE)

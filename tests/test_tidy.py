@@ -35,6 +35,7 @@ MAY_IMPORT_OUTER = {
     "faces": {"dialects", "api"},
     "hub": {"office", "web"},
     "office": {"faces"},
+    "simulate": {"office"},
     "web": {"faces"},
 }
 IMPURE = re.compile(

@@ -1,4 +1,4 @@
-"""Writes what stands or falls with a group of commands: prices, details, listing states, plans."""
+"""Writes what stands or falls with a group of commands: prices, details, states, plans, orders."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
-from onhand.store import counters, requests
+from onhand.store import counters, incidents, orders, requests
 from onhand.store.sql import Insert, Row, Statement
-from onhand.work import Companion, Plan, PutDetail, PutPrice, SetStatus
+from onhand.work import Companion, Plan, PutDetail, PutOrder, PutPrice, SetStatus
 
 _PRICE = ("price", "sale_price", "currency")
 
@@ -55,6 +55,7 @@ def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]]
     details: dict[tuple[int, str, str, int, int], str | None] = {}
     statuses: dict[tuple[int, int], str] = {}
     plans: list[tuple[int, str, Plan]] = []
+    put: list[tuple[int, PutOrder]] = []
     for account, caller, one in accepted:
         match one:
             case PutPrice(item, seller):
@@ -65,6 +66,8 @@ def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]]
                 statuses[account, listing] = status
             case Plan():
                 plans.append((account, caller, one))
+            case PutOrder():
+                put.append((account, one))
             case _:
                 assert_never(one)
     _prices(connection, prices)
@@ -74,6 +77,7 @@ def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]]
         _set_status.run(connection, rows, now=now)
     if plans:
         requests.plan(connection, [_plan_row(connection, *one, now) for one in plans])
+    _orders(connection, put, now)
 
 
 def _later(before: PutPrice | None, one: PutPrice) -> PutPrice:
@@ -100,6 +104,21 @@ def _details(connection: Connection, details: dict[tuple[int, str, str, int, int
     _put_details.run(connection, kept)
     if gone:
         _drop_details.run(connection, gone)
+
+
+def _orders(connection: Connection, put: list[tuple[int, PutOrder]], now: int) -> None:
+    for account in sorted({account for account, _ in put}):
+        mine = [one for other, one in put if other == account]
+        orders.put(connection, account, [_order_row(one) for one in mine], now)
+        for one in mine:
+            orders.channel_took(connection, account, one.took, one.updated, gross=one.gross)
+        incidents.report(connection, account, [news for one in mine for news in one.news], now)
+        orders.oversold(connection, account, {one.reference: one.loses for one in mine if one.reserves}, now)
+
+
+def _order_row(one: PutOrder) -> Row:
+    known = (one.connection, one.external_id, one.reference, one.name, one.updated)
+    return (*known, int(one.holds), one.lines, int(one.waiting))
 
 
 def _plan_row(connection: Connection, account: int, caller: str, plan: Plan, now: int) -> Row:

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import hmac
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onhand import frontdoor, web
-from onhand.appliers import APPLIERS
+from onhand import frontdoor, hooks, web
+from onhand.appliers import appliers
 from onhand.clockwork import Clockwork
+from onhand.courier.ports import Transport
 from onhand.inventory import Inventory
 from onhand.lock import Lock
 from onhand.office.door import lock_for, perform
+from onhand.orders_in import Polls
+from onhand.outward import working
+from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 from onhand.store.engine import Store, migrate, open_store
 from onhand.wire import BULK_LIMIT, body, respond
@@ -29,18 +33,26 @@ log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, lock: Lock | None) -> AsyncIterator[Inventory]:
-    """The database of ``settings``, claimed, migrated and with its writers running."""
+async def opened(
+    settings: Settings, lock: Lock | None, transport: Transport | None = None
+) -> AsyncIterator[Equipment]:
+    """The database of ``settings``, claimed, migrated, its writers running, and channels being told;
+    over another ``transport`` than the usual one, where that is given."""
     store = claim(settings, lock)
     try:
         inventory = Inventory(store)
         inventory.start()
-        clockwork = Clockwork(inventory, APPLIERS)
+        equipment = Equipment(inventory, settings, transport=transport)
+        clockwork = Clockwork(inventory, appliers(settings))
         await clockwork.start()
         try:
-            yield inventory
+            async with (
+                working.courier(equipment, Polls(inventory)) if settings.courier else contextlib.nullcontext()
+            ):
+                yield equipment
         finally:
             await clockwork.stop()
+            await equipment.close()
             await inventory.stop()
     finally:
         store.close()
@@ -67,19 +79,28 @@ SWITCH_SECONDS = 0.0005
 usual 5 ms it would wait that long to come back, each time."""
 
 
-async def serve(settings: Settings, on_ready: Callable[[Inventory, str], Awaitable[None]]) -> None:
-    """Serve until SIGINT or SIGTERM. ``on_ready`` is run with the base URL once requests are answered."""
+async def serve(
+    settings: Settings,
+    on_ready: Callable[[Equipment, str], Awaitable[None]],
+    *,
+    beside: Mapping[str, ASGIApp] = {},
+    transport: Transport | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. ``on_ready`` is run with the base URL once requests are answered;
+    ``beside`` are more applications by path prefix, ``transport`` the way to channels."""
     sys.setswitchinterval(SWITCH_SECONDS)
     lock = lock_for(settings)
-    async with opened(settings, lock) as inventory:
-        around = {HUB_PATH: _local_door(inventory, lock)} if lock is not None else {}
-        app = web.build(inventory, settings, around)
+    async with opened(settings, lock, transport) as equipment:
+        inventory = equipment.inventory
+        around = dict(beside) | ({HUB_PATH: _local_door(equipment, lock)} if lock is not None else {})
+        around[hooks.PREFIX] = hooks.app(inventory, equipment.seals, tuple(equipment), equipment)
+        app = web.build(inventory, settings, around, equipment)
 
         def ready(port: int) -> None:
             url = f"http://{settings.host}:{port}"
             if lock is not None:
                 lock.announce(url)
-            tasks.append(asyncio.ensure_future(on_ready(inventory, url)))
+            tasks.append(asyncio.ensure_future(on_ready(equipment, url)))
             tasks[0].add_done_callback(
                 lambda task: stop.set() if not task.cancelled() and task.exception() else None
             )
@@ -96,21 +117,21 @@ def _bulk(path: str) -> bool:
     return web.bulk(path) or path.startswith(HUB_PATH)
 
 
-def _local_door(inventory: Inventory, lock: Lock) -> ASGIApp:
+def _local_door(equipment: Equipment, lock: Lock) -> ASGIApp:
     """What command lines on this machine use while this process holds the file."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await _perform(request, inventory, lock.token)
+        response = await _perform(request, equipment, lock.token)
         await response(scope, receive, send)
 
     return app
 
 
-async def _perform(request: Request, inventory: Inventory, token: str) -> Response:
+async def _perform(request: Request, equipment: Equipment, token: str) -> Response:
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return respond(404, {"error": "Not found"})
     name = request.scope["path"].removeprefix(HUB_PATH + "/")
-    status, answer = await perform(inventory, name, await body(request, BULK_LIMIT))
+    status, answer = await perform(equipment, name, await body(request, BULK_LIMIT))
     return respond(status, answer)

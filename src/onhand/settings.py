@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from onhand.connectors.channel import Secret
+
 PREFIX = "ONHAND_"
 DEFAULT_DB = "onhand.db"
 
@@ -40,7 +42,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The status for an unknown Treet listing: 400 (the endpoint's own page) or 404 (the error table)."""
     flipkart_token_seconds: int = 5_184_000
     """How long a Flipkart access token lives."""
+    courier: bool = True
+    """Tell channels and take their orders in from the server's own process."""
+    sweep_seconds: int = 3_600
+    """How often a channel is asked for all that it shows, where a connection's rules say nothing."""
+    poll_seconds: int = 60
+    """How often a channel is asked for its orders, where a connection's rules say nothing."""
+    oversold_loses: Literal["newest", "oldest", "largest"] = "newest"
+    """Which order an incident names as the loser when more is promised than is there."""
     log_json: bool = False
+    secret_key: Secret | None = None
+    """The key that secrets of connections are sealed with: 32 bytes in base64. Several, by comma, while it
+    is changed: the first one seals, all of them open."""
+    secret_key_file: str = ""
+    """A file with that key. SQLite's is ``<db>.key``, made on first use, if neither is set."""
+    allow_private_channels: bool = False
+    """Let channels have private addresses and plain http, as a shop on the same machine has."""
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -52,9 +69,15 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             field = name.removeprefix(PREFIX).lower()
             found[field] = _map(value) if field == "hosts" else value
     try:
-        return msgspec.convert(found, Settings, strict=False)
+        return msgspec.convert(found, Settings, strict=False, dec_hook=_hidden)
     except msgspec.ValidationError as error:
         raise BadSetting(f"{PREFIX}* settings: {error}") from error
+
+
+def _hidden(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError("expected text")
 
 
 def _map(value: str) -> dict[str, str]:

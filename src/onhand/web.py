@@ -9,18 +9,28 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from onhand.doorman import problem
 from onhand.faces import FACES, face
 from onhand.inventory import Inventory
+from onhand.outward.equipment import Equipment
 from onhand.pages import Pages
 from onhand.settings import PREFIX, BadSetting, Settings
 
+NATIVE = face("native")
 BULK_PATHS = ("/api/v1/changes", "/api/v1/items", "/hooks/")
 
 
-def build(inventory: Inventory, settings: Settings, around: Mapping[str, ASGIApp]) -> ASGIApp:
-    """The whole application. ``around`` adds applications by path prefix, as "/_hub".
+def build(
+    inventory: Inventory,
+    settings: Settings,
+    around: Mapping[str, ASGIApp],
+    equipment: Equipment | None = None,
+) -> ASGIApp:
+    """The whole application. ``around`` adds applications by path prefix, as "/_hub"; ``equipment`` is what
+    our own API speaks to channels with.
 
     Raises BadSetting for a host name that is bound to no API.
     """
     mounts: dict[str, ASGIApp] = {one.prefix: one.routes.app(inventory, settings) for one in FACES}
+    if equipment is not None:
+        mounts[NATIVE.prefix] = NATIVE.routes.app(inventory, settings, equipment)
     mounts.update(around)
     hosts = {host: mounts[_bound(name)] for host, name in settings.hosts.items()}
     # The first segment finds the mount; only our own API has two.

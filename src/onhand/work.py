@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -53,7 +53,30 @@ class Plan(msgspec.Struct, frozen=True, tag=True):
     context: str | None = None
 
 
-Companion: TypeAlias = PutPrice | PutDetail | SetStatus | Plan
+class PutOrder(msgspec.Struct, frozen=True, tag=True):
+    """A channel's order as it stands now: a row of `orders`.
+
+    ``lines`` is its kept state as JSON, ``took`` what the channel did to its own slots (listing, slot,
+    units sold, change in its open units; ``gross`` where it counts them), ``news`` incidents to open.
+    With ``reserves``, levels that it leaves oversold become incidents, whose losers ``loses`` chooses.
+    """
+
+    connection: int
+    external_id: str
+    reference: str
+    name: str
+    updated: int
+    holds: bool
+    lines: str
+    waiting: bool = False
+    took: tuple[tuple[int, str, int, int], ...] = ()
+    gross: bool = False
+    news: tuple[tuple[str, dict[str, Any]], ...] = ()
+    reserves: bool = False
+    loses: str = "newest"
+
+
+Companion: TypeAlias = PutPrice | PutDetail | SetStatus | Plan | PutOrder
 """A write that is not stock but stands or falls with the commands of its group."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from native_calls import CONTRACT, EAST, GIFT, MAIN, PREFIX, SHADE, Api, adjust, hold
 from onhand import auth
 from onhand.api import setup
-from onhand.api.routes import WAYS
+from onhand.api.routes import OUTER, WAYS
 from onhand.sample import KeyWish
 
 LATER = "2027-01-01T00:00:00Z"
@@ -52,7 +52,7 @@ def test_the_scheme_is_written_as_one_likes(api: Api) -> None:
 
 
 def test_every_path_asks_who_is_calling(api: Api) -> None:
-    for way in WAYS:
+    for way in (*WAYS, *OUTER):
         assert way.scope in auth.SCOPES
         answer = api.hub.client.request(way.method, PREFIX + filled(way.path))
         assert (way, answer.status_code) == (way, 401)
@@ -60,7 +60,7 @@ def test_every_path_asks_who_is_calling(api: Api) -> None:
 
 def test_scopes(api: Api) -> None:
     callers = {scope: api.caller(scope=scope) for scope in auth.SCOPES}
-    for way in WAYS:
+    for way in (*WAYS, *OUTER):
         for scope, caller in callers.items():
             answer = caller.ask(way.method, filled(way.path))
             enough = auth.SCOPES.index(scope) >= auth.SCOPES.index(way.scope)
@@ -69,7 +69,7 @@ def test_scopes(api: Api) -> None:
 
 
 def test_the_contract_has_every_path_and_no_other() -> None:
-    ours = {(way.method.lower(), way.path) for way in WAYS} | {
+    ours = {(way.method.lower(), way.path) for way in (*WAYS, *OUTER)} | {
         ("get", "/problems"),
         ("get", "/problems/{code}"),
     }

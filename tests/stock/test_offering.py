@@ -1,61 +1,103 @@
-"""What a slot shows: available less what is held back, capped, at least 0; with every term of the sum."""
+"""What a slot shows: available at its locations, less what is held back, capped, at least 0."""
 
+import msgspec
 import pytest
 
-from onhand.stock.offering import HELD, MIRRORED, Part, Rules, Source, offer
+from onhand.stock.offering import Part, Rules, Source, feeding, offer, stacked
 from transcript import level
 
+
+def sources(*texts: str) -> list[Source]:
+    """One location a text: ``10/3``, or of a kit ``10/3x2+2/0x1``; ``held:`` and ``mirrored:`` go before."""
+    found = []
+    for number, text in enumerate(texts, 1):
+        kind, _, rest = text.rpartition(":")
+        parts = [
+            Part(at, level(one.partition("x")[0]), int(one.partition("x")[2] or 1))
+            for at, one in enumerate(rest.split("+"), 1)
+        ]
+        found.append(Source(number, kind or "stock", parts))
+    return found
+
+
 OFFERS = [
-    # a level at each location, the rules, what is shown
-    (["10/3"], Rules(), 7),
-    (["10/3", "5/0"], Rules(), 12),
-    (["10/3"], Rules(buffer=2), 5),
-    (["10/3"], Rules(buffer=9), 0),
-    (["10/3"], Rules(percent=10), 6),
-    (["10/3"], Rules(buffer=3, percent=10), 4),
-    (["10/3"], Rules(minimum=8), 0),
-    (["10/3"], Rules(minimum=7), 7),
-    (["10/3"], Rules(cap=4), 4),
-    (["10/3"], Rules(buffer=5, cap=4), 2),
-    (["3/10"], Rules(), 0),
-    (["3/10", "9/0"], Rules(), 2),
-    (["3/10"], Rules(cap=5), 0),
-    (["~0/0"], Rules(), 999),
-    (["3/10", "~0/0"], Rules(buffer=2, cap=40), 40),
-    ([], Rules(), 0),
-    ([], Rules(cap=5), 0),
+    # locations, rules, shown, names of the terms
+    (["10/3"], {}, 7, "available"),
+    (["10/3", "5/0"], {}, 12, "available available"),
+    (["10/3"], {"buffer": 2}, 5, "available buffer"),
+    (["10/3"], {"buffer": 9}, 0, "available buffer floor"),
+    (["10/0"], {"percent": 15}, 8, "available buffer"),
+    (["10/0"], {"percent": 15, "buffer": 3}, 7, "available buffer"),
+    (["10/0"], {"percent": 100}, 0, "available buffer"),
+    (["10/3"], {"cap": 4}, 4, "available cap"),
+    (["10/3"], {"cap": 4, "buffer": 5}, 2, "available buffer"),
+    (["10/3"], {"minimum": 7}, 7, "available"),
+    (["10/3"], {"minimum": 8}, 0, "available minimum"),
+    (["10/3"], {"minimum": 6, "buffer": 2}, 0, "available buffer minimum"),
+    (["3/10"], {}, 0, "available floor"),
+    (["3/10", "9/0"], {}, 2, "available available"),
+    (["~0/0"], {}, 999, "infinite"),
+    (["3/10", "~0/0"], {"buffer": 2, "cap": 40}, 40, "available infinite"),
+    ([], {}, 0, ""),
+    (["held:10/0", "2/0"], {}, 2, "held available"),
+    (["mirrored:10/0", "2/0"], {}, 2, "mirrored available"),
+    (["mirrored:10/0", "2/0"], {"mirrored": True}, 12, "available available"),
+    (["10/3x2"], {}, 3, "kit"),
+    (["10/3x2+2/0"], {}, 2, "kit"),
+    (["10/3x2+~0/0x5"], {}, 3, "kit"),
+    (["3/10x2"], {}, 0, "kit floor"),
+    (["~0/0+~0/0x2"], {}, 999, "infinite"),
+    (["2/0+0/0", "0/0+2/0"], {}, 0, "kit kit"),
 ]
 
 
-@pytest.mark.parametrize(("texts", "rules", "shown"), OFFERS)
-def test_offer(texts: list[str], rules: Rules, shown: int) -> None:
-    sources = [Source(at, "stock", [Part(1, level(text))]) for at, text in enumerate(texts, 1)]
-    found = offer(sources, rules)
-    assert found.units == shown
-    assert sum(term.change for term in found.terms) == shown
-    assert offer(sources, rules, closed=True).units == 0
+@pytest.mark.parametrize(("texts", "rules", "shown", "names"), OFFERS)
+def test_offer(texts: list[str], rules: dict[str, int], shown: int, names: str) -> None:
+    made = offer(sources(*texts), Rules(**rules))  # type: ignore[arg-type]
+    assert made.units == shown
+    assert " ".join(term.name for term in made.terms) == names
+    assert sum(term.change for term in made.terms) == shown
+    assert made.infinite is ("infinite" in names)
 
 
-KITS = [
-    # component and units per kit, how many kits
-    ([("10/3", 2)], 3),
-    ([("10/3", 2), ("2/0", 1)], 2),
-    ([("10/3", 2), ("~0/0", 5)], 3),
-    ([("3/10", 2)], 0),
-    ([("~0/0", 1)], 999),
+def test_a_closed_listing_offers_nothing() -> None:
+    assert offer(sources("10/3"), closed=True).units == 0
+    assert offer(sources("~0/0"), closed=True).infinite is False
+
+
+STACKS = [
+    # connection, listing, field, value
+    ({"buffer": 2}, {}, "buffer", 2),
+    ({"buffer": 2}, {"buffer": 0}, "buffer", 0),
+    ({"cap": 9}, {"buffer": 1}, "cap", 9),
+    ({"places": {"a": [1]}}, {}, "places", {"a": (1,)}),
+    ({"places": {"a": [1]}}, {"locations": [2]}, "places", None),
+    ({"places": {"a": [1]}}, {"places": {"a": [2]}, "locations": [3]}, "places", {"a": (2,)}),
 ]
 
 
-@pytest.mark.parametrize(("components", "count"), KITS)
-def test_kits(components: list[tuple[str, int]], count: int) -> None:
-    parts = [Part(item, level(text), per) for item, (text, per) in enumerate(components, 1)]
-    assert offer([Source(1, "stock", parts)]).units == count
+@pytest.mark.parametrize(("above", "below", "field", "value"), STACKS)
+def test_stacked(above: object, below: object, field: str, value: object) -> None:
+    made = stacked(msgspec.convert(above, Rules), msgspec.convert(below, Rules))
+    assert getattr(made, field) == value
 
 
 @pytest.mark.parametrize(
-    ("kind", "mirrored", "shown"),
-    [("stock", None, 7), (HELD, None, 0), (HELD, True, 0), (MIRRORED, None, 0), (MIRRORED, True, 7)],
+    ("rules", "slots"),
+    [
+        ({}, {"": (7, 8)}),
+        ({"locations": [1]}, {"": (1,)}),
+        ({"locations": []}, {"": ()}),
+        ({"places": {"a": [1], "b": []}}, {"a": (1,), "b": ()}),
+    ],
 )
-def test_kinds_of_location(kind: str, mirrored: bool | None, shown: int) -> None:
-    sources = [Source(1, kind, [Part(1, level("10/3"))])]
-    assert offer(sources, Rules(mirrored=mirrored)).units == shown
+def test_feeding(rules: object, slots: object) -> None:
+    assert feeding(msgspec.convert(rules, Rules), [7, 8]) == slots
+
+
+@pytest.mark.parametrize(
+    "rules", [{"buffer": -1}, {"percent": 101}, {"cap": 1.5}, {"bufer": 1}, {"cap": True}, {"sweep": 0}]
+)
+def test_rules_that_cannot_be(rules: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(rules, Rules)

@@ -16,7 +16,7 @@ from onhand.api.items import found_item, rendered
 from onhand.api.meaning import Names, item_of
 from onhand.api.problems import Fault, Problem, fault
 from onhand.api.schema import Body, Id, Name, Units, convert, missing, pointer
-from onhand.store import catalog, levels, lookup
+from onhand.store import catalog, feeding, levels, lookup
 from onhand.store.catalog import Item
 from onhand.work import Answer
 
@@ -188,6 +188,9 @@ def _make_kit(
     if parts:
         _may_be_kit(connection, call, kit, parts, where)
     catalog.set_kit(connection, call.account, kit, parts, call.now)
+    listed = feeding.listings_of(connection, call.account, [kit])
+    feeding.refeed(connection, call.account, listed)
+    feeding.mark(connection, call.account, listed, call.now)
 
 
 def _may_be_kit(connection: Connection, call: Call, kit: int, parts: Mapping[int, int], where: str) -> None:

@@ -15,7 +15,8 @@ from onhand.api.meaning import Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, fault
 from onhand.api.schema import Body, Id, Name, Position, Where, cursor, missing, position
 from onhand.api.schema import shown as time_shown
-from onhand.store import catalog, channels, lookup
+from onhand.store import catalog, channels, feeding, lookup
+from onhand.store.books import Marked
 from onhand.store.channels import Link, Listing
 from onhand.work import Answer
 
@@ -83,6 +84,7 @@ async def created(call: Call) -> Response:
     wanted = Wanted(set(), set(), set())
     wanted.sellable(asked)
     wanted.places(asked.location)
+    marked: set[Marked] = set()
 
     def unit(connection: Connection) -> Answer:
         names = call.names(connection, wanted)
@@ -103,10 +105,14 @@ async def created(call: Call) -> Response:
             made = channels.add_listing(connection, call.account, new, call.now)
         except catalog.Taken as taken:
             raise _taken(asked.external_id) from taken
+        feeding.refeed(connection, call.account, [made.id])
+        marked.update(feeding.mark(connection, call.account, [made.id], call.now))
         body = _bodies(connection, call.account, [made])[0]
         return answer(201, body, {"Location": f"/api/v1/listings/{made.id}"})
 
-    return await call.write(unit)
+    done = await call.write(unit)
+    call.inventory.marked(marked)
+    return done
 
 
 async def changed(call: Call) -> Response:
@@ -114,14 +120,18 @@ async def changed(call: Call) -> Response:
     call.params()
     number = call.number("listing", "unknown_listing")
     asked = call.body(Change)
+    marked: set[Marked] = set()
 
     def unit(connection: Connection) -> Answer:
         old = _listing(connection, call, number)
         if old.status != asked.status:
             channels.change_listing(connection, call.account, number, {"status": asked.status}, call.now)
+            marked.update(feeding.mark(connection, call.account, [number], call.now))
         return answer(200, _bodies(connection, call.account, [_listing(connection, call, number)])[0])
 
-    return await call.write(unit)
+    done = await call.write(unit)
+    call.inventory.marked(marked)
+    return done
 
 
 def _listing(connection: Connection, call: Call, number: int) -> Listing:

@@ -35,6 +35,7 @@ SORTS: dict[str, Sort] = {
     "unknown_item": Sort(404, "No such item", "Create it first, or look at its spelling."),
     "unknown_location": Sort(404, "No such location", "A bound key sees its seller's locations only."),
     "unknown_seller": Sort(404, "No such seller", "List the sellers to see their ids."),
+    "unknown_channel": Sort(404, "No such channel", "GET /channels lists those that there are."),
     "unknown_connection": Sort(404, "No such connection", "List the connections to see their ids."),
     "unknown_listing": Sort(404, "No such listing", "List the listings to see their ids."),
     "unknown_key": Sort(404, "No such key", "List the keys to see their ids."),
@@ -57,6 +58,7 @@ SORTS: dict[str, Sort] = {
     "name_taken": Sort(409, "The name is taken", "Another one has it; it must be unique in an account."),
     "already_ended": Sort(409, "It has ended already", "It was applied, refused or cancelled before."),
     "answer_gone": Sort(409, "Done before, answer not kept", "The key was used over 30 days ago."),
+    "channel_refused": Sort(409, "The channel refused", "The detail has its words: see to the settings."),
     "version_mismatch": Sort(412, "The level has moved", "Read it again and send its new ETag in If-Match."),
     "body_too_large": Sort(413, "Body too large", "256 KiB; 4 MiB for POST /changes and POST /items."),
     "unsupported_media_type": Sort(415, "Not JSON", "Send Content-Type: application/json, uncompressed."),
@@ -66,6 +68,7 @@ SORTS: dict[str, Sort] = {
     "too_many_requests": Sort(429, "Too many requests", "Wait as long as Retry-After says."),
     "head_too_large": Sort(431, "Request head too large", "32 KiB of request line and headers are let in."),
     "internal_error": Sort(500, "Internal error", "Try again with the same Idempotency-Key."),
+    "channel_unavailable": Sort(409, "The channel does not answer", "The detail has its words; try later."),
     "unavailable": Sort(503, "Not now", "Try again after Retry-After with the same Idempotency-Key."),
 }
 

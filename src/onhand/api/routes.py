@@ -18,21 +18,24 @@ from onhand.api import (
     cataloguing,
     changes,
     checks,
+    connections,
     items,
     keys,
     leveling,
     levels,
     listings,
     movements,
+    outward,
     places,
     planned,
     problems,
     reservations,
 )
-from onhand.api.calls import SLASH, Endpoint, answer, refusal
+from onhand.api.calls import SLASH, Call, Endpoint, answer, refusal
 from onhand.api.problems import BY_STATUS, SORTS, Problem
 from onhand.auth import ADMIN, READ, WRITE
 from onhand.inventory import Inventory
+from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import Settings
 from onhand.wire import BODY_LIMIT, BULK_LIMIT
 from onhand.work import Answer
@@ -96,17 +99,57 @@ WAYS = (
 )
 
 
-def app(inventory: Inventory, settings: Settings) -> ASGIApp:
-    """The API, for paths below its mount."""
-    routes = [Route(way.path, _endpoint(inventory, way), methods=[way.method]) for way in WAYS]
+class Outer(NamedTuple):
+    """The same for what concerns channels: who answers is given the equipment for speaking to them."""
+
+    method: str
+    path: str
+    scope: str
+    endpoint: Callable[[Equipment, Call], Awaitable[Response]]
+
+
+OUTER = (
+    Outer("GET", "/channels", READ, connections.kinds),
+    Outer("POST", "/connections", ADMIN, connections.created),
+    Outer("GET", "/connections/{connection}", READ, connections.shown),
+    Outer("PATCH", "/connections/{connection}", ADMIN, connections.changed),
+    Outer("GET", "/connections/{connection}/numbers", READ, connections.numbers),
+    Outer("POST", "/connections/{connection}/import", ADMIN, connections.imported),
+    Outer("POST", "/connections/{connection}/push", WRITE, connections.pushed),
+    Outer("POST", "/connections/{connection}/sweep", WRITE, connections.swept),
+    Outer("GET", "/listings/{listing}/explain", READ, outward.explained),
+    Outer("POST", "/listings/{listing}/push", WRITE, outward.pushed),
+    Outer("POST", "/listings/{listing}/release", WRITE, outward.released),
+    Outer("PUT", "/listings/{listing}/rules", WRITE, outward.ruled),
+    Outer("GET", "/drifts", READ, outward.drifts),
+    Outer("GET", "/parked", READ, outward.parked),
+    Outer("GET", "/changes/{token}/seen", READ, outward.seen),
+)
+
+
+def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = None) -> ASGIApp:
+    """The API, for paths below its mount. Channels are spoken to with ``equipment``, or with its own."""
+    outer = equipment or Equipment(inventory, settings)
+    ways = [*WAYS, *(_way(outer, one) for one in OUTER)]
+    routes = [Route(way.path, _endpoint(inventory, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
     inner = asgi.application(routes, shape)
 
-    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
         await inner(_kept_slashes(scope), receive, send)
 
-    return outer
+    return kept
+
+
+def _way(equipment: Equipment, one: Outer) -> Way:
+    async def endpoint(call: Call) -> Response:
+        try:
+            return await one.endpoint(equipment, call)
+        except Refusal as refusal:
+            raise connections.problem(refusal) from refusal
+
+    return Way(one.method, one.path, one.scope, endpoint)
 
 
 def _endpoint(inventory: Inventory, way: Way) -> Callable[[Request], Awaitable[Response]]:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from onhand import __version__
-from onhand.cli import checking, files, frame, orders, people, running, stock
+from onhand.cli import (
+    channels,
+    checking,
+    connecting,
+    files,
+    frame,
+    orders,
+    people,
+    running,
+    sandbox,
+    secrets,
+    simulating,
+    stock,
+)
 
 app = typer.Typer(
     name="onhand",
@@ -16,11 +29,16 @@ app = typer.Typer(
 )
 app.add_typer(running.app)
 app.add_typer(orders.app)
+app.add_typer(simulating.app)
 app.add_typer(files.app)
 app.add_typer(stock.app)
 app.add_typer(checking.app)
+app.add_typer(channels.app)
+app.add_typer(connecting.app)
+app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(people.accounts_app, name="accounts")
 app.add_typer(people.keys_app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 
 
 def _version(wanted: bool) -> None:

@@ -17,8 +17,9 @@ INTERRUPTED = 130
 
 
 @contextlib.contextmanager
-def bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error while the block runs; call what it gives with steps done."""
+def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error while the block runs; call what it gives with steps done. ``total``
+    None: nobody knows how many there are."""
     columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = Progress(*columns, console=Console(stderr=True), disable=not frame.watched(), transient=True)
     with shown:
@@ -27,8 +28,9 @@ def bar(words: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only makes what is given return True; the second one ends at once."""
+def stoppable(*, also_terminate: bool = False) -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes what is given return True; the second one ends at once.
+    ``also_terminate``: SIGTERM is heard like it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
@@ -43,6 +45,8 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
     try:
         loop.add_signal_handler(signal.SIGINT, heard)
+        if also_terminate:
+            loop.add_signal_handler(signal.SIGTERM, stop.set)
     except (ValueError, RuntimeError):  # only the main thread hears signals
         yield stop.is_set
         return
@@ -50,3 +54,5 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         give_back()
+        if also_terminate:
+            loop.remove_signal_handler(signal.SIGTERM)

@@ -11,13 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from onhand import __version__, hub, log
+from onhand import __version__, demo_channel, hub, log
 from onhand.cli import frame
 from onhand.cli.frame import AsJson, Db
+from onhand.demo_channel import DemoChannel
 from onhand.faces import FACES
-from onhand.inventory import Inventory
 from onhand.lock import holder
 from onhand.office import door, trial
+from onhand.outward.equipment import Equipment, Refusal
+from onhand.sandbox import card
+from onhand.seals import BadKey
 from onhand.store import accounts, engine
 
 app = typer.Typer()
@@ -39,26 +42,51 @@ async def serve(
     settings = frame.load(db, **changes)
     log.configure(as_json=settings.log_json)
 
-    async def ready(inventory: Inventory, url: str) -> None:
+    channel = DemoChannel(settings) if demo else None
+
+    async def ready(equipment: Equipment, url: str) -> None:
         frame.say(f"onhand {__version__} is ready on {url}  (data in {engine.shown(settings.db)})")
         frame.say(f"  documentation  {url}/")
-        if demo:
-            await _demo(inventory, url, demo_json)
+        if channel is not None:
+            await _demo(equipment, url, demo_json, channel)
         frame.say("Press Ctrl-C to stop.")
 
-    await hub.serve(settings, ready)
+    if channel is None:
+        await hub.serve(settings, ready)
+    else:
+        beside = {demo_channel.PREFIX: channel.sandbox}
+        async with channel.running():
+            await hub.serve(settings, ready, beside=beside, transport=channel.transport)
     frame.say("stopped")
 
 
-async def _demo(inventory: Inventory, url: str, file: Path | None) -> None:
-    made = await trial.create(inventory, base_url=url, kept=_kept(file))
+async def _demo(equipment: Equipment, url: str, file: Path | None, channel: DemoChannel) -> None:
+    made = await trial.create(equipment.inventory, base_url=url, kept=_kept(file))
     if file is not None:
         _write(file, made)
         frame.say(f"  credentials    {file}")
+    shown = await _channel(equipment, url, file, channel, made)
     frame.say("\nTry one of these:")
     for face in FACES:
         frame.say(f"\n# {face.title}\n{face.setup.curl(made[face.name], made[face.name]['base_url'])}")
+    for title, line in shown:
+        frame.say(f"\n# {title}\n{line}")
     frame.say()
+
+
+async def _channel(
+    equipment: Equipment, url: str, file: Path | None, channel: DemoChannel, made: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Connect the demo's own sales channel; the lines to try it with. Without one the demo goes on."""
+    try:
+        found = await channel.connect(equipment, url)
+    except (Refusal, ValueError, BadKey) as error:
+        frame.complain(f"the demo has no sales channel: {error}")
+        return []
+    if file is not None:
+        card.write(found, file.with_name(card.FILE.name))
+    frame.say(f"  sales channel  {found.url}/")
+    return demo_channel.lines(found, made["native"])
 
 
 def _kept(file: Path | None) -> dict[str, Any] | None:

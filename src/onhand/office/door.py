@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +12,12 @@ import msgspec
 from onhand import transport
 from onhand.inventory import Inventory
 from onhand.lock import Held, Holder, Lock
-from onhand.office import intake, people, replay, trial
+from onhand.office import channels, intake, people, replay, trial
 from onhand.office.people import BadAsk
-from onhand.settings import Settings
+from onhand.orders_in import Polls
+from onhand.outward import working
+from onhand.outward.equipment import Equipment, Refusal
+from onhand.settings import BadSetting, Settings
 from onhand.store.engine import is_postgresql, migrate, open_store, require_head
 
 Operation = Callable[..., Awaitable[Any]]
@@ -35,6 +38,9 @@ OPERATIONS: dict[str, Operation] = {
 }
 """Every operation that a writing command line may ask for; parameters and answers are JSON."""
 
+CHANNEL_OPERATIONS: dict[str, Operation] = channels.OPERATIONS
+"""Those that speak to channels, or about them: they are given the equipment instead of the ledger."""
+
 
 class Door(Protocol):
     """Where operations are asked for."""
@@ -42,17 +48,28 @@ class Door(Protocol):
     async def ask(self, operation: str, **parameters: Any) -> Any:
         """Do an operation; its answer. Raises BadAsk in words."""
 
+    def courier(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """A courier that tells the channels while the block runs: this process's own, or the hub's."""
+
 
 class Here:
     """This process holds the database."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self.inventory = inventory
+    def __init__(self, equipment: Equipment) -> None:
+        self.inventory = equipment.inventory
+        self._equipment = equipment
 
     async def ask(self, operation: str, **parameters: Any) -> Any:
         """Do it here, with the answer as JSON would carry it."""
-        answer = await OPERATIONS[operation](self.inventory, **parameters)
+        try:
+            answer = await _do(self._equipment, operation, parameters)
+        except Refusal as refusal:
+            raise BadAsk(str(refusal)) from refusal
         return msgspec.to_builtins(answer)
+
+    def courier(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """A courier of this process."""
+        return working.courier(self._equipment, Polls(self.inventory))
 
 
 class There:
@@ -70,17 +87,31 @@ class There:
         words = answer.get("error") if isinstance(answer, dict) else None
         raise BadAsk(str(words or f"the hub answered {status}"))
 
+    def courier(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """The hub has one."""
+        return contextlib.nullcontext()
 
-async def perform(inventory: Inventory, name: str, raw: bytes) -> tuple[int, object]:
+
+async def _do(equipment: Equipment, name: str, parameters: Mapping[str, Any]) -> Any:
+    if name in CHANNEL_OPERATIONS:
+        return await CHANNEL_OPERATIONS[name](equipment, **parameters)
+    return await OPERATIONS[name](equipment.inventory, **parameters)
+
+
+async def perform(equipment: Equipment, name: str, raw: bytes) -> tuple[int, object]:
     """The hub's side of `There.ask`: (status, answer)."""
-    operation = OPERATIONS.get(name)
-    if operation is None:
+    if name not in OPERATIONS and name not in CHANNEL_OPERATIONS:
         return 404, {"error": f"this hub does not know {name!r}: is it another version?"}
     try:
         parameters = msgspec.json.decode(raw, type=dict[str, Any])
-        return 200, await operation(inventory, **parameters)
-    except BadAsk as refusal:
+        return 200, await _do(equipment, name, parameters)
+    except (BadAsk, Refusal, BadSetting) as refusal:
         return 422, {"error": str(refusal)}
+
+
+def several(settings: Settings) -> bool:
+    """Whether several processes may hold the database."""
+    return is_postgresql(settings.db)
 
 
 def lock_for(settings: Settings) -> Lock | None:
@@ -108,9 +139,11 @@ async def writing(settings: Settings) -> AsyncIterator[Door]:
         migrate(store)
         inventory = Inventory(store)
         inventory.start()
+        equipment = Equipment(inventory, settings)
         try:
-            yield Here(inventory)
+            yield Here(equipment)
         finally:
+            await equipment.close()
             await inventory.stop()
             store.close()
     finally:

@@ -56,6 +56,8 @@ def stacked(above: Rules, below: Rules) -> Rules:
     """The rules of a listing (``below``) on those of its connection (``above``), field by field.
 
     A listing that names ``locations`` and no ``places`` is not bound by the connection's places."""
+    if below == PLAIN:
+        return above
     values = {name: getattr(below, name) for name in Rules.__struct_fields__}
     taken = {name: getattr(above, name) if value is None else value for name, value in values.items()}
     if below.locations is not None and below.places is None:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
-from onhand.store import counters, schema
+from onhand.store import counters, feeding, schema
 from onhand.store.sql import Insert, Statement
 
 SKU_LIMIT = 255
@@ -230,6 +230,11 @@ def set_kit(connection: Connection, account: int, kit: int, parts: Mapping[int, 
     connection.execute(table.delete().where(table.c.account == account, table.c.kit == kit))
     _add_parts.run(connection, [(account, kit, part, units) for part, units in sorted(parts.items())])
     change_item(connection, account, kit, {"kit": bool(parts)}, now)
+    listings = feeding.listings_of(connection, account, [kit])
+    if listings:
+        # Other levels now stand behind what is listed of it.
+        feeding.refeed(connection, account, listings)
+        feeding.mark(connection, account, listings, now)
 
 
 def kit_parts(connection: Connection, account: int, kit: int) -> dict[int, int]:

@@ -14,6 +14,9 @@ from onhand.store.sql import Insert, Statement
 REFUSED, PLANNED, MESSAGE = "refused", "planned", "message"
 """A queued change was refused; a planned change was; a received message could not be applied."""
 
+OVERSOLD, ORDER = "oversold", "order"
+"""More is promised at a level than is there; a channel's order has a line that stands on nothing of ours."""
+
 
 class Incident(NamedTuple):
     """One incident. ``body`` depends on ``kind``; times are microseconds UTC."""

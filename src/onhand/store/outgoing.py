@@ -11,12 +11,17 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import ABSENT
-from onhand.stock.offering import Part, Rules, Source
-from onhand.store import books, levels
+from onhand.stock.model import ABSENT, Level, Place
+from onhand.stock.offering import PLAIN, Part, Rules, Source
+from onhand.store import ahead, books, levels
+from onhand.store.ahead import Ahead
 from onhand.store.sql import Row, Statement
 
 FOREVER = 2**62
+NOTHING = "{}"
+_names = msgspec.json.Decoder(dict[str, str])
+_rules_of = msgspec.json.Decoder(Rules)
+_locations = msgspec.json.Decoder(tuple[int, ...])
 
 
 class Stale(NamedTuple):
@@ -72,6 +77,7 @@ class Aim(NamedTuple):
     at: int
     reason: str | None = None
     context: str | None = None
+    ahead: tuple[Ahead, ...] = ()
 
 
 class Claimed(NamedTuple):
@@ -127,20 +133,47 @@ def claim(
     without: Collection[int] = (),
     *,
     early: bool = False,
+    futures: bool = False,
 ) -> Claimed:
     """Up to ``limit`` stale listings of a connection that are due (or are not yet, if ``early``), longest
-    waiting first, but not ``without``; in one snapshot with all that their numbers are made of. To be asked
-    by who holds the lease."""
+    waiting first, but not ``without``; in one snapshot with all that their numbers are made of, planned
+    changes too if ``futures``. To be asked by who holds the lease."""
     many = limit + len(without)
     until = FOREVER if early else now
     found = [Stale(*row) for row in _due.run(connection, account=account, link=link, now=until, limit=many)]
     mine = [one for one in found if one.listing not in without][:limit]
     causes = _reasons(connection, account, mine)
     there = {one.id: one for one in listed(connection, account, [one.listing for one in mine], now)}
-    aims = [Aim(one, there[one.listing], now, *causes.get(one.seq, (None, None))) for one in mine]
+    planned = ahead.changes(connection, account, _behind(there.values())) if futures else []
+    aims = [_aim(one, there[one.listing], now, causes, planned) for one in mine]
     rules = rules_of(connection, account, link)
     next_due = _next.run(connection, account=account, link=link, now=now)[0][0]
     return Claimed(tuple(aims), rules, next_due, len(found) == many)
+
+
+def _behind(found: Iterable[Listed]) -> dict[Place, Level]:
+    """The levels behind listings that are no kits."""
+    return {
+        (part.item, source.location): part.level
+        for one in found
+        for sources in one.sources
+        for source in sources
+        for part in source.parts
+        if part.item == one.item
+    }
+
+
+def _aim(
+    stale: Stale,
+    one: Listed,
+    at: int,
+    causes: Mapping[int, tuple[str | None, str | None]],
+    planned: Sequence[Ahead],
+) -> Aim:
+    places = _behind([one]) if planned else {}
+    mine = tuple(change for change in planned if change.place in places)
+    cause = causes.get(stale.seq, (None, None)) if stale.since == stale.seq else (None, None)
+    return Aim(stale, one, at, *cause, mine)
 
 
 def _reasons(
@@ -153,7 +186,7 @@ def _reasons(
 def rules_of(connection: Connection, account: int, link: int) -> Rules:
     """The rules of a connection."""
     rows = _rules.run(connection, account=account, link=link)
-    return msgspec.json.decode(rows[0][0], type=Rules) if rows else Rules()
+    return _rules_of.decode(rows[0][0]) if rows else PLAIN
 
 
 def listed(connection: Connection, account: int, ids: Iterable[int], now: int) -> list[Listed]:
@@ -164,7 +197,7 @@ def listed(connection: Connection, account: int, ids: Iterable[int], now: int) -
     found = _listed.run(connection, rows)
     slots: dict[int, list[SlotRow]] = {}
     for listing, place, at, *numbers in _slots.run(connection, rows):
-        slots.setdefault(listing, []).append(SlotRow(place, tuple(msgspec.json.decode(at)), *numbers))
+        slots.setdefault(listing, []).append(SlotRow(place, _locations.decode(at), *numbers))
     recipes = books.components(connection, [(account, row[1]) for row in found if row[11]])
     parts = {row[1]: recipes.get((account, row[1]), []) if row[11] else [(row[1], 1)] for row in found}
     places = {
@@ -208,11 +241,11 @@ def _one(row: Row, slots: tuple[SlotRow, ...], behind: _Stock) -> Listed:
         number,
         item,
         external_id,
-        msgspec.json.decode(ids, type=dict[str, str]),
+        _names.decode(ids),
         sku,
         item_sku,
-        msgspec.json.decode(notes, type=dict[str, str]),
-        msgspec.json.decode(rules, type=Rules),
+        _names.decode(notes) if notes != NOTHING else {},
+        _rules_of.decode(rules) if rules != NOTHING else PLAIN,
         bool(writable),
         status != "open",
         parked,

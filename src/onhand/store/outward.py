@@ -77,6 +77,7 @@ drives = table(
 )
 
 # A channel's order as it was last seen: counts per line as JSON, and the channel's own time of change.
+# ``waiting`` is set while a line of it has no item, stock or location of ours to stand on.
 orders = table(
     "orders",
     account(),
@@ -87,10 +88,19 @@ orders = table(
     big("updated"),
     flag("holds", 1),
     string("lines"),
+    flag("waiting"),
     big("first_seen_at"),
     big("seen_at"),
     PrimaryKeyConstraint("account", "connection", "external_id"),
     to("account connection", "connections"),
+    Index("orders_reference", "account", "reference"),
+    Index(
+        "orders_waiting",
+        "account",
+        "connection",
+        sqlite_where=text("waiting = 1"),
+        postgresql_where=text("waiting = 1"),
+    ),
 )
 
 # A channel that showed another number than it had confirmed: why, and when it was put right.
@@ -106,9 +116,9 @@ drifts = table(
     big("observed", null=True),
     big("found_at"),
     big("healed_at", null=True),
-    PrimaryKeyConstraint("account", "id"),
+    PrimaryKeyConstraint("account", "listing", "id"),
     to("account listing", "listings"),
-    Index("drifts_listing", "account", "listing"),
+    Index("drifts_id", "account", "id", unique=True),
     Index(
         "drifts_open",
         "account",

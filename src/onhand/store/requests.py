@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from onhand.store import ahead
 from onhand.store.sql import Insert, Row, Statement
 
 BODY_KEPT_US = 30 * 24 * 3600 * 1_000_000
@@ -196,7 +197,7 @@ _one_plan = Statement(f"SELECT {_PLANNED} FROM planned WHERE account = :account 
 _accounts_due = Statement("SELECT DISTINCT account FROM planned WHERE status = 'waiting' AND due <= :now")
 _end_plan = Statement(
     "UPDATE planned SET status = :status, ended_at = :now"
-    " WHERE account = :account AND id = :id AND status = 'waiting' RETURNING id"
+    " WHERE account = :account AND id = :id AND status = 'waiting' RETURNING commands"
 )
 _explain_plan = Statement(
     "UPDATE planned SET status = :status, outcome = :outcome WHERE account = :account AND id = :id"
@@ -205,7 +206,10 @@ _explain_plan = Statement(
 
 def plan(connection: Connection, rows: Iterable[Row]) -> None:
     """Keep planned changes: (account, id, due, commands, caller, context, now)."""
-    _plan.run(connection, rows)
+    made = list(rows)
+    _plan.run(connection, made)
+    for account, _, _, commands, _, _, now in made:
+        ahead.mark(connection, account, [commands], now)
 
 
 def due_plans(connection: Connection, account: int, now: int, limit: int = 200) -> list[Planned]:
@@ -233,6 +237,8 @@ def accounts_due(connection: Connection, now: int) -> list[int]:
 def end_plan(connection: Connection, account: int, plan_id: int, status: str, now: int) -> bool:
     """End a waiting planned change as ``status``; False if it was ended before."""
     ended = _end_plan.run(connection, account=account, id=plan_id, status=status, now=now)
+    if status != "applied":
+        ahead.mark(connection, account, [row[0] for row in ended], now)
     return bool(ended)
 
 

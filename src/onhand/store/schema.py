@@ -304,6 +304,14 @@ listings = table(
     to("account item", "items"),
     Index("listings_level", "account", "item", "location"),
     Index(
+        "listings_sku",
+        "account",
+        "connection",
+        "sku",
+        sqlite_where=text("sku IS NOT NULL"),
+        postgresql_where=text("sku IS NOT NULL"),
+    ),
+    Index(
         "listings_parked",
         "account",
         "connection",

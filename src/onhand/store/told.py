@@ -34,7 +34,8 @@ class Told(NamedTuple):
     when its numbers were read.
 
     ``due`` None ends it, unless it was marked again meanwhile; else it is told again then. ``parked`` are
-    the channel's words when it will not take it. ``ids`` and ``notes`` replace what was kept, if given.
+    the channel's words when it will not take it, ``was_parked`` says that it would not before. ``ids`` and
+    ``notes`` replace what was kept, if given.
     """
 
     listing: int
@@ -47,6 +48,7 @@ class Told(NamedTuple):
     parked: str | None = None
     ids: Mapping[str, str] | None = None
     notes: Mapping[str, str] | None = None
+    was_parked: bool = False
 
 
 _forget = Statement(
@@ -66,9 +68,7 @@ _slots = Statement(
 )
 _park = Statement(
     "UPDATE listings SET parked = r.words, updated_at = :now FROM {rows}"
-    " WHERE listings.account = r.account AND listings.id = r.listing"
-    " AND (listings.parked IS NULL OR r.words IS NULL OR listings.parked <> r.words)"
-    " AND (listings.parked IS NOT NULL OR r.words IS NOT NULL)",
+    " WHERE listings.account = r.account AND listings.id = r.listing",
     rows="account int, listing int, words text",
 )
 _know = Statement(
@@ -82,8 +82,8 @@ _MINE = "outbox.account = r.account AND outbox.listing = r.listing"
 _clear = Statement(
     rows=_ROW,
     sqlite="DELETE FROM outbox WHERE (account, listing, seq, marks) IN"
-    " (SELECT account, listing, seq, marks FROM {rows})",
-    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED}",
+    " (SELECT account, listing, seq, marks FROM {rows}) RETURNING listing",
+    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED} RETURNING outbox.listing",
 )
 # What is still there was marked again while it was told: all up to the movement that was told is known.
 _go_on = Statement(
@@ -144,7 +144,7 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
     parked = [
         (account, one.listing, one.parked and one.parked[:WORDS_LIMIT])
         for one in said
-        if one.parked is not None or one.accepted
+        if one.parked is not None or (one.accepted and one.was_parked)
     ]
     known = [
         (account, one.listing, _text(one.ids), _text(one.notes))
@@ -161,10 +161,9 @@ def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: 
     def rows(some: Sequence[Told]) -> list[tuple[int | None, ...]]:
         return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
 
-    if ended:
-        _clear.run(connection, rows(ended))
-    if told := [one for one in ended if one.accepted]:
-        _go_on.run(connection, rows(told))
+    gone = {row[0] for row in _clear.run(connection, rows(ended))} if ended else set()
+    if moved := [one for one in ended if one.accepted and one.listing not in gone]:
+        _go_on.run(connection, rows(moved))
     if again:
         _put_off.run(connection, rows(again))
 

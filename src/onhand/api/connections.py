@@ -1,0 +1,193 @@
+"""Connections that the hub tells: connected, shown, steered; and what each channel can do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from starlette.responses import Response
+
+from onhand.api import calls, params, told
+from onhand.api.calls import Call, answer
+from onhand.api.problems import Problem, bad_parameter, fault
+from onhand.api.schema import Body, Name, Position, cursor, position
+from onhand.outward import connecting, steering, telling, watching
+from onhand.outward.equipment import Equipment, Refusal
+from onhand.seals import BadKey
+from onhand.stock.offering import Rules
+from onhand.store import channels, linking, showing
+
+Label: TypeAlias = Annotated[str, Meta(max_length=connecting.NAME_LIMIT)]
+CODES = {
+    "bad_settings": "invalid_body",
+    "bad_rules": "invalid_body",
+    "unknown_channel": "unknown_channel",
+    "unknown_location": "unknown_location",
+    "unknown_connection": "unknown_connection",
+    "unknown_listing": "unknown_listing",
+    "not_allowed": "not_allowed",
+    "channel_refused": "channel_refused",
+    "channel_unavailable": "channel_unavailable",
+}
+"""What a refusal is called here."""
+STATES = ("stale", "parked")
+
+
+class New(Body, frozen=True, kw_only=True):
+    """A connection to make. ``feeds``: for places of the channel (by id or name) the names of our
+    locations that feed them."""
+
+    channel: Name
+    settings: dict[str, Any]
+    name: Label = ""
+    rules: Rules | None = None
+    feeds: dict[str, list[Name]] | None = None
+
+
+class Change(Body, frozen=True, kw_only=True):
+    """What may change about a connection. ``rules`` are replaced as a whole; of ``settings`` those that are
+    named change."""
+
+    name: Label | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+    rules: Rules | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+
+
+class Import(Body, frozen=True, kw_only=True):
+    """Which page of the channel's listings to import."""
+
+    cursor: str | None = None
+
+
+def problem(refusal: Refusal) -> Problem:
+    """A refusal as this API says it."""
+    code = CODES[refusal.code]
+    words = refusal.words[:1].upper() + refusal.words[1:]
+    entries = (
+        [fault(code, words, pointer=f"/{refusal.at}")] if refusal.at in ("settings", "rules", "feeds") else []
+    )
+    return Problem(code, words, entries)
+
+
+# --- what there is --------------------------------------------------------------------------------------
+
+
+async def kinds(equipment: Equipment, call: Call) -> Response:
+    """GET /channels: what each channel can do."""
+    call.params()
+    rows = [telling.told(module.CHANNEL) for module in equipment]
+    return calls.response(answer(200, told.page(rows, None)))
+
+
+async def shown(equipment: Equipment, call: Call) -> Response:
+    """GET /connections/{connection}: with its rules and how it goes."""
+    call.account_wide()
+    call.params()
+    number = call.number("connection", "unknown_connection")
+    found = await call.read(lambda c: watching.connections(c, call.account, number))
+    return calls.response(answer(200, telling.connection_told(found[0])))
+
+
+async def numbers(equipment: Equipment, call: Call) -> Response:
+    """GET /connections/{connection}/numbers: what each listing should show, confirmed, and showed."""
+    call.account_wide()
+    found = call.params("state", "cursor", "limit")
+    number = call.number("connection", "unknown_connection")
+    state = params.one(found, "state") or ""
+    if state and state not in STATES:
+        raise bad_parameter("state", "expected stale or parked")
+    limit = params.limit(found)
+    filters = (number, state)
+    text = params.one(found, "cursor")
+    after = 0 if text is None else position(text, "numbers", filters, tuple[Position])[0]
+
+    def query(connection: Any) -> dict[str, Any]:
+        if channels.link(connection, call.account, number) is None:
+            raise Problem("unknown_connection", "There is no such connection")
+        flags = {name: state == name for name in STATES}
+        rows = linking.page(connection, call.account, number, after, limit + 1, **flags)
+        more = cursor("numbers", filters, rows[limit - 1].id) if len(rows) > limit else None
+        drifting = showing.drifting(connection, call.account, [one.id for one in rows])
+        return told.page(
+            [telling.listing_told(one, drifting=one.id in drifting) for one in rows[:limit]], more
+        )
+
+    return calls.response(answer(200, await call.read(query, long=True)))
+
+
+# --- made and changed -----------------------------------------------------------------------------------
+
+
+async def created(equipment: Equipment, call: Call) -> Response:
+    """POST /connections: settings are checked with the channel itself; it is paused until its listings
+    are imported and it is told to go on."""
+    call.account_wide()
+    call.params()
+    asked = call.body(New)
+    if (again := await call.before()) is not None:
+        return again
+    try:
+        made = await connecting.begin(
+            equipment,
+            call.account,
+            asked.channel,
+            asked.settings,
+            name=asked.name,
+            rules=asked.rules,
+            feeds=asked.feeds,
+        )
+    except BadKey as error:
+        raise Problem("not_allowed", str(error)) from error
+    body = msgspec.to_builtins(made)
+    where = {"Location": f"/api/v1/connections/{made.connection}"}
+    return await call.write(lambda c: answer(201, body, where))
+
+
+async def changed(equipment: Equipment, call: Call) -> Response:
+    """PATCH /connections/{connection}."""
+    call.account_wide()
+    call.params()
+    number = call.number("connection", "unknown_connection")
+    asked = call.body(Change)
+    values = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
+    try:
+        await steering.change(equipment, call.account, number, **values)
+    except BadKey as error:
+        raise Problem("not_allowed", str(error)) from error
+    found = await call.read(lambda c: watching.connections(c, call.account, number))
+    return calls.response(answer(200, telling.connection_told(found[0])))
+
+
+async def imported(equipment: Equipment, call: Call) -> Response:
+    """POST /connections/{connection}/import: a page of the channel's listings, matched by SKU."""
+    call.account_wide()
+    call.params()
+    number = call.number("connection", "unknown_connection")
+    asked = call.body(Import, empty=Import())
+    done = await connecting.page(equipment, call.account, number, asked.cursor)
+    return calls.response(answer(200, msgspec.to_builtins(done)))
+
+
+async def pushed(equipment: Equipment, call: Call) -> Response:
+    """POST /connections/{connection}/push: every listing is told anew."""
+    call.account_wide()
+    call.params()
+    number = call.number("connection", "unknown_connection")
+    count, after = 0, 0
+    while True:
+        some, then = await steering.push_all(equipment, call.account, number, after)
+        count += some
+        if then is None:
+            return calls.response(answer(202, {"connection": number, "marked": count}))
+        after = then
+
+
+async def swept(equipment: Equipment, call: Call) -> Response:
+    """POST /connections/{connection}/sweep: the channel is looked at as soon as may be."""
+    call.account_wide()
+    call.params()
+    number = call.number("connection", "unknown_connection")
+    asked = await steering.sweep(equipment, call.account, number)
+    return calls.response(answer(202, {"connection": number, "asked_at": telling.moment(asked)}))

@@ -1,0 +1,127 @@
+"""What channels show of our listings: why, where it differs, what they refuse, and who has seen a change."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from onhand.api import calls, params, told
+from onhand.api.calls import Call, answer
+from onhand.api.problems import bad_parameter
+from onhand.api.schema import Position, cursor, position
+from onhand.outward import explaining, steering, telling, watching
+from onhand.outward.equipment import Equipment
+from onhand.stock.offering import Rules
+from onhand.store import levels, linking, showing
+
+CHANNELS_LIMIT = 100
+
+
+async def explained(equipment: Equipment, call: Call) -> Response:
+    """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
+    call.account_wide()
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    query = partial(explaining.explain, account=call.account, number=number, now=call.now)
+    return calls.response(answer(200, telling.explained(await call.read(query, long=True))))
+
+
+async def pushed(equipment: Equipment, call: Call) -> Response:
+    """POST /listings/{listing}/push: told anew as soon as may be."""
+    call.account_wide()
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    await steering.push(equipment, call.account, number)
+    return await _listing(call, number, 202)
+
+
+async def released(equipment: Equipment, call: Call) -> Response:
+    """POST /listings/{listing}/release: a parked one is told again."""
+    call.account_wide()
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    await steering.release(equipment, call.account, number)
+    return await _listing(call, number, 202)
+
+
+async def ruled(equipment: Equipment, call: Call) -> Response:
+    """PUT /listings/{listing}/rules: rules of its own, which go before the connection's."""
+    call.account_wide()
+    call.params()
+    number = call.number("listing", "unknown_listing")
+    await steering.listing_rules(equipment, call.account, number, call.body(Rules))
+    return await _listing(call, number, 200)
+
+
+async def _listing(call: Call, number: int, status: int) -> Response:
+    def query(connection: Connection) -> dict[str, Any]:
+        found = watching.listing(connection, call.account, number)
+        drifting = showing.drifting(connection, call.account, [number])
+        return telling.listing_told(found, drifting=number in drifting)
+
+    return calls.response(answer(status, await call.read(query)))
+
+
+async def drifts(equipment: Equipment, call: Call) -> Response:
+    """GET /drifts: where a channel showed another number, and why."""
+    call.account_wide()
+    found = call.params("connection", "healed", "cursor", "limit")
+    link = params.number(found, "connection") or 0
+    healed = params.one(found, "healed") or "false"
+    if healed not in ("true", "false"):
+        raise bad_parameter("healed", "expected true or false")
+    limit, filters = params.limit(found), (link, healed)
+    text = params.one(found, "cursor")
+    after = 0 if text is None else position(text, "drifts", filters, tuple[Position])[0]
+
+    def query(connection: Connection) -> dict[str, Any]:
+        ended = healed == "true"
+        rows = showing.drifts(connection, call.account, link, after, limit + 1, ended=ended)
+        more = cursor("drifts", filters, rows[limit - 1].drift.id) if len(rows) > limit else None
+        return told.page([telling.drift_told(one) for one in rows[:limit]], more)
+
+    return calls.response(answer(200, await call.read(query, long=True)))
+
+
+async def parked(equipment: Equipment, call: Call) -> Response:
+    """GET /parked: listings that a channel will not take, with its own words."""
+    call.account_wide()
+    found = call.params("connection", "cursor", "limit")
+    link = params.number(found, "connection") or 0
+    limit, filters = params.limit(found), (link,)
+    text = params.one(found, "cursor")
+    after = 0 if text is None else position(text, "parked", filters, tuple[Position])[0]
+
+    def query(connection: Connection) -> dict[str, Any]:
+        rows = linking.page(connection, call.account, link, after, limit + 1, parked=True)
+        more = cursor("parked", filters, rows[limit - 1].id) if len(rows) > limit else None
+        return told.page([telling.listing_told(one, drifting=False) for one in rows[:limit]], more)
+
+    return calls.response(answer(200, await call.read(query, long=True)))
+
+
+async def seen(equipment: Equipment, call: Call) -> Response:
+    """GET /changes/{token}/seen: which connections have acknowledged all that was changed up to a token;
+    waits for them a while if asked to."""
+    call.account_wide()
+    found = call.params("channels", "wait")
+    seq = position(call.path("token"), told.MOVEMENTS, (), tuple[Position])[0]
+    names = [one for text in found.get("channels", []) for one in text.split(",") if one]
+    if len(names) > CHANNELS_LIMIT:
+        raise bad_parameter("channels", f"expected at most {CHANNELS_LIMIT}")
+    wait = params.number(found, "wait", 0) or 0
+    if wait > watching.WAIT_LIMIT_SECONDS:
+        raise bad_parameter("wait", f"expected at most {watching.WAIT_LIMIT_SECONDS} seconds")
+    rows = await watching.seen(call.inventory, call.account, seq, names, float(wait))
+    last = await call.read(lambda c: levels.last_seq(c, call.account))
+    body = {
+        "seen": all(one.seen for one in rows),
+        "seq": seq,
+        "as_of_seq": last,
+        "connections": msgspec.to_builtins(rows),
+    }
+    return calls.response(answer(200, body))

@@ -1,0 +1,300 @@
+"""The commands that look at channels: what each can do, connections, listings, drift, what is parked, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import typer
+from sqlalchemy import Connection
+
+from onhand import connectors
+from onhand.cli import frame
+from onhand.cli.frame import AccountName, AsJson, Db
+from onhand.connectors.channel import Channel
+from onhand.office import channels, door, people
+from onhand.office.people import BadAsk
+from onhand.outward import explaining, telling, watching
+from onhand.outward.equipment import Refusal
+from onhand.outward.needs import needs
+from onhand.outward.telling import moment
+from onhand.store import linking, showing
+
+app = typer.Typer()
+
+T = TypeVar("T")
+
+SHOWN = 200
+WHICH = typer.Option("--connection", help="Only this connection: its id, its name, or its channel.")
+LIMIT = typer.Option(min=1, help="Show at most this many.")
+
+
+# --- what channels can do -----------------------------------------------------------------------------
+
+
+@app.command("channels")
+@frame.command
+async def show_channels(
+    name: Annotated[str | None, typer.Argument(help="One of them, with all that is to be known.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The documentation's table.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each channel can do, from its connector's own word."""
+    found = [module.CHANNEL for module in connectors.ALL if name in (None, module.CHANNEL.name)]
+    if not found:
+        raise BadAsk(f"there is no channel {name!r}: {', '.join(one.CHANNEL.name for one in connectors.ALL)}")
+    if as_json:
+        frame.print_json([telling.told(one) for one in found])
+    elif markdown:
+        frame.say(telling.markdown(found).rstrip())
+    elif name is None:
+        frame.print_table(("name", *telling.COLUMNS), [(one.name, *telling.row(one)) for one in found])
+        frame.say("\n'onhand channels NAME' shows what it cannot do, and what it needs to be connected")
+    else:
+        _one(found[0])
+
+
+def _one(channel: Channel) -> None:
+    facts = dict(zip(telling.COLUMNS, telling.row(channel), strict=True))
+    facts |= {"credentials": channel.auth, "quantity": str(channel.meaning), "document": channel.document}
+    frame.print_table(("", ""), facts.items())
+    frame.say("\nsettings")
+    settings = [
+        (one.name, "yes" if one.required else "", "yes" if one.secret else "") for one in needs(channel)
+    ]
+    frame.print_table(("name", "required", "secret"), settings)
+    if channel.cannot:
+        frame.say("\nlimits\n" + "\n".join(f"- {one}" for one in channel.cannot))
+
+
+# --- how it goes --------------------------------------------------------------------------------------
+
+
+@app.command("connections")
+@frame.command
+async def show_connections(account: AccountName = None, db: Db = None, as_json: AsJson = False) -> None:
+    """Show the connections: how far behind they are, what is parked, what drifts, the last look."""
+
+    def query(connection: Connection, number: int) -> list[dict[str, Any]]:
+        return [telling.connection_told(one) for one in watching.connections(connection, number)]
+
+    found = await _read(db, account, query)
+    if as_json:
+        frame.print_json(found)
+        return
+    columns = (
+        "id",
+        "channel",
+        "name",
+        "state",
+        "backlog",
+        "parked",
+        "drift",
+        "p50",
+        "p99",
+        "last look",
+        "words",
+    )
+    frame.print_table(columns, [_connection_row(one) for one in found])
+
+
+def _connection_row(one: dict[str, Any]) -> list[object]:
+    status = one["status"]
+    state = "paused" if one["paused"] else "down" if status["open_until"] else "ok"
+    lag = [_seconds(status["stats"].get(name)) for name in ("p50", "p99")]
+    words = status["words"] or status["stats"].get("trouble") or ""
+    looked = (status["swept_at"] or "never")[:19].replace("T", " ")
+    counts = [status[name] for name in ("backlog", "parked", "drifting")]
+    return [one["id"], one["channel"], one["name"], state, *counts, *lag, looked, words[:120]]
+
+
+def _seconds(micros: object) -> str:
+    return f"{micros / 1e6:.2f} s" if isinstance(micros, (int, float)) else ""
+
+
+# --- listings -----------------------------------------------------------------------------------------
+
+
+@app.command("listings")
+@frame.command
+async def show_listings(
+    which: Annotated[str | None, WHICH] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Only those that are to be told.")] = False,
+    limit: Annotated[int, LIMIT] = SHOWN,
+    account: AccountName = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show listings: for each place what is wanted, what the channel acknowledged, and what it showed."""
+    found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, stale=stale))
+    if as_json:
+        frame.print_json(found)
+        return
+    columns = ("id", "connection", "sku", "place", "wanted", "acknowledged", "observed", "state")
+    rows = [
+        [one["id"], one["connection"], one["sku"], slot["place"], *_units(slot["numbers"]), one["state"]]
+        for one in found
+        for slot in one["slots"] or [{"place": None, "numbers": {}}]
+    ]
+    frame.print_table(columns, rows)
+    _more(found, limit)
+
+
+@app.command("parked")
+@frame.command
+async def show_parked(
+    which: Annotated[str | None, WHICH] = None,
+    limit: Annotated[int, LIMIT] = SHOWN,
+    account: AccountName = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show listings that a channel will not take, in its own words; 'onhand release' tells one again."""
+    found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, parked=True))
+    if as_json:
+        frame.print_json(found)
+        return
+    rows = [[one["id"], one["connection"], one["sku"], one["parked"]] for one in found]
+    frame.print_table(("id", "connection", "sku", "the channel says"), rows)
+    _more(found, limit)
+
+
+def _listings(
+    connection: Connection,
+    account: int,
+    which: str | None,
+    limit: int,
+    *,
+    stale: bool = False,
+    parked: bool = False,
+) -> list[dict[str, Any]]:
+    link = 0 if which is None else channels.connection_named(connection, account, which)
+    rows = linking.page(connection, account, link, limit=limit, stale=stale, parked=parked)
+    drifting = showing.drifting(connection, account, [one.id for one in rows])
+    return [telling.listing_told(one, drifting=one.id in drifting) for one in rows]
+
+
+def _units(numbers: dict[str, Any]) -> list[object]:
+    return [numbers.get(name, {}).get("units") for name in ("wanted", "acknowledged", "observed")]
+
+
+def _more(found: list[Any], limit: int) -> None:
+    if len(found) == limit:
+        frame.complain(f"these are the first {limit}; --limit shows more")
+
+
+@app.command("drift")
+@frame.command
+async def show_drift(
+    which: Annotated[str | None, WHICH] = None,
+    ended: Annotated[bool, typer.Option("--all", help="Those that are healed, too.")] = False,
+    limit: Annotated[int, LIMIT] = SHOWN,
+    account: AccountName = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where a channel showed another number than it should, and why."""
+
+    def query(connection: Connection, number: int) -> list[dict[str, Any]]:
+        link = 0 if which is None else channels.connection_named(connection, number, which)
+        rows = showing.drifts(connection, number, link, 0, limit, ended=ended)
+        return [telling.drift_told(one) for one in rows]
+
+    found = await _read(db, account, query)
+    if as_json:
+        frame.print_json(found)
+        return
+    columns = (
+        "listing",
+        "connection",
+        "sku",
+        "place",
+        "cause",
+        "wanted",
+        "acknowledged",
+        "observed",
+        "found_at",
+    )
+    frame.print_table((*columns, "healed_at"), [[one[n] for n in (*columns, "healed_at")] for one in found])
+    _more(found, limit)
+
+
+# --- explain ------------------------------------------------------------------------------------------
+
+
+@app.command("explain")
+@frame.command
+async def explain(
+    listing: Annotated[int, typer.Argument(help="The listing's id ('onhand listings').")],
+    account: AccountName = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show why a listing shows its number: every rule and term, down to movements and reservations."""
+
+    async with door.reading(frame.load(db)) as inventory:
+        number = await people.account_id(inventory, account)
+        try:
+            made = partial(explaining.explain, account=number, number=listing, now=inventory.now())
+            found = await inventory.read(number, made, long=True)
+        except Refusal as refusal:
+            raise BadAsk(str(refusal)) from refusal
+    if as_json:
+        frame.print_json(telling.explained(found))
+    else:
+        _explained(found)
+
+
+def _explained(found: dict[str, Any]) -> None:
+    one: linking.Numbers = found["listing"]
+    link = found["connection"]
+    frame.say(f"listing {one.id}: {one.sku or one.item_sku} on {link['name']} (connection {link['id']})")
+    frame.say(f"state: {found['state']}" + (f": {one.parked}" if one.parked else ""))
+    if found["waiting"]:
+        frame.say(f"to be told since {moment(one.marked_at)}: {found['waiting']}")
+    for rule in found["rules"]:
+        instead = "" if rule["instead_of"] is None else f", instead of the connection's {rule['instead_of']}"
+        frame.say(f"rule: {rule['rule']} = {rule['value']} (of the {rule['from']}{instead})")
+    for slot in found["slots"]:
+        _slot(slot)
+
+
+def _slot(slot: dict[str, Any]) -> None:
+    frame.say()
+    at = f"at {slot['place']}: " if slot["place"] else ""
+    frame.say(f"{at}offers {slot['offer']}" + (" (stands for unlimited)" if slot["infinite"] else ""))
+    terms = [
+        (one["name"], one["location_name"], f"{one['change']:+}", one["after"], one["why"])
+        for one in slot["terms"]
+    ]
+    frame.print_table(("term", "location", "change", "makes", "because"), terms)
+    told = [
+        f"{name} {one['units']} ({moment(one['at']) or 'never'})" for name, one in slot["numbers"].items()
+    ]
+    frame.say("numbers: " + ", ".join(told))
+    for source in slot["sources"]:
+        for part in source["parts"]:
+            _part(source["location_name"], part)
+
+
+def _part(where: str | None, part: dict[str, Any]) -> None:
+    figures = f"{part['on_hand']} on hand, {part['reserved']} reserved"
+    frame.say(f"{part['sku'] or part['item']} at {where}: {figures}")
+    for one in part["movements"]:
+        words = " ".join(word for word in (one.reason, one.reference, one.caller) if word)
+        change = f"on hand {one.on_hand:+}, reserved {one.reserved:+}"
+        frame.say(f"  movement {one.seq} {moment(one.recorded_at)} {one.kind}: {change} ({words})")
+    for hold in part["reservations"]:
+        until = f" until {moment(hold.expires_at)}" if hold.expires_at else ""
+        frame.say(f"  reserved {hold.held} for {hold.reference}{until}")
+
+
+async def _read(db: str | None, account: str | None, query: Callable[[Connection, int], T]) -> T:
+    """Run a query on an account's snapshot; a refusal is said in words."""
+    async with door.reading(frame.load(db)) as inventory:
+        number = await people.account_id(inventory, account)
+        try:
+            return await inventory.read(number, lambda c: query(c, number), long=True)
+        except Refusal as refusal:
+            raise BadAsk(str(refusal)) from refusal

@@ -1,0 +1,88 @@
+"""From a stale listing and the stock behind it to the target that its channel is told. Pure.
+
+A target is computed when it is sent, from one snapshot. What the rules make of the stock is `offers`, which
+`explain` shows term by term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from onhand.connectors.auth import fingerprint
+from onhand.connectors.channel import (
+    Channel,
+)
+from onhand.connectors.flow import Future, Slot, Target
+from onhand.stock.offering import Offer, Rules, offer, stacked
+from onhand.store.outgoing import Aim, Listed, SlotRow
+
+
+def offers(listed: Listed, rules: Rules) -> list[Offer]:
+    """What each slot of a listing should show, in the order of its slots. ``rules`` are the connection's:
+    the listing's own stand on them."""
+    taken = stacked(rules, listed.rules)
+    return [offer(sources, taken, closed=listed.closed) for sources in listed.sources]
+
+
+def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
+    """What the channel is to be told of a stale listing, all its slots together.
+
+    A slot's ``observed`` is given only where it is newer than what was acknowledged."""
+    listed = aim.listed
+    slots = tuple(
+        _slot(row, made, channel) for row, made in zip(listed.slots, offers(listed, rules), strict=True)
+    )
+    context = _context(aim.context)
+    return Target(
+        listing=listed.id,
+        ids=listed.ids,
+        slots=slots,
+        key=_key(aim, slots),
+        sku=listed.sku or listed.item_sku,
+        reason=aim.reason or context.get("reason"),
+        shop=context.get("shop_id"),
+        futures=tuple(_futures(aim)),
+        notes=listed.notes,
+    )
+
+
+def _futures(aim: Aim) -> Iterator[Future]:
+    """What is planned at the locations that feed a slot, day by day; only more can be told ahead."""
+    for change in aim.ahead:
+        for row in aim.listed.slots:
+            if change.units > 0 and change.place[1] in row.locations:
+                yield Future(change.day, change.units, row.place or None)
+
+
+def _slot(row: SlotRow, made: Offer, channel: Channel) -> Slot:
+    newer = row.observed_at is not None and row.observed_at > (row.acknowledged_at or 0)
+    return Slot(
+        offer=min(made.units, channel.largest),
+        location=row.place or None,
+        infinite=made.infinite,
+        acknowledged=row.acknowledged,
+        observed=row.observed if newer else None,
+        token=row.token,
+        committed=row.committed,
+    )
+
+
+def _key(aim: Aim, slots: tuple[Slot, ...]) -> str:
+    """The same for the same state of the listing: said again after a crash it is the same request, told
+    anew after a change, a look or a person's word it is another."""
+    stale = aim.stale
+    return fingerprint(repr((stale.listing, stale.seq, stale.marks, slots)))
+
+
+def _context(text: str | None) -> Mapping[str, Any]:
+    """What a dialect noted about the change: reason and shop_id, where it is a JSON object."""
+    if not text or not text.startswith("{"):
+        return {}
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}

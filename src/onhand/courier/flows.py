@@ -1,0 +1,311 @@
+"""Runs a connector's flow over the transport: renders, signs, paces, repeats what may be repeated, and gets
+fresh tokens once for all that wait.
+
+    session = Session(module, settings, way)                  # settings: the module's own Settings
+    words = await session.run(lambda s: module.check(s))
+    page = await session.run(lambda s: module.pull(s, None))
+
+A `Session` is a connection's way to its channel. It can be made without a stored connection, to try
+settings before they are kept. With a ``vault`` (`stored.Vault`), fresh tokens are stored before they are
+used. `run` raises `flow.Failed` when the flow does, and `Stopping` when the courier is told to stop while
+the flow waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import structlog
+
+from onhand.connectors import kind
+from onhand.connectors.auth import Wire, render
+from onhand.connectors.channel import (
+    plain_settings,
+    read_settings,
+)
+from onhand.connectors.flow import (
+    Failed,
+    Flow,
+    Request,
+    Response,
+    Wait,
+)
+from onhand.connectors.kind import Kind
+from onhand.courier.pacing import Circuit, Pace, backoff
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
+"""How long a throttled call is worth waiting for, where nothing else depends on it."""
+TRIES = 3
+"""How often a repeatable request is sent when nothing or a server's fault comes back."""
+THROTTLED_TRIES = 5
+NOT_SENT = "not-sent"
+"""The header of a silence by which the transport says that nothing had gone out yet."""
+FRESH_SECONDS = 60
+"""A token that ends within this time is not used any more."""
+REFUSED_SECONDS = 30
+"""After tokens could not be got, nobody asks for them again within this time."""
+
+log = structlog.get_logger(__name__)
+
+
+class Stopping(Exception):
+    """The courier is told to stop; what was under way is told again later."""
+
+
+class Sends(Protocol):
+    """See `ports.Transport`."""
+
+    async def send(self, wire: Wire, *, timeout: float) -> Response:
+        """The answer; status 0 when there was none."""
+
+
+class Ticks(Protocol):
+    """See `ports.Clock`."""
+
+    def now(self) -> int:
+        """Microseconds UTC."""
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """True as soon as the event is set, False after so many seconds."""
+
+
+class Keeps(Protocol):
+    """Where a connection's secrets are kept: see `stored.Vault`."""
+
+    async def load(self) -> dict[str, Any]:
+        """The secrets as they are stored now."""
+
+    async def keep(self, values: Mapping[str, Any]) -> None:
+        """Store these in place of those of the same names; returns after the commit."""
+
+
+class Way(NamedTuple):
+    """What all sessions of a process share. ``probe`` is for tests: see `ports.Probe`."""
+
+    transport: Sends
+    clock: Ticks
+    stopping: asyncio.Event
+    lots: random.Random
+    probe: Callable[[str], None] = lambda point: None
+
+    def now(self) -> float:
+        """Seconds UTC."""
+        return self.clock.now() / 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Raises Stopping."""
+        if await self.clock.wait(self.stopping, seconds):
+            raise Stopping
+
+
+class Count:
+    """What went out and came back."""
+
+    __slots__ = ("errors", "requests", "throttled")
+
+    def __init__(self) -> None:
+        self.requests = self.errors = self.throttled = 0
+
+
+class Session:
+    """A connection's way to its channel."""
+
+    def __init__(
+        self,
+        module: Kind,
+        settings: Any,
+        way: Way,
+        *,
+        vault: Keeps | None = None,
+        pace: Pace | None = None,
+        circuit: Circuit | None = None,
+    ) -> None:
+        self.module = module
+        self.settings = settings
+        self.pace = pace or Pace(module.CHANNEL.limits)
+        self.circuit = circuit or Circuit()
+        self.count = Count()
+        self.first: str | None = None
+        """The bucket that the last prepaid flow's first request drew on."""
+        self._way = way
+        self._vault = vault
+        self._generation = 0
+        self._refreshing = asyncio.Lock()
+        self._refused_at = -float(REFUSED_SECONDS)
+        self._refused: str | None = None
+
+    async def run(
+        self,
+        make: Callable[[Any], Flow[T]],
+        *,
+        patience: float = PATIENCE_SECONDS,
+        prepaid: str | None = None,
+    ) -> T:
+        """Run the flow that ``make`` builds from the settings; what it returns.
+
+        A throttled call is repeated when it may be within ``patience`` seconds, else the flow is told.
+        ``prepaid`` names a bucket from which one place was taken already (`ready`).
+        """
+        return await self._follow(make(self.settings), patience, prepaid)
+
+    async def ready(self, name: str) -> None:
+        """Take a place in a bucket and wait until a call may go out. Raises Stopping."""
+        await self._turn(name, 1)
+
+    async def _follow(self, flow: Flow[T], patience: float, prepaid: str | None = None) -> T:
+        said: Response | None = None
+        try:
+            while True:
+                step = flow.send(said)
+                if isinstance(step, Wait):
+                    await self._way.sleep(step.seconds)
+                    said = None
+                    continue
+                paid = prepaid == step.limit
+                if prepaid is not None:
+                    self.first = step.limit
+                    if not paid:
+                        self.pace.give_back(prepaid)
+                    prepaid = None
+                said = await self._ask(step, patience, paid=paid)
+        except StopIteration as end:
+            if prepaid is not None:
+                self.pace.give_back(prepaid)
+            found: T = end.value
+            return found
+        finally:
+            flow.close()
+
+    async def _ask(self, request: Request, patience: float, *, paid: bool = False) -> Response:
+        """Send a request, again where that does no harm, and with fresh tokens where they were refused."""
+        refreshed = False
+        tries = throttled = 0
+        while True:
+            generation = self._generation
+            response, held = await self._once(request, paid=paid)
+            paid = False
+            if request.signed and not refreshed and self._unknown_there(response):
+                refreshed = True
+                if await self._refresh(generation):
+                    continue
+            if response.status == 429 and throttled < THROTTLED_TRIES and held <= patience:
+                throttled += 1
+                continue
+            if response.status in (401, 403):
+                self.circuit.failed(self._refused or response.words, self._way.now(), self._way.lots)
+            failed = response.silent or response.status >= 500
+            harmless = request.repeatable or (response.silent and NOT_SENT in response.headers)
+            tries += 1
+            if failed and harmless and tries < TRIES and held <= patience:
+                await self._way.sleep(backoff(tries - 1, self._way.lots, 0.25, 2.0))
+                continue
+            return response
+
+    async def _once(self, request: Request, *, paid: bool) -> tuple[Response, float]:
+        """Send once; the answer, and the seconds for which the channel now wants to be left alone."""
+        if request.signed and self._ends_soon():
+            await self._refresh(self._generation)
+        if not paid:
+            await self._turn(request.limit, request.cost)
+        elif request.cost > 1:
+            await self._turn(request.limit, request.cost - 1)
+        wire = render(self.module.base_url(self.settings), request)
+        if request.signed:
+            wire = self.module.sign(self.settings, wire, self._way.clock.now(), secrets.token_hex(8))
+        self._way.probe("sending")
+        response = await self._way.transport.send(wire, timeout=TIMEOUT_SECONDS)
+        self._way.probe("answered")
+        return response, self._heard(response, request.limit)
+
+    async def _turn(self, name: str, cost: int) -> None:
+        seconds = self.pace.take(name, self._way.now(), cost)
+        if seconds > 0:
+            await self._way.sleep(seconds)
+        # What the channel said while we waited in line counts, too; and who waited lines up anew.
+        while self.pace.held(name, self._way.now()) > 0:
+            await self._way.sleep(self.pace.take(name, self._way.now(), cost))
+
+    def _heard(self, response: Response, name: str) -> float:
+        """Note what an answer says about the channel's state, whatever it says about the request."""
+        now, lots = self._way.now(), self._way.lots
+        held = self.pace.heard(response, name, self.module.pace(response), now, lots)
+        self.count.requests += 1
+        if response.status == 429 or (response.ok and held):
+            self.count.throttled += 1
+        if response.silent or response.status >= 500 or response.status == 408:
+            self.count.errors += 1
+            self.circuit.failed(response.words, now, lots)
+        elif response.status not in (401, 403):
+            self.circuit.succeeded()
+        return held
+
+    # --- tokens -----------------------------------------------------------------------------------
+
+    def _unknown_there(self, response: Response) -> bool:
+        if response.status == 401:
+            return True
+        says = kind.expired(self.module)
+        return says is not None and says(response)
+
+    def _ends_soon(self) -> bool:
+        ends = getattr(self.settings, "expires_at", 0)
+        if not ends or kind.refreshes(self.module) is None:
+            return False
+        return bool(ends / 1_000_000 - FRESH_SECONDS <= self._way.now() >= self._refused_at + REFUSED_SECONDS)
+
+    async def _refresh(self, generation: int) -> bool:
+        """Get fresh tokens, once for all that wait; True when there are others than ``generation`` had."""
+        async with self._refreshing:
+            if generation != self._generation:
+                return True
+            if self._way.now() < self._refused_at + REFUSED_SECONDS:
+                return False
+            try:
+                return await self._adopt() or await self._renew()
+            except (Failed, ValueError) as error:
+                self._refused_at, self._refused = self._way.now(), f"no fresh token: {error}"
+                login = isinstance(error, Failed) and error.login
+                self.circuit.failed(self._refused, self._refused_at, self._way.lots, at_once=login)
+                return False
+
+    async def _adopt(self) -> bool:
+        """Take the stored tokens if they are others than ours: another process may have got them."""
+        if self._vault is None:
+            return False
+        return self._take(await self._vault.load())
+
+    async def _renew(self) -> bool:
+        get = kind.refreshes(self.module)
+        if get is None:
+            return False
+        found = await self._follow(get(self.settings), PATIENCE_SECONDS)
+        if seconds := found.get("expires_in"):
+            found["expires_at"] = self._way.clock.now() + int(seconds) * 1_000_000
+        fields = self.module.CHANNEL.settings.__struct_fields__
+        fresh = {name: value for name, value in found.items() if name in fields}
+        if self._vault is not None:
+            # Before it is used: the old one of a rotating pair is void as soon as the new one is out.
+            await self._vault.keep(fresh)
+        return self._take(fresh)
+
+    def use(self, settings: Any) -> None:
+        """Go on with other settings."""
+        if settings != self.settings:
+            self.settings = settings
+            self._generation += 1
+            self._refused, self._refused_at = None, -float(REFUSED_SECONDS)
+
+    def _take(self, values: Mapping[str, Any]) -> bool:
+        before = plain_settings(self.settings)
+        after = before | {name: value for name, value in values.items() if name in before}
+        if after == before:
+            return False
+        self.use(read_settings(type(self.settings), after))
+        return True

@@ -1,0 +1,179 @@
+"""Looks at all that a channel shows, page by page: keeps it, finds drift, says why, and heals it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from onhand.connectors.channel import (
+    Channel,
+)
+from onhand.connectors.flow import (
+    Flow,
+    Page,
+    Seen,
+)
+from onhand.connectors.kind import Pull, external_id
+from onhand.courier import aiming, judging, mirroring
+from onhand.courier.flows import Session
+from onhand.courier.mirroring import Found
+from onhand.inventory import Inventory
+from onhand.stock.offering import Rules
+from onhand.store import drives, feeding, observing, outgoing
+from onhand.store.books import Marked
+from onhand.store.observing import Sight
+
+T = TypeVar("T")
+
+MISSED_AT_ONCE = 1_000
+
+
+class Sweep:
+    """One look at everything a connection's channel shows. ``orders`` asks the channel for its orders
+    first, before a number that differs is taken for drift: it may have sold."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        session: Session,
+        account: int,
+        link: int,
+        owner: str,
+        orders: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._inventory = inventory
+        self._session = session
+        self._account, self._link, self._owner = account, link, owner
+        self._orders = orders
+        self._channel: Channel = session.module.CHANNEL
+
+    async def run(self, pull: Pull, cursor: str | None) -> None:
+        """Every page from ``cursor`` on. Where it stands is kept, so that another courier goes on there.
+        Raises `flow.Failed` and `drives.LeaseLost`."""
+        began = self._inventory.now() if cursor is None else None
+        while True:
+            at = self._inventory.now()
+            page = await self._session.run(_from(pull, cursor))
+            await self._page(page, at)
+            cursor = page.cursor
+            if cursor is None:
+                break
+            await self._note({"pull_cursor": cursor})
+        if began is not None:
+            await self._gone(began)
+        await self._note({"pull_cursor": None, "swept_at": self._inventory.now()})
+
+    async def look(self, seen: Sequence[Seen], at: int) -> None:
+        """The same for some listings that were shown in a request that began ``at``."""
+        await self._page(Page(tuple(seen)), at)
+
+    # --- a page -----------------------------------------------------------------------------------
+
+    async def _page(self, page: Page, at: int) -> None:
+        found = await self._read(lambda c: self._ours(c, page.seen))
+        if not found:
+            return
+        await mirroring.mirror(self._inventory, self._account, self._link, found)
+        if self._orders is not None and await self._read(lambda c: self._odd(c, found, at)):
+            await self._orders()
+        marked = await self._inventory.write(self._account, lambda c: self._keep(c, found, at), quiet=True)
+        if marked:
+            self._inventory.marked(marked)
+
+    def _ours(self, connection: Connection, seen: Sequence[Seen]) -> list[Found]:
+        names = {external_id(self._channel, one.ids): one for one in seen}
+        ids = observing.listings_of(connection, self._account, self._link, names)
+        return [Found(ids[name], one) for name, one in names.items() if name in ids]
+
+    def _causes(
+        self, connection: Connection, found: Sequence[Found], at: int
+    ) -> Iterator[tuple[observing.Known, str | None, int | None]]:
+        now = self._inventory.now()
+        listings = [one.listing for one in found]
+        known = observing.known(connection, self._account, listings)
+        rules = outgoing.rules_of(connection, self._account, self._link)
+        offered = _offered(connection, self._account, listings, rules, self._channel, now)
+        for one in found:
+            for shown in one.seen.shown:
+                slot = known.get((one.listing, shown.location or ""))
+                units = shown.quantity  # net on a gross channel, too
+                if slot is not None and units is not None and one.seen.writable:
+                    yield slot, judging.cause(slot, units, offered[slot[:2]], at, now), units
+
+    def _odd(self, connection: Connection, found: Sequence[Found], at: int) -> bool:
+        return any(why is not None for _, why, _ in self._causes(connection, found, at))
+
+    def _keep(self, connection: Connection, found: Sequence[Found], at: int) -> set[Marked]:
+        """Write a page: what was seen, what drifted and what does not any more; what is to be healed."""
+        drives.require(connection, self._account, self._link, self._owner)
+        judged = list(self._causes(connection, found, at))
+        now = self._inventory.now()
+        observing.observe(connection, self._account, [sight for one in found for sight in _sights(one, at)])
+        observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
+        observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)
+        return self._report(connection, [(s, why, units) for s, why, units in judged if why is not None])
+
+    def _report(
+        self, connection: Connection, drifted: Sequence[tuple[observing.Known, str, int | None]]
+    ) -> set[Marked]:
+        now = self._inventory.now()
+        observing.report(connection, self._account, drifted, now)
+        if outgoing.rules_of(connection, self._account, self._link).heal is False:
+            return set()
+        stale = {slot.listing for slot, why, _ in drifted if why in judging.HEALED}
+        return feeding.mark(connection, self._account, stale, now)
+
+    # --- listings that are gone -------------------------------------------------------------------
+
+    async def _gone(self, began: int) -> None:
+        """After a whole sweep: what was shown before and is not any more."""
+        after = 0
+        while missed := await self._read(partial(self._missed, began=began, after=after)):
+            after = max(listing for listing, _ in missed)
+            unit = partial(self._lose, missed=missed, began=began)
+            self._inventory.marked(await self._inventory.write(self._account, unit, quiet=True))
+
+    def _missed(self, connection: Connection, began: int, after: int) -> list[tuple[int, str]]:
+        return observing.missed(connection, self._account, self._link, began, after, MISSED_AT_ONCE)
+
+    def _lose(self, connection: Connection, missed: Sequence[tuple[int, str]], began: int) -> set[Marked]:
+        drives.require(connection, self._account, self._link, self._owner)
+        known = observing.known(connection, self._account, [listing for listing, _ in missed])
+        now = self._inventory.now()
+        causes = [(known[slot], judging.cause(known[slot], None, -1, began, now), None) for slot in missed]
+        return self._report(connection, [(slot, why, None) for slot, why, _ in causes if why is not None])
+
+    # --- the ledger -------------------------------------------------------------------------------
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        return await self._inventory.read(self._account, query, long=True)
+
+    async def _note(self, values: dict[str, Any]) -> None:
+        def unit(connection: Connection) -> None:
+            drives.require(connection, self._account, self._link, self._owner)
+            drives.note(connection, self._account, self._link, values)
+
+        await self._inventory.write(self._account, unit, quiet=True)
+
+
+def _from(pull: Pull, cursor: str | None) -> Callable[[Any], Flow[Page]]:
+    return lambda settings: pull(settings, cursor)
+
+
+def _sights(found: Found, at: int) -> Iterator[Sight]:
+    for one in found.seen.shown:
+        yield Sight(found.listing, one.location or "", one.quantity, one.token, one.committed, at)
+
+
+def _offered(
+    connection: Connection, account: int, ids: Sequence[int], rules: Rules, channel: Channel, now: int
+) -> dict[tuple[int, str], int]:
+    """What every slot of these listings should show now."""
+    return {
+        (listed.id, slot.place): min(made.units, channel.largest)
+        for listed in outgoing.listed(connection, account, ids, now)
+        for slot, made in zip(listed.slots, aiming.offers(listed, rules), strict=True)
+    }

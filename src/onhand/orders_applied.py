@@ -1,0 +1,230 @@
+"""Applies channels' orders to the ledger: each difference once, however often and however late they come.
+
+An order is state (`stock.ordering`). Its messages are applied in order of arrival, each in one commit with
+the commands, the kept order, what the channel did to its own slots, and incidents; so an order that comes by
+webhook and by poll, twice and out of order reserves once, ships once and cancels once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+
+from onhand.grounding import grounds
+from onhand.inbox import Applier
+from onhand.inventory import Inventory
+from onhand.orders_in import (
+    CALLER,
+    ORDERS_AT_ONCE,
+    SOURCE,
+    Notice,
+    message_text,
+    reference,
+    state_of,
+    waits,
+)
+from onhand.stock import ordering
+from onhand.stock.ledger import Refused
+from onhand.stock.model import AnyCommand, Reservation, Reserve
+from onhand.stock.ordering import Footing, State, Told
+from onhand.store import books, channels, incidents, orders
+from onhand.store.channels import Link
+from onhand.store.requests import Message
+from onhand.work import Group, PutOrder, Recorded, Work
+
+LONG_READ = 20
+"""Orders that are read on the event loop itself at most."""
+ATTEMPTS = 2
+"""How often an order is tried that the ledger refuses: another hand may have moved its units meanwhile."""
+
+log = structlog.get_logger(__name__)
+
+
+class Change(NamedTuple):
+    """An order before and after the messages of a commit, and what its reservation holds."""
+
+    connection: Link
+    id: str
+    name: str
+    gross: bool
+    old: State | None
+    new: State
+    hold: Reservation | None
+
+    @property
+    def commands(self) -> tuple[AnyCommand, ...]:
+        """What the order asks of the ledger."""
+        return ordering.commands(reference(self.connection.id, self.id), self.new, self.hold)
+
+
+def applier(loses: str = orders.NEWEST) -> Applier:
+    """The `onhand.inbox.Applier` of `SOURCE`; ``loses`` is the policy for what cannot be kept."""
+    return partial(_apply, loses=loses)
+
+
+async def _apply(
+    inventory: Inventory, account: int, messages: Sequence[Message], loses: str = orders.NEWEST
+) -> None:
+    for run in _runs(messages):
+        notices = [notice for _, notice in run]
+        query = partial(_look, account=account, notices=notices)
+        long = sum(_size(notice) for notice in notices) > LONG_READ
+        changes = await inventory.read(account, query, long=long)
+        groups = tuple(_group(change, loses) for change in changes)
+        numbers = tuple(message.id for message, _ in run)
+        context = f"orders in message {numbers[0]}"
+        recorded = await inventory.record(Work(account, groups, CALLER, consume=numbers, context=context))
+        if recorded.done_before:
+            # Another process has the oldest of these messages: what we read is old. Only who has the oldest
+            # message commits, so that nobody ever writes on what somebody else is about to change.
+            return
+        await _once_more(inventory, account, notices, changes, recorded)
+
+
+def _runs(messages: Sequence[Message]) -> Iterator[list[tuple[Message, Notice]]]:
+    """Neighbours, as many as make a commit."""
+    run: list[tuple[Message, Notice]] = []
+    count = 0
+    for message in messages:
+        notice = msgspec.json.decode(message.body, type=Notice)
+        count += _size(notice)
+        if run and count > ORDERS_AT_ONCE:
+            yield run
+            run, count = [], _size(notice)
+        run.append((message, notice))
+    if run:
+        yield run
+
+
+def _size(notice: Notice) -> int:
+    return len(notice.orders) + len(notice.again)
+
+
+def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> list[Change]:
+    """What the orders of these messages come to, in one snapshot: each order once."""
+    links = {number: channels.link(connection, account, number) for number in _links(notices)}
+    names = {(n.connection, one.id) for n in notices for one in n.orders}
+    names |= {(n.connection, one) for n in notices for one in n.again}
+    rows = orders.kept(connection, account, names)
+    old = {name: state_of(row) for name, row in rows.items()}
+    new, called = _folded(notices, links, old)
+    called = {name: row.name for name, row in rows.items()} | called
+    holds = books.reservations(connection, [(account, reference(*name)) for name in new], lock=False)
+    gross = {n.connection: n.gross for n in notices}
+    changes = []
+    for number, link in links.items():
+        mine = {name: state for name, state in new.items() if name[0] == number}
+        if link is None or not mine:
+            continue
+        lines = [line.told for state in mine.values() for line in waits(state)]
+        ground = grounds(connection, account, link, lines)
+        for name, state in mine.items():
+            on = {line.told.id: ground[_place(line.told)] for line in waits(state)}
+            made = ordering.grounded(state, on)
+            hold = holds.get((account, reference(*name)))
+            change = Change(link, name[1], called[name], gross[number], old.get(name), made, hold)
+            if change.new != change.old or change.commands:
+                changes.append(change)
+    return changes
+
+
+def _place(line: Told) -> tuple[str, str | None, str]:
+    return (line.name, line.sku, line.place)
+
+
+def _links(notices: Sequence[Notice]) -> list[int]:
+    return list(dict.fromkeys(notice.connection for notice in notices))
+
+
+def _folded(
+    notices: Sequence[Notice], links: Mapping[int, Link | None], old: Mapping[tuple[int, str], State]
+) -> tuple[dict[tuple[int, str], State], dict[tuple[int, str], str]]:
+    """The orders after all snapshots, and their names; older snapshots change nothing."""
+    states = dict(old)
+    touched: dict[tuple[int, str], State] = {}
+    called: dict[tuple[int, str], str] = {}
+    for notice in notices:
+        link = links[notice.connection]
+        if link is None:
+            log.warning("orders of a connection that is gone are passed over", connection=notice.connection)
+            continue
+        for one in notice.orders:
+            name = (notice.connection, one.id)
+            made = ordering.merged(states.get(name), one.snapshot, link.created_at)
+            if made is not None:
+                states[name] = touched[name] = made
+                called[name] = one.name
+        for again in notice.again:
+            name = (notice.connection, again)
+            if name in states:
+                touched[name] = states[name]
+    return touched, called
+
+
+def _group(change: Change, loses: str) -> Group:
+    made = change.commands
+    put = PutOrder(
+        connection=change.connection.id,
+        external_id=change.id,
+        reference=reference(change.connection.id, change.id),
+        name=change.name,
+        updated=change.new.updated,
+        holds=change.new.holds,
+        lines=msgspec.json.encode(change.new.lines).decode(),
+        waiting=change.new.waiting,
+        took=tuple(ordering.took(change.old, change.new)),
+        gross=change.gross,
+        news=tuple((incidents.ORDER, body) for body in _news(change)),
+        reserves=any(isinstance(one, Reserve) for one in made),
+        loses=loses,
+    )
+    return Group(made, also=(put,))
+
+
+def _news(change: Change) -> Iterator[dict[str, Any]]:
+    """An incident when lines are new that stand on nothing of ours."""
+    before = {line.told.id: line.ground.footing for line in change.old.lines} if change.old else {}
+    for footing, why in WHY.items():
+        lines = [line.told for line in change.new.lines if line.ground.footing is footing]
+        if any(before.get(line.id) is not footing for line in lines):
+            yield {
+                "why": why,
+                "order": change.id,
+                "name": change.name,
+                "connection": change.connection.id,
+                "channel": change.connection.channel,
+                "connection_name": change.connection.name,
+                "lines": [
+                    {"line": one.id, "listing": one.name, "sku": one.sku, "units": one.ordered}
+                    for one in lines
+                ],
+            }
+
+
+WHY = {
+    Footing.UNKNOWN: "No listing and no item here is what was sold; nothing is held until there is one",
+    Footing.NOWHERE: "No location here feeds what was sold; nothing is held until one does",
+}
+
+
+async def _once_more(
+    inventory: Inventory,
+    account: int,
+    notices: Sequence[Notice],
+    changes: Sequence[Change],
+    recorded: Recorded,
+) -> None:
+    """Accept the snapshots of refused orders anew: another hand may have shipped or released their units
+    between our look and the commit. What is refused again stays an incident."""
+    outcomes = zip(changes, recorded.outcomes, strict=False)
+    refused = {(one.connection.id, one.id) for one, outcome in outcomes if isinstance(outcome, Refused)}
+    for notice in notices:
+        mine = tuple(one for one in notice.orders if (notice.connection, one.id) in refused)
+        if mine and notice.attempt < ATTEMPTS:
+            again = Notice(notice.connection, mine, gross=notice.gross, attempt=notice.attempt + 1)
+            await inventory.accept(account, SOURCE, CALLER, message_text(again))

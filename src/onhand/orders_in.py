@@ -1,0 +1,237 @@
+"""Lets channels' orders in: from a poll or a webhook into the inbox, where `orders_applied` takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.connectors import kind
+from onhand.connectors.channel import Channel, Meaning
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders
+from onhand.courier.flows import Session
+from onhand.grounding import grounds
+from onhand.inventory import Inventory
+from onhand.stock import ordering
+from onhand.stock.ordering import Ground, Kept, Snapshot, State, Told
+from onhand.store import channels, counters, drives, orders, requests, wakeups
+from onhand.store.requests import Message
+
+SOURCE = "orders"
+CALLER = "onhand:orders"
+"""The owner of the reservations of orders."""
+
+ORDERS_IN_MESSAGE = 50
+ORDERS_AT_ONCE = 200
+"""Orders in one commit: the work of others goes between two."""
+PATIENCE_SECONDS, STEP_SECONDS = 2.0, 0.005
+NUMBER_LIMIT = 10**15
+TIME_LIMIT = 2**62
+
+
+class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An order as a message carries it."""
+
+    id: str
+    snapshot: Snapshot
+    name: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message: orders of a connection, and kept ones (by id) to be looked at ``again``."""
+
+    connection: int
+    orders: tuple[Seen, ...] = ()
+    again: tuple[str, ...] = ()
+    gross: bool = False
+    attempt: int = 1
+
+
+def reference(connection: int, order: str) -> str:
+    """What the reservation of a channel's order is called."""
+    return f"order:{connection}:{order}"
+
+
+# --- into the inbox -----------------------------------------------------------------------------------
+
+
+async def take(
+    inventory: Inventory, account: int, connection: int, found: Sequence[Order], channel: Channel
+) -> None:
+    """Accept orders that a channel told of; they are applied soon, and are safe when this returns."""
+    bodies = told(connection, found, channel)
+    if bodies:
+        now = inventory.now()
+        unit = partial(arrive, account=account, bodies=bodies, now=now)
+        await inventory.write(account, unit, waking(now), quiet=True)
+        inventory.arrived(account)
+
+
+async def look_again(inventory: Inventory, account: int, connection: int, channel: Channel) -> None:
+    """Look at a connection's waiting orders anew: after listings were made, or stock was first counted.
+    Every poll does so, too."""
+    bodies = await _again(inventory, account, connection, channel)
+    if bodies:
+        now = inventory.now()
+        unit = partial(arrive, account=account, bodies=bodies, now=now)
+        await inventory.write(account, unit, waking(now), quiet=True)
+        inventory.arrived(account)
+
+
+def told(connection: int, found: Sequence[Order], channel: Channel) -> list[str]:
+    """Orders as messages for the inbox. Test orders are left out."""
+    real = [_seen(order, channel) for order in found if not order.test]
+    gross = channel.meaning is Meaning.GROSS
+    parts = (real[at : at + ORDERS_IN_MESSAGE] for at in range(0, len(real), ORDERS_IN_MESSAGE))
+    return [message_text(Notice(connection, tuple(part), gross=gross)) for part in parts]
+
+
+def arrive(connection: Connection, account: int, bodies: Sequence[str], now: int) -> int:
+    """Put messages into the inbox; the number of the last. For a unit of `inventory.write` that wakes by
+    `waking`; `Inventory.arrived` is called after it."""
+    first = counters.take(connection, account, "inbox", len(bodies))
+    made = [Message(first + at, SOURCE, CALLER, body, now) for at, body in enumerate(bodies)]
+    requests.receive(connection, account, *made)
+    return made[-1].id
+
+
+def waking(now: int) -> tuple[tuple[str, int], ...]:
+    """When the account must be looked at because of a message that arrives ``now``."""
+    return ((wakeups.INBOX, now),)
+
+
+def message_text(notice: Notice) -> str:
+    """A message as the inbox keeps it."""
+    return msgspec.json.encode(notice).decode()
+
+
+def _seen(order: Order, channel: Channel) -> Seen:
+    lines = tuple(_told(line, channel) for line in order.lines)
+    updated = max(0, min(order.updated, TIME_LIMIT))
+    return Seen(_clean(order.id), Snapshot(updated, lines, order.holds), _clean(order.name))
+
+
+def _told(line: OrderLine, channel: Channel) -> Told:
+    return Told(
+        _clean(line.id),
+        _count(line.ordered),
+        _count(line.cancelled),
+        _count(line.shipped),
+        _count(line.returned),
+        _clean(kind.external_id(channel, line.ids)),
+        None if line.sku is None else _clean(line.sku),
+        _clean(line.location or ""),
+    )
+
+
+def _count(number: int) -> int:
+    return max(0, min(number, NUMBER_LIMIT))
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL keeps no U+0000.
+    return text.replace("\0", "")
+
+
+# --- polling ------------------------------------------------------------------------------------------
+
+
+class Polls:
+    """Asks channels for their orders from where it stood last; the `courier.ports.TakesOrders`."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    async def poll(self, account: int, connection: int, session: Session) -> bool:
+        """One page; True when the channel has more. The cursor moves in the commit that accepts the orders,
+        and returns when they are applied, or nearly. The connector itself looks back behind the cursor as
+        far as its channel needs. Raises `flow.Failed`."""
+        ask = kind.takes_orders(session.module)
+        if ask is None:
+            return False
+        driven = await self._inventory.read(account, partial(drives.driven, account=account, link=connection))
+        if driven is None:
+            return False
+        cursor = driven.orders_cursor
+        found: Orders = await session.run(_from(ask, cursor))
+        bodies = told(connection, found.orders, session.module.CHANNEL)
+        if not found.more:
+            bodies += await _again(self._inventory, account, connection, session.module.CHANNEL)
+        if bodies or found.cursor != cursor:
+            await self._keep(account, connection, bodies, found.cursor)
+        return found.more and found.cursor != cursor
+
+    async def _keep(self, account: int, connection: int, bodies: Sequence[str], cursor: str) -> None:
+        now = self._inventory.now()
+
+        def unit(c: Connection) -> int:
+            drives.note(c, account, connection, {"orders_cursor": cursor})
+            return arrive(c, account, bodies, now) if bodies else 0
+
+        wakes = waking(now) if bodies else ()
+        number = await self._inventory.write(account, unit, wakes, quiet=True)
+        if number:
+            self._inventory.arrived(account)
+            await self._settled(account, number)
+
+    async def _settled(self, account: int, number: int) -> None:
+        """Wait until a message is applied, but not for long: a look at the channel's numbers that follows
+        would take a sale that is not in the ledger for drift."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        ends = partial(requests.ends, account=account)
+        while loop.time() < deadline:
+            left = await self._inventory.read(account, ends)
+            if left is None or left[0] > number:
+                return
+            await asyncio.sleep(STEP_SECONDS)
+
+
+async def _again(inventory: Inventory, account: int, connection: int, channel: Channel) -> list[str]:
+    names = await inventory.read(account, partial(ready, account=account, link=connection), long=True)
+    gross = channel.meaning is Meaning.GROSS
+    return [message_text(Notice(connection, again=tuple(names), gross=gross))] if names else []
+
+
+def _from(ask: kind.TakeOrders, cursor: str | None) -> Any:
+    def make(settings: Any) -> Flow[Orders]:
+        return ask(settings, cursor)
+
+    return make
+
+
+def ready(connection: Connection, account: int, link: int) -> list[str]:
+    """The ids of orders with a waiting line that now has something to stand on."""
+    found = channels.link(connection, account, link)
+    if found is None:
+        return []
+    after, names = "", list[str]()
+    while page := orders.waiting(connection, account, link, after):
+        after = page[-1].external_id
+        lines = {row.external_id: waits(state_of(row)) for row in page}
+        ground = grounds(connection, account, found, [line.told for some in lines.values() for line in some])
+        names += [
+            name
+            for name, some in lines.items()
+            if any(_moves(line, ground[line.told.name, line.told.sku, line.told.place]) for line in some)
+        ]
+    return names[:ORDERS_AT_ONCE]
+
+
+def waits(state: State) -> list[Kept]:
+    """The lines of an order that stand on nothing of ours."""
+    return [line for line in state.lines if line.ground.footing in ordering.WAITING]
+
+
+def _moves(line: Kept, ground: Ground) -> bool:
+    return ground.footing is not line.ground.footing
+
+
+def state_of(row: orders.KeptOrder) -> State:
+    """An order as it is kept."""
+    lines = msgspec.json.decode(row.lines, type=tuple[Kept, ...])
+    return State(row.updated, lines, row.holds)

@@ -1,0 +1,311 @@
+"""Connects a channel: settings checked and sealed, places matched, listings imported a page at a time.
+
+`begin` makes the connection, paused; `page` imports what the channel shows, again and again until its cursor
+is None; `finish` lets the courier at it. Each is safe to repeat: a listing that is known stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.connectors import kind
+from onhand.connectors.channel import plain_settings, read_settings
+from onhand.connectors.flow import Page, Place, Seen
+from onhand.connectors.kind import Kind, external_id
+from onhand.courier import mirroring
+from onhand.outward.equipment import Equipment, Refusal, asked, unknown_connection
+from onhand.outward.needs import needs
+from onhand.stock.offering import Rules
+from onhand.store import catalog, channels, drives, feeding, linking, lookup, observing
+from onhand.store.catalog import Location
+from onhand.store.linking import Found, Linked
+from onhand.store.observing import Sight
+
+NAME_LIMIT = 100
+LOCATIONS_LIMIT = 100
+
+
+class Began(msgspec.Struct, frozen=True):
+    """A connection that was made. ``who`` is what the channel called us; ``feeds`` says which of our
+    locations feed which of its places ("" where it has none), by names; ``mirrored`` are its own places."""
+
+    connection: int
+    channel: str
+    name: str
+    who: str
+    feeds: dict[str, list[str]]
+    unfed: list[str]
+    mirrored: list[str]
+    pulls: bool
+
+
+class Unmatched(msgspec.Struct, frozen=True):
+    """A listing of the channel that is of no item of ours, and why."""
+
+    sku: str | None
+    title: str
+    ids: dict[str, str]
+    why: str
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What a page brought. ``cursor`` None: it was the last."""
+
+    cursor: str | None
+    seen: int
+    created: int
+    known: int
+    unmatched: list[Unmatched]
+
+
+# --- the connection -----------------------------------------------------------------------------------
+
+
+async def begin(
+    equipment: Equipment,
+    account: int,
+    channel: str,
+    values: Mapping[str, Any],
+    *,
+    name: str = "",
+    rules: Rules | None = None,
+    feeds: Mapping[str, Sequence[str]] | None = None,
+) -> Began:
+    """Make a connection with these settings, and ask the channel who we are and for its places.
+
+    ``feeds`` names our locations for places of the channel (by id or name; "" where it has none). Raises
+    Refusal, and then nothing is left behind.
+    """
+    module = equipment.module(channel)
+    named = plain_name(name or module.CHANNEL.title)
+    open_values, hidden = split(module, values)
+    inventory = equipment.inventory
+
+    def unit(connection: Connection) -> int:
+        link = linking.number(connection, account)
+        sealed = equipment.seals.seal(account, link, hidden) if hidden else None
+        usual = tuple(lookup.usual(connection, account, None, LOCATIONS_LIMIT))
+        new = Linked(link, channel, named, usual, open_values, rules or Rules(), True, 0)
+        linking.add(connection, account, new, sealed, equipment.now())
+        return link
+
+    link = await inventory.write(account, unit)
+    try:
+        session = await equipment.session(account, link)
+        who = await asked(session, module.check)
+        locate = kind.locates(module)
+        places = [] if locate is None else await asked(session, locate)
+        return await inventory.write(
+            account, lambda c: _place(c, account, link, module, who, places, rules, feeds, equipment.now())
+        )
+    except BaseException:
+        equipment.forget(account, link)
+        await inventory.write(account, lambda c: linking.drop(c, account, link))
+        raise
+
+
+def split(module: Kind, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checked settings as (what may be seen, what is sealed). Raises Refusal without showing values."""
+    try:
+        settings = read_settings(module.CHANNEL.settings, values)
+    except msgspec.ValidationError as error:
+        raise Refusal("bad_settings", str(error).replace("`", ""), "settings") from None
+    plain = plain_settings(settings)
+    hidden = {one.name for one in needs(module.CHANNEL) if one.secret}
+    return (
+        {name: value for name, value in plain.items() if name not in hidden},
+        {name: value for name, value in plain.items() if name in hidden and value is not None},
+    )
+
+
+def plain_name(name: str) -> str:
+    """A name for a connection. Raises Refusal."""
+    if not name.strip() or len(name) > NAME_LIMIT or not name.isprintable():
+        raise Refusal("bad_settings", f"a name has 1 to {NAME_LIMIT} printable characters", "name")
+    return name
+
+
+# --- places -------------------------------------------------------------------------------------------
+
+
+def _place(
+    connection: Connection,
+    account: int,
+    link: int,
+    module: Kind,
+    who: str,
+    places: Sequence[Place],
+    rules: Rules | None,
+    feeds: Mapping[str, Sequence[str]] | None,
+    now: int,
+) -> Began:
+    found = linking.links(connection, account, link)
+    if not found:
+        unknown_connection()
+    mine = [one for one in catalog.locations(connection, account) if one.kind == "stock" and one.active]
+    named = {one.id: one.name for one in mine}
+    writable = [place for place in places if place.ours]
+    fed = _feeds(mine, found[0].locations, writable, feeds)
+    made = rules or Rules()
+    if made.places is None and made.locations is None:
+        made = (
+            msgspec.structs.replace(made, places=fed)
+            if writable
+            else msgspec.structs.replace(made, locations=fed.get(""))
+        )
+        linking.change(connection, account, link, {"rules": made})
+    mirrored = [place for place in places if not place.ours]
+    _mirror(connection, account, found[0], mirrored, now)
+    titles = {place.id: place.name for place in places}
+    used = {at for some in fed.values() for at in some}
+    return Began(
+        link,
+        found[0].channel,
+        found[0].name,
+        who,
+        {titles.get(place, place): [named[at] for at in some] for place, some in fed.items()},
+        [one.name for one in mine if one.id not in used],
+        [place.name for place in mirrored],
+        kind.pulls(module) is not None,
+    )
+
+
+def _feeds(
+    mine: Sequence[Location],
+    usual: Sequence[int],
+    places: Sequence[Place],
+    asked_for: Mapping[str, Sequence[str]] | None,
+) -> dict[str, tuple[int, ...]]:
+    """Which of our locations feed which place, by its id: as asked for, else the only place is fed by all
+    of the account's own, else places are fed by locations of their name, else the default one by all."""
+    ids = {one.name: one.id for one in mine}
+    if asked_for:
+        theirs = {place.name: place.id for place in places} | {place.id: place.id for place in places}
+        theirs |= {} if places else {"": ""}
+        return {
+            _named(theirs, place, "place of the channel"): tuple(_named(ids, one, "location") for one in some)
+            for place, some in asked_for.items()
+        }
+    if not places:
+        return {"": tuple(usual)}
+    if len(places) == 1:
+        return {places[0].id: tuple(usual)}
+    folded = {one.name.strip().casefold(): one.id for one in mine}
+    same: dict[str, tuple[int, ...]] = {
+        place.id: (folded[place.name.strip().casefold()],)
+        for place in places
+        if place.name.strip().casefold() in folded
+    }
+    if same:
+        return same
+    default = next((place for place in places if place.default), places[0])
+    return {default.id: tuple(usual)}
+
+
+def _named(known: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in known:
+        names = ", ".join(repr(one) for one in sorted(known)) or "none"
+        raise Refusal("unknown_location", f"there is no {what} {name!r}; there are: {names}", "feeds")
+    return known[name]
+
+
+def _mirror(connection: Connection, account: int, link: Linked, places: Sequence[Place], now: int) -> None:
+    """A mirrored location of ours for each place that the channel itself fills."""
+    own = next((one.id for one in catalog.sellers(connection, account) if one.own), None)
+    taken = {one.name for one in catalog.locations(connection, account)}
+    pairs = {}
+    for place in places:
+        if own is None:
+            break
+        name = f"{link.name}: {place.name}"[:NAME_LIMIT]
+        name = name if name not in taken else f"{name} ({link.id})"
+        taken.add(name)
+        made = catalog.add_location(connection, account, Location(0, name, own, mirroring.MIRRORED), now)
+        pairs[place.id] = str(made.id)
+    channels.map_ids(connection, account, f"connection:{link.id}", "location", pairs)
+
+
+# --- listings -----------------------------------------------------------------------------------------
+
+
+async def page(equipment: Equipment, account: int, link: int, cursor: str | None = None) -> Imported:
+    """Import a page of what the channel shows, from ``cursor`` on. Raises Refusal."""
+    session = await equipment.session(account, link)
+    pull = kind.pulls(session.module)
+    if pull is None:
+        raise Refusal("not_allowed", f"{session.module.CHANNEL.title} cannot be asked what it shows")
+    at = equipment.now()
+    shown = await asked(session, lambda settings: pull(settings, cursor))
+    inventory = equipment.inventory
+    done = await inventory.write(
+        account, lambda c: _keep(c, account, link, session.module, shown, at, equipment.now())
+    )
+    found = await inventory.read(account, lambda c: _mine(c, account, link, session.module, shown), long=True)
+    await mirroring.mirror(inventory, account, link, found)
+    return done
+
+
+def _mine(
+    connection: Connection, account: int, link: int, module: Kind, shown: Page
+) -> list[mirroring.Found]:
+    names = {external_id(module.CHANNEL, one.ids): one for one in shown.seen}
+    ids = observing.listings_of(connection, account, link, names)
+    return [mirroring.Found(ids[name], one) for name, one in names.items() if name in ids]
+
+
+def _keep(
+    connection: Connection, account: int, link: int, module: Kind, shown: Page, at: int, now: int
+) -> Imported:
+    items = lookup.items(connection, account, {one.sku for one in shown.seen if one.sku})
+    good: list[Found] = []
+    unmatched: list[Unmatched] = []
+    sights: dict[str, Seen] = {}
+    for seen in shown.seen:
+        name = external_id(module.CHANNEL, seen.ids)
+        why = _why_not(seen, items, name)
+        if why is not None:
+            unmatched.append(Unmatched(seen.sku, seen.title, dict(seen.ids), why))
+            continue
+        good.append(Found(name, items[seen.sku or ""], seen.ids, seen.sku, seen.writable))
+        sights[name] = seen
+    new, ids = linking.keep_listings(connection, account, link, good, now)
+    feeding.refeed(connection, account, new)
+    observing.observe(
+        connection,
+        account,
+        [
+            Sight(ids[name], one.location or "", one.quantity, one.token, one.committed, at)
+            for name, seen in sights.items()
+            for one in seen.shown
+        ],
+    )
+    feeding.mark(connection, account, new, now)
+    return Imported(shown.cursor, len(shown.seen), len(new), len(ids) - len(new), unmatched)
+
+
+def _why_not(seen: Seen, items: Mapping[str, int], name: str) -> str | None:
+    if not name:
+        return "the channel gives it no id"
+    if not seen.sku:
+        return "it has no SKU there"
+    if seen.sku not in items:
+        return "there is no item with this SKU"
+    return None
+
+
+async def finish(equipment: Equipment, account: int, link: int) -> int:
+    """Let the courier tell the connection; how many listings it has to be told of."""
+
+    def unit(connection: Connection) -> int:
+        if not linking.links(connection, account, link):
+            unknown_connection()
+        linking.change(connection, account, link, {"paused": False})
+        return drives.status(connection, account, link)[0].backlog
+
+    backlog = await equipment.inventory.write(account, unit)
+    equipment.inventory.marked({(account, link)})
+    return backlog

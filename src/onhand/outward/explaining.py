@@ -1,0 +1,115 @@
+"""Why a listing shows the number it shows: every rule and term, down to movements and reservations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.courier import aiming
+from onhand.outward import watching
+from onhand.stock.offering import Offer, Rules, Source
+from onhand.store import drives, levels, linking, lookup, outgoing, showing
+from onhand.store.outgoing import Listed, SlotRow
+
+MOVEMENTS_SHOWN = 5
+HOLDS_SHOWN = 20
+ORDER = ("the listing's own rules", "the connection's rules", "what the hub does without a rule")
+"""In this order rules are looked for, field by field."""
+
+
+def explain(connection: Connection, account: int, number: int, now: int) -> dict[str, Any]:
+    """A listing's numbers with all that they are made of, in one snapshot; times are microseconds UTC.
+    Raises Refusal when there is none."""
+    row = watching.listing(connection, account, number)
+    listed = outgoing.listed(connection, account, [number], now)[0]
+    link = linking.links(connection, account, row.connection)[0]
+    made = aiming.offers(listed, link.rules)
+    return {
+        "listing": row,
+        "state": watching.state(row, number in showing.drifting(connection, account, [number])),
+        "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
+        "waiting": _waiting(connection, account, link.id, row.marked_at),
+        "rules": _rules(listed.rules, link.rules),
+        "slots": list(_slots(connection, account, listed, made)),
+        "as_of_seq": levels.last_seq(connection, account),
+    }
+
+
+def _waiting(connection: Connection, account: int, link: int, marked_at: int | None) -> str | None:
+    """Why a stale listing has not been told yet, as far as that is known."""
+    state = drives.status(connection, account, link)[0]
+    if marked_at is None:
+        return None
+    if state.paused:
+        return "the connection is paused"
+    if state.open_until is not None:
+        return f"the channel is taken for down: {state.words}"
+    return "it is on its way" if state.owner else "no courier drives the connection now"
+
+
+def _rules(own: Rules, above: Rules) -> list[dict[str, Any]]:
+    """Each rule that is set, and who set the value that counts."""
+    found = []
+    for name in Rules.__struct_fields__:
+        below, over = getattr(own, name), getattr(above, name)
+        if below is not None:
+            found.append({"rule": name, "value": below, "from": "listing", "instead_of": over})
+        elif over is not None:
+            found.append({"rule": name, "value": over, "from": "connection", "instead_of": None})
+    return found
+
+
+def _slots(
+    connection: Connection, account: int, listed: Listed, made: Iterable[Offer]
+) -> Iterator[dict[str, Any]]:
+    places = {source.location for sources in listed.sources for source in sources}
+    names = lookup.names(connection, account, places)
+    items = {part.item for sources in listed.sources for source in sources for part in source.parts}
+    skus = lookup.skus(connection, account, items)
+    for slot, sources, found in zip(listed.slots, listed.sources, made, strict=True):
+        yield {
+            "place": slot.place or None,
+            "offer": found.units,
+            "infinite": found.infinite,
+            "terms": [
+                msgspec.structs.asdict(one) | {"location_name": names.get(one.location or 0)}
+                for one in found.terms
+            ],
+            "numbers": numbers(slot),
+            "sources": [_source(connection, account, one, names, skus) for one in sources],
+        }
+
+
+def numbers(slot: SlotRow) -> dict[str, Any]:
+    """The three numbers of a slot, each with its time."""
+    return {
+        name: {"units": getattr(slot, name), "at": getattr(slot, f"{name}_at")}
+        for name in ("wanted", "acknowledged", "observed")
+    }
+
+
+def _source(
+    connection: Connection, account: int, source: Source, names: dict[int, str], skus: dict[int, str | None]
+) -> dict[str, Any]:
+    parts = []
+    for part in source.parts:
+        place = (part.item, source.location)
+        parts.append(
+            {
+                "item": part.item,
+                "sku": skus.get(part.item),
+                "per": part.per,
+                "on_hand": part.level.on_hand,
+                "reserved": part.level.reserved,
+                "available": part.level.available,
+                "infinite": part.level.infinite,
+                "version": part.level.version,
+                "movements": levels.history(connection, account, place, limit=MOVEMENTS_SHOWN),
+                "reservations": showing.promised(connection, account, *place, HOLDS_SHOWN),
+            }
+        )
+    where = {"location": source.location, "location_name": names.get(source.location), "kind": source.kind}
+    return where | {"parts": parts}

@@ -1,0 +1,208 @@
+"""Has channels told anew or looked at now, releases what is parked, pauses, changes rules and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.connectors import kind
+from onhand.outward import connecting, watching
+from onhand.outward.equipment import Equipment, Refusal, unknown_connection
+from onhand.stock.offering import Rules
+from onhand.store import drives, feeding, linking, lookup
+from onhand.store.books import Marked
+from onhand.store.linking import Linked
+
+T = TypeVar("T")
+
+AT_ONCE = 5_000
+"""Listings in one unit of work."""
+
+
+async def _write(
+    equipment: Equipment, account: int, unit: Callable[[Connection], tuple[T, set[Marked]]]
+) -> T:
+    """Run a unit, and let the courier hear at once of what it marked."""
+    value, marked = await equipment.inventory.write(account, unit)
+    if marked:
+        equipment.inventory.marked(marked)
+    return value
+
+
+async def push(equipment: Equipment, account: int, listing: int) -> int:
+    """Have one listing told anew, whatever is known of it; its connection. Raises Refusal."""
+
+    def unit(connection: Connection) -> tuple[int, set[Marked]]:
+        found = watching.listing(connection, account, listing)
+        if not found.writable:
+            raise Refusal("not_allowed", "the channel owns this stock: it is shown and never written")
+        linking.unpark(connection, account, [listing], equipment.now())
+        return found.connection, feeding.mark(connection, account, [listing], equipment.now())
+
+    return await _write(equipment, account, unit)
+
+
+async def push_all(equipment: Equipment, account: int, link: int, after: int = 0) -> tuple[int, int | None]:
+    """Have up to `AT_ONCE` of a connection's listings told anew, by id behind ``after``: how many, and where
+    the next begin. Raises Refusal."""
+
+    def unit(connection: Connection) -> tuple[tuple[int, int | None], set[Marked]]:
+        if not linking.links(connection, account, link):
+            unknown_connection()
+        ids = feeding.listings_on(connection, account, link, after, AT_ONCE)
+        marked = feeding.mark(connection, account, ids, equipment.now())
+        return (len(ids), ids[-1] if len(ids) == AT_ONCE else None), marked
+
+    return await _write(equipment, account, unit)
+
+
+async def release(equipment: Equipment, account: int, listing: int) -> str:
+    """Have a parked listing told again; what the channel had said. Raises Refusal."""
+
+    def unit(connection: Connection) -> tuple[str, set[Marked]]:
+        found = watching.listing(connection, account, listing)
+        if found.parked is None:
+            raise Refusal("not_allowed", "the listing is not parked")
+        linking.unpark(connection, account, [listing], equipment.now())
+        return found.parked, feeding.mark(connection, account, [listing], equipment.now())
+
+    return await _write(equipment, account, unit)
+
+
+async def sweep(equipment: Equipment, account: int, link: int) -> int:
+    """Ask the courier to look at all that a channel shows, now; when that was asked (microseconds UTC).
+    Raises Refusal."""
+    now = equipment.now()
+
+    def unit(connection: Connection) -> int:
+        found = _link(connection, account, link)
+        if kind.pulls(equipment.module(found.channel)) is None:
+            raise Refusal("not_allowed", f"{found.channel} cannot be asked what it shows")
+        if found.paused:
+            raise Refusal("not_allowed", "the connection is paused: resume it first")
+        drives.note(connection, account, link, {"swept_at": 0})
+        return now
+
+    asked = await equipment.inventory.write(account, unit, quiet=True)
+    equipment.inventory.marked({(account, link)})
+    return asked
+
+
+async def pause(equipment: Equipment, account: int, link: int, *, paused: bool) -> Linked:
+    """Stop telling a connection, or begin again; what has become stale meanwhile is told then. Raises
+    Refusal."""
+    return await change(equipment, account, link, paused=paused)
+
+
+async def change(
+    equipment: Equipment,
+    account: int,
+    link: int,
+    *,
+    name: str | None = None,
+    paused: bool | None = None,
+    rules: Rules | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Linked:
+    """Change what a connection is called, whether it is paused, its rules (as a whole; the feeds of its
+    listings follow), or some of its settings. Raises Refusal."""
+
+    def unit(connection: Connection) -> Linked:
+        found = _link(connection, account, link)
+        values: dict[str, Any] = {}
+        if name is not None:
+            values["name"] = connecting.plain_name(name)
+        if paused is not None:
+            values["paused"] = paused
+        if rules is not None:
+            check_rules(connection, account, rules)
+            values["rules"] = rules
+        if settings is not None:
+            values |= _settings(connection, equipment, account, found, settings)
+        linking.change(connection, account, link, values)
+        return _link(connection, account, link)
+
+    done = await equipment.inventory.write(account, unit)
+    equipment.forget(account, link)
+    if rules is not None:
+        await refeed(equipment, account, link)
+    equipment.inventory.marked({(account, link)})
+    return done
+
+
+async def refeed(equipment: Equipment, account: int, link: int) -> None:
+    """Make the feeds and slots of a connection's listings anew, and have them told: some at a time."""
+    after: int | None = 0
+    while after is not None:
+        after = await _write(equipment, account, _refed(equipment, account, link, after))
+
+
+def _refed(
+    equipment: Equipment, account: int, link: int, after: int
+) -> Callable[[Connection], tuple[int | None, set[Marked]]]:
+    def unit(connection: Connection) -> tuple[int | None, set[Marked]]:
+        ids = feeding.listings_on(connection, account, link, after, AT_ONCE)
+        feeding.refeed(connection, account, ids)
+        marked = feeding.mark(connection, account, ids, equipment.now())
+        return (ids[-1] if len(ids) == AT_ONCE else None), marked
+
+    return unit
+
+
+async def listing_rules(equipment: Equipment, account: int, listing: int, rules: Rules) -> None:
+    """Give a listing rules of its own. Raises Refusal."""
+
+    def unit(connection: Connection) -> tuple[None, set[Marked]]:
+        watching.listing(connection, account, listing)
+        if rules.heal is not None or rules.sweep is not None or rules.poll is not None:
+            raise Refusal("bad_rules", "heal, sweep and poll are rules of connections", "rules")
+        check_rules(connection, account, rules)
+        linking.set_rules(connection, account, listing, rules, equipment.now())
+        feeding.refeed(connection, account, [listing])
+        return None, feeding.mark(connection, account, [listing], equipment.now())
+
+    await _write(equipment, account, unit)
+
+
+def check_rules(connection: Connection, account: int, rules: Rules) -> None:
+    """Raise Refusal when rules name locations that are not there."""
+    named = set(rules.locations or ())
+    named |= {at for some in (rules.places or {}).values() for at in some}
+    unknown = sorted(named - lookup.names(connection, account, named).keys())
+    if unknown:
+        raise Refusal("unknown_location", f"there is no location {unknown[0]}", "rules")
+
+
+def _settings(
+    connection: Connection, equipment: Equipment, account: int, found: Linked, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Settings and secrets with some of them changed; a secret that is not named stays."""
+    module = equipment.module(found.channel)
+    envelope = drives.secrets(connection, account, found.id)
+    try:
+        kept = equipment.seals.open(account, found.id, envelope) if envelope else {}
+    except ValueError as error:
+        raise Refusal("bad_settings", str(error), "settings") from error
+    open_values, hidden = connecting.split(module, {**found.settings, **kept, **values})
+    return {
+        "settings": open_values,
+        "secrets": equipment.seals.seal(account, found.id, hidden) if hidden else None,
+    }
+
+
+def _link(connection: Connection, account: int, link: int) -> Linked:
+    found = linking.links(connection, account, link) if link else []
+    if not found:
+        unknown_connection()
+    return found[0]
+
+
+def parse_rules(values: object) -> Rules:
+    """Rules from plain values. Raises Refusal in words."""
+    try:
+        return msgspec.convert(values, Rules)
+    except msgspec.ValidationError as error:
+        raise Refusal("bad_rules", str(error).replace("`", ""), "rules") from None

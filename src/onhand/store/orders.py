@@ -1,0 +1,302 @@
+"""Channels' orders as they are kept, what their lines stand on, and what they did to slots and levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.store import incidents
+from onhand.store.sql import Insert, Row, Statement
+
+NAMED_LIMIT = 50
+"""Orders that an incident names at most."""
+
+NEWEST, OLDEST, LARGEST = "newest", "oldest", "largest"
+"""Who loses when more is promised than is there: the order that came last, came first, or holds most."""
+
+
+class KeptOrder(NamedTuple):
+    """A row of `orders`. ``lines`` is JSON; times are microseconds UTC, ``updated`` the channel's own."""
+
+    external_id: str
+    reference: str
+    name: str
+    updated: int
+    holds: bool
+    lines: str
+    waiting: bool
+    first_seen_at: int
+    seen_at: int
+
+
+_KEPT = ", ".join(f"o.{name}" for name in KeptOrder._fields)
+_kept = Statement(
+    f"SELECT o.connection, {_KEPT} FROM {{rows}} JOIN orders o ON o.account = r.account"
+    " AND o.connection = r.link AND o.external_id = r.external_id",
+    rows="account int, link int, external_id text",
+)
+_put = Insert(
+    "orders",
+    "account int, connection int, external_id text, reference text, name text, updated int, holds int,"
+    " lines text, waiting int, first_seen_at int, seen_at int",
+    "ON CONFLICT (account, connection, external_id) DO UPDATE SET name = excluded.name,"
+    " updated = excluded.updated, holds = excluded.holds, lines = excluded.lines,"
+    " waiting = excluded.waiting, seen_at = excluded.seen_at",
+)
+_waiting = Statement(
+    f"SELECT {_KEPT} FROM orders o WHERE o.account = :account AND o.connection = :link AND o.waiting = 1"
+    " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
+)
+_page = Statement(
+    f"SELECT {_KEPT} FROM orders o WHERE o.account = :account AND o.connection = :link"
+    " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
+)
+
+
+def kept(
+    connection: Connection, account: int, names: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], KeptOrder]:
+    """The orders of these (connection, external id) that are kept."""
+    rows = [(account, *name) for name in sorted(set(names))]
+    found = _kept.run(connection, rows) if rows else []
+    return {(row[0], row[1]): _order(row[1:]) for row in found}
+
+
+def put(connection: Connection, account: int, rows: Sequence[Row], now: int) -> None:
+    """Keep orders: (connection, external id, reference, name, updated, holds, lines, waiting) each."""
+    last = {(row[0], row[1]): row for row in rows}
+    _put.run(connection, [(account, *row, now, now) for _, row in sorted(last.items(), key=itemgetter(0))])
+
+
+def waiting(
+    connection: Connection, account: int, link: int, after: str = "", limit: int = 200
+) -> list[KeptOrder]:
+    """A connection's orders with a line that stands on nothing of ours, by external id."""
+    found = _waiting.run(connection, account=account, link=link, after=after, limit=limit)
+    return [_order(row) for row in found]
+
+
+def page(
+    connection: Connection, account: int, link: int, after: str = "", limit: int = 100
+) -> list[KeptOrder]:
+    """A connection's orders by external id."""
+    found = _page.run(connection, account=account, link=link, after=after, limit=limit)
+    return [_order(row) for row in found]
+
+
+def _order(row: Row) -> KeptOrder:
+    return KeptOrder(*row)._replace(holds=bool(row[4]), waiting=bool(row[6]))
+
+
+# --- what a line stands on ----------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A listing as an order's line needs it; ``location`` when it is bound to one level."""
+
+    listing: int
+    external_id: str
+    sku: str | None
+    item: int
+    location: int | None
+
+
+_FOUND = "SELECT g.id, g.external_id, g.sku, g.item, g.location FROM {rows} JOIN listings g"
+_by_name = Statement(
+    f"{_FOUND} ON g.account = r.account AND g.connection = r.link AND g.external_id = r.name",
+    rows="account int, link int, name text",
+)
+_by_sku = Statement(
+    "SELECT g.id, g.external_id, COALESCE(g.sku, i.sku), g.item, g.location FROM {rows}"
+    " JOIN items i ON i.account = r.account AND i.sku = r.name"
+    " JOIN listings g ON g.account = i.account AND g.item = i.id AND g.connection = r.link ORDER BY g.id",
+    rows="account int, link int, name text",
+)
+_by_their_sku = Statement(
+    f"{_FOUND} ON g.account = r.account AND g.connection = r.link WHERE g.sku = r.name ORDER BY g.id",
+    rows="account int, link int, name text",
+)
+_slots = Statement(
+    "SELECT s.listing, s.place, s.locations FROM {rows} JOIN slots s ON s.account = r.account"
+    " AND s.listing = r.listing ORDER BY s.listing, s.place",
+    rows="account int, listing int",
+)
+_tracked = Statement(
+    "SELECT DISTINCT l.item FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
+    " WHERE l.present = 1 AND l.version > 0",
+    rows="account int, item int",
+)
+
+
+def named(connection: Connection, account: int, link: int, names: Iterable[str]) -> dict[str, Found]:
+    """The connection's listings of these external ids."""
+    rows = [(account, link, name) for name in sorted({name for name in names if name})]
+    return {row[1]: Found(*row) for row in _by_name.run(connection, rows)} if rows else {}
+
+
+def by_sku(connection: Connection, account: int, link: int, skus: Iterable[str]) -> dict[str, Found]:
+    """The connection's listings that the channel calls by these SKUs, or whose items we do; the first
+    where there are several."""
+    rows = [(account, link, sku) for sku in sorted({sku for sku in skus if sku})]
+    if not rows:
+        return {}
+    found: dict[str, Found] = {}
+    for row in (*_by_their_sku.run(connection, rows), *_by_sku.run(connection, rows)):
+        if row[2] is not None:
+            found.setdefault(row[2], Found(*row))
+    return found
+
+
+def slots(connection: Connection, account: int, listings: Iterable[int]) -> dict[int, dict[str, str]]:
+    """The slots of these listings: place to our locations, as a JSON list of ids."""
+    rows = [(account, listing) for listing in sorted(set(listings))]
+    found: dict[int, dict[str, str]] = {}
+    for listing, place, locations in _slots.run(connection, rows) if rows else ():
+        found.setdefault(listing, {})[place] = locations
+    return found
+
+
+def tracked(connection: Connection, account: int, items: Iterable[int]) -> set[int]:
+    """Those of these items of which stock is kept anywhere."""
+    rows = [(account, item) for item in sorted(set(items))]
+    return {row[0] for row in _tracked.run(connection, rows)} if rows else set()
+
+
+# --- what an order did --------------------------------------------------------------------------------
+
+# A number that was confirmed or seen after the order changed has the sale in it already.
+_NOT_YET = "(slots.{at} IS NULL OR slots.{at} < :updated)"
+_LOWERED = (
+    "CASE WHEN slots.{name} IS NULL THEN NULL WHEN NOT " + _NOT_YET + " THEN slots.{name}"
+    " WHEN slots.{name} > r.sold THEN slots.{name} - r.sold ELSE 0 END"
+)
+_COMMITTED = (
+    "CASE WHEN NOT " + _NOT_YET.format(at="observed_at") + " THEN slots.committed"
+    " WHEN slots.committed + r.open > 0 THEN slots.committed + r.open ELSE 0 END"
+)
+_took = {
+    gross: Statement(
+        f"UPDATE slots SET acknowledged = {_LOWERED.format(name='acknowledged', at='acknowledged_at')},"
+        f" observed = {_LOWERED.format(name='observed', at='observed_at')}"
+        + (f", committed = {_COMMITTED}" if gross else "")
+        + " FROM {rows} WHERE slots.account = r.account AND slots.listing = r.listing"
+        " AND slots.place = r.place",
+        rows="account int, listing int, place text, sold int, open int",
+    )
+    for gross in (False, True)
+}
+
+
+def channel_took(
+    connection: Connection,
+    account: int,
+    taken: Sequence[tuple[int, str, int, int]],
+    updated: int,
+    *,
+    gross: bool = False,
+) -> None:
+    """Lower what slots are known to show by what the channel itself took off: (listing, place, units sold,
+    change in the units of its open orders), so that the next push compares with the number that is there.
+
+    What was confirmed or seen after ``updated`` (microseconds UTC) has it already and stays. ``gross`` is
+    for channels that count their own open orders: their committed units follow.
+    """
+    if taken:
+        _took[gross].run(connection, [(account, *one) for one in sorted(taken)], updated=updated)
+
+
+_short = Statement(
+    "SELECT DISTINCT l.item, l.location, l.on_hand, l.reserved, i.sku, p.name, r.loses FROM {rows}"
+    " JOIN reservation_lines n ON n.account = r.account AND n.reference = r.reference AND n.held > 0"
+    " JOIN levels l ON l.account = n.account AND l.item = n.item AND l.location = n.location"
+    " JOIN items i ON i.account = l.account AND i.id = l.item"
+    " JOIN locations p ON p.account = l.account AND p.id = l.location"
+    " WHERE l.infinite = 0 AND l.on_hand < l.reserved ORDER BY l.item, l.location",
+    rows="account int, reference text, loses text",
+)
+_holders = Statement(
+    "SELECT n.item, n.location, n.reference, SUM(n.held), h.created_at, h.owner, o.external_id, o.name,"
+    " o.updated, o.first_seen_at, c.id, c.channel, c.name FROM {rows}"
+    " JOIN reservation_lines n ON n.account = r.account AND n.item = r.item AND n.location = r.location"
+    " AND n.held > 0"
+    " JOIN reservations h ON h.account = n.account AND h.reference = n.reference"
+    " LEFT JOIN orders o ON o.account = n.account AND o.reference = n.reference"
+    " LEFT JOIN connections c ON c.account = o.account AND c.id = o.connection"
+    " GROUP BY n.item, n.location, n.reference, h.created_at, h.owner, o.external_id, o.name, o.updated,"
+    " o.first_seen_at, c.id, c.channel, c.name",
+    rows="account int, item int, location int",
+)
+
+
+def oversold(connection: Connection, account: int, references: Mapping[str, str], now: int) -> None:
+    """Open an incident for every level that these orders hold units at and that cannot keep its promises.
+
+    ``references`` says for each who loses. The incident has the arithmetic, the orders that hold units there
+    with their channel and its lag (microseconds from its own time of change to ours), and the losers.
+    """
+    if not references:
+        return
+    rows = [(account, *one) for one in sorted(references.items())]
+    # Several orders of a commit may leave the same level short: it is told once.
+    short = {(row[0], row[1]): row for row in _short.run(connection, rows)}
+    if not short:
+        return
+    holders: dict[tuple[int, int], list[Row]] = {}
+    for row in _holders.run(connection, [(account, *place) for place in sorted(short)]):
+        holders.setdefault((row[0], row[1]), []).append(row)
+    found = [_incident(row, holders.get(place, []), now) for place, row in sorted(short.items())]
+    incidents.report(connection, account, [(incidents.OVERSOLD, body) for body in found], now)
+
+
+def _incident(row: Row, holders: Sequence[Row], now: int) -> dict[str, Any]:
+    item, location, on_hand, reserved, sku, place, loses = row
+    missing = reserved - on_hand
+    ordered = sorted((_holder(one, now) for one in holders), key=lambda one: _rank(one, loses), reverse=True)
+    losers, left = [], missing
+    for one in ordered:
+        if left <= 0:
+            break
+        losers.append({"reference": one["reference"], "units": min(left, one["units"])})
+        left -= one["units"]
+    return {
+        "item": item,
+        "sku": sku,
+        "location": location,
+        "place": place,
+        "on_hand": on_hand,
+        "reserved": reserved,
+        "missing": missing,
+        "orders": ordered[:NAMED_LIMIT],
+        "policy": loses,
+        "losers": losers[:NAMED_LIMIT],
+    }
+
+
+def _holder(row: Row, now: int) -> dict[str, Any]:
+    _, _, reference, held, created, owner, external_id, name, updated, first, link, channel, called = row
+    made: dict[str, Any] = {"reference": reference, "units": int(held), "since": created}
+    if external_id is None:
+        return made | {"owner": owner}
+    return made | {
+        "order": external_id,
+        "name": name,
+        "connection": link,
+        "channel": channel,
+        "connection_name": called,
+        "since": first,
+        "updated": updated,
+        "lag": max(0, now - updated),
+    }
+
+
+def _rank(one: Mapping[str, Any], loses: str) -> tuple[int, int, str]:
+    """Who comes first loses first."""
+    came = (one["since"], one.get("updated", one["since"]))
+    if loses == OLDEST:
+        return (-came[0], -came[1], one["reference"])
+    if loses == LARGEST:
+        return (one["units"], came[0], one["reference"])
+    return (*came, one["reference"])

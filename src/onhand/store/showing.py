@@ -1,0 +1,71 @@
+"""What people are shown beside listings: their drifts, and the reservations behind a level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.store.observing import Drift
+from onhand.store.sql import Statement
+
+
+class Promised(NamedTuple):
+    """Units of a level that a reservation holds."""
+
+    reference: str
+    owner: str
+    held: int
+    expires_at: int | None
+
+
+class Drifted(NamedTuple):
+    """A drift with what its listing is called."""
+
+    drift: Drift
+    connection: int
+    sku: str | None
+    external_id: str
+
+
+_promised = Statement(
+    "SELECT l.reference, h.owner, l.held, l.expires_at FROM reservation_lines l"
+    " JOIN reservations h ON h.account = l.account AND h.reference = l.reference"
+    " WHERE l.account = :account AND l.item = :item AND l.location = :location AND l.held > 0"
+    " ORDER BY l.reference LIMIT :limit"
+)
+_DRIFT = ", ".join(f"d.{name}" for name in Drift._fields)
+_drifts = Statement(
+    f"SELECT {_DRIFT}, g.connection, COALESCE(g.sku, i.sku), g.external_id FROM drifts d"
+    " JOIN listings g ON g.account = d.account AND g.id = d.listing"
+    " JOIN items i ON i.account = g.account AND i.id = g.item"
+    " WHERE d.account = :account AND d.id > :after AND (:link = 0 OR g.connection = :link)"
+    " AND (:ended = 1 OR d.healed_at IS NULL) ORDER BY d.id LIMIT :limit"
+)
+_drifting = Statement(
+    "SELECT DISTINCT d.listing FROM {rows} JOIN drifts d ON d.account = r.account AND d.listing = r.id"
+    " AND d.healed_at IS NULL",
+    rows="account int, id int",
+)
+
+
+def promised(connection: Connection, account: int, item: int, location: int, limit: int) -> list[Promised]:
+    """Reservations that hold units of a level, by reference."""
+    found = _promised.run(connection, account=account, item=item, location=location, limit=limit)
+    return [Promised(*row) for row in found]
+
+
+def drifts(
+    connection: Connection, account: int, link: int, after: int, limit: int, *, ended: bool = False
+) -> list[Drifted]:
+    """Drifts by id; of one connection (0: all), and those that are healed too if ``ended``."""
+    found = _drifts.run(connection, account=account, link=link, after=after, limit=limit, ended=int(ended))
+    size = len(Drift._fields)
+    return [Drifted(Drift(*row[:size]), *row[size:]) for row in found]
+
+
+def drifting(connection: Connection, account: int, listings: Iterable[int]) -> set[int]:
+    """Those of some listings that have a drift which is not healed."""
+    rows = [(account, one) for one in sorted(set(listings))]
+    return {row[0] for row in _drifting.run(connection, rows)} if rows else set()

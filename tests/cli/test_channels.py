@@ -1,0 +1,153 @@
+"""Channels from the command line: connected, told, looked at and steered, with and without a hub."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import onhand, write
+from servers import Server, start
+
+outward_shop = importlib.import_module("outward.shop")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Any]:
+    with outward_shop.shop() as running:
+        yield running
+
+
+class Line:
+    """A command line on a database of its own."""
+
+    def __init__(self, folder: Path, db: str) -> None:
+        self.folder = folder
+        self.db = Path(db)
+
+    def run(self, *words: object, code: int = 0) -> str:
+        """Run a command; what it said."""
+        done = onhand(*words)
+        assert done.code == code, (words, done.code, done.out, done.err)
+        return done.out + done.err
+
+    def json(self, *words: object, code: int = 0) -> Any:
+        """What a command said to programs."""
+        done = onhand(*words, "--json")
+        assert done.code == code, (words, done.code, done.out, done.err)
+        return json.loads(done.out)
+
+
+@pytest.fixture
+def line(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Line:
+    made = Line(tmp_path, sqlite_url)
+    monkeypatch.setenv("ONHAND_DB", sqlite_url)
+    monkeypatch.setenv("ONHAND_ALLOW_PRIVATE_CHANNELS", "true")
+    monkeypatch.chdir(tmp_path)
+    made.run("accounts", "create", "shop")
+    write(tmp_path / "stock.csv", "sku,location,on_hand", "SB-APRON-S,main,7", "SB-APRON-M,main,3")
+    made.run("import", "stock.csv", "--create")
+    return made
+
+
+def connect(line: Line, shop: Any, *words: str) -> dict[str, Any]:
+    (line.folder / "settings.json").write_text(json.dumps(shop.settings))
+    done: dict[str, Any] = line.json("connect", "sandbox", "--settings", "settings.json", *words, code=3)
+    assert (done["created"], done["known"]) == (2, 0)
+    assert {"there is no item with this SKU", "it has no SKU there"} == {
+        one["why"] for one in done["unmatched"]
+    }
+    return done
+
+
+def test_without_a_hub(line: Line, shop: Any) -> None:
+    done = connect(line, shop, "--rule", "buffer=1", "--name", "Our shop")
+    link = done["connection"]
+    assert done["backlog"] == 2
+    found = {one["sku"]: one for one in line.json("listings")}
+    assert {one["state"] for one in found.values()} == {"stale"}
+    told = line.run("push", "--all", "Our shop")
+    assert "0 wait to be told" in told
+    found = {one["sku"]: one for one in line.json("listings", "--connection", "sandbox")}
+    numbers = found["SB-APRON-S"]["slots"][0]["numbers"]
+    assert (numbers["wanted"]["units"], numbers["acknowledged"]["units"]) == (6, 6)
+    assert "looked: 0 listings" in line.run("pull", link)
+    assert line.json("drift") == [] and line.json("parked") == []
+    words = line.run("explain", found["SB-APRON-S"]["id"])
+    assert "offers 6" in words and "movement 1 " in words and "are held back" in words
+    again = line.json("connect", "sandbox", "--again", link, code=3)
+    assert (again["created"], again["known"]) == (0, 2)
+    line.run("pause", "Our shop")
+    assert line.json("connections")[0]["paused"] is True
+    line.run("resume", "sandbox")
+    assert json.loads(line.run("rules", link, "--set", "cap=4")) == {
+        "buffer": 1,
+        "cap": 4,
+        "places": {"main": [1]},
+    }
+    assert "offers 4" in line.run("explain", found["SB-APRON-S"]["id"])
+    line.run("reconnect", link, "--set", "client_id=other")
+    assert line.json("connections")[0]["settings"]["client_id"] == "other"
+
+
+@pytest.fixture
+def server(line: Line) -> Iterator[Server]:
+    running = start(line.db, ONHAND_ALLOW_PRIVATE_CHANNELS="true")
+    yield running
+    running.stop()
+
+
+def test_through_the_hub_that_serves(line: Line, shop: Any, server: Server) -> None:
+    link = connect(line, shop)["connection"]
+    assert "0 wait to be told" in line.run("push", "--all", link)
+    rotated = line.json("secrets", "rotate")
+    assert (rotated["resealed"], rotated["still_needed"]) == (1, [])
+    assert "0 wait to be told" in line.run("push", "--all", link)
+    assert "looked" in line.run("pull", link)
+    assert "no such listing" in line.run("push", 9999, code=1)
+
+
+def test_secrets_are_sealed_and_rotated(line: Line, shop: Any) -> None:
+    connect(line, shop, "--paused")
+    secret = shop.card.client_secret.encode()
+    files = [path for path in line.folder.iterdir() if path.name.startswith(line.db.name)]
+    assert not [path for path in files if secret in path.read_bytes()]
+    key = Path(f"{line.db}.key").read_text()
+    assert line.json("secrets", "rotate")["resealed"] == 1
+    assert Path(f"{line.db}.key").read_text() != key
+    line.run("connect", "sandbox", "--again", "sandbox", code=3)
+    with sqlite3.connect(line.db) as database:
+        database.execute("UPDATE connections SET id = id + 0, secrets = 'x' || secrets WHERE connector = 1")
+    assert "no envelope of ours" in line.run("connect", "sandbox", "--again", "sandbox", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("connect", "nowhere"), "there is no channel"),
+        (("connect", "sandbox"), "needs url, client_id, client_secret"),
+        (("connect", "sandbox", "--set", "nothing=1"), "has no setting"),
+        (("connect", "sandbox", "--set", "url=x", "--set", "client_id=c", "--set", "client_secret=s"), ""),
+        (("pause", "nothing"), "no connection of the name"),
+        (("explain", "1"), "no such listing"),
+        (("release", "1"), "no such listing"),
+        (("rules", "nothing"), "no connection"),
+        (("courier",), "needs PostgreSQL"),
+        (("channels", "nothing"), "there is no channel"),
+    ],
+)
+def test_mistakes_are_said_in_words(line: Line, words: tuple[str, ...], said: str) -> None:
+    told = line.run(*words, code=1)
+    assert told.startswith("onhand: ") and said in told and "Traceback" not in told
+
+
+def test_keys_are_made(line: Line) -> None:
+    assert len(line.run("secrets", "new-key").strip()) == 44
+    line.run("secrets", "new-key", "--file", "k")
+    assert (line.folder / "k").stat().st_mode & 0o777 == 0o600
+    line.run("secrets", "new-key", "--file", "k", code=1)

@@ -1,0 +1,187 @@
+"""Looking at what a channel shows: drift is found, its cause said, and healed when the connection allows."""
+
+from typing import Any
+
+import pytest
+
+from courier import bazaar
+from courier.town import QUIET, START, Like, Town, play, until
+from onhand.connectors.channel import (
+    Meaning,
+)
+from onhand.connectors.flow import (
+    Page,
+    Seen,
+    Shown,
+)
+from onhand.courier.courier import Courier
+from onhand.courier.judging import cause
+from onhand.courier.sweeping import Sweep
+from onhand.store import drives
+from onhand.store.observing import CHANGED_THERE, LATE, LOST_THERE, NEVER_SENT, REFUSED, Known
+
+SECOND = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "offered", "why"),
+    [
+        # wanted, acknowledged, acknowledged_at, observed, observed_at, marked_at, parked
+        ((5, 5, 10, None, None, None, False), 5, 5, None),
+        ((5, 5, 10, None, None, None, False), 7, 5, CHANGED_THERE),
+        ((5, 5, 10, 7, 5, None, False), 7, 5, LOST_THERE),
+        ((5, 5, 10, 7, 15, None, False), 7, 5, CHANGED_THERE),
+        ((5, 5, 10, 7, 5, None, False), None, 5, LOST_THERE),
+        ((5, 5, 30, 7, 5, None, False), 7, 5, None),
+        ((None, None, None, None, None, None, False), 7, 5, NEVER_SENT),
+        ((5, None, None, None, None, None, True), 7, 5, REFUSED),
+        ((5, 5, 10, None, None, None, True), 5, 9, REFUSED),
+        ((5, 5, 10, None, None, 15, False), 5, 9, None),
+        ((5, 5, 10, None, None, 15 - 400, False), 5, 9, LATE),
+    ],
+)
+def test_causes(known: tuple[Any, ...], shown: int | None, offered: int, why: str | None) -> None:
+    wanted, told, told_at, seen, seen_at, marked_at, parked = known
+    times = [None if one is None else one * SECOND for one in (told_at, seen_at, marked_at)]
+    slot = Known(1, "", wanted, told, times[0], seen, times[1], times[2], parked)
+    assert cause(slot, shown, offered, at=20 * SECOND, now=21 * SECOND) == why
+
+
+async def sweep(town: Town, courier: Courier, module: Any = bazaar, **options: Any) -> None:
+    """One whole look, by whoever holds the lease."""
+    await until(lambda: town.status().owner == "")
+    until_ = town.inventory.now() + 60 * SECOND
+    await town.inventory.write(1, lambda c: drives.take(c, 1, 1, "me", until_, town.inventory.now()))
+    session = await courier.session(1, 1)
+    await Sweep(town.inventory, session, 1, 1, "me", **options).run(module.pull, None)
+    await town.inventory.write(1, lambda c: drives.release(c, 1, 1, "me"))
+
+
+def test_a_number_that_was_changed_there_is_found_and_healed(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async with town.driven() as courier:
+            await town.stock(1, 5)
+            await town.stock(2, 6)
+            await town.calm()
+            town.stall.stock["1-1"] = 50
+            await sweep(town, courier)
+            assert [one[:2] for one in town.drifts()] == [(1, "changed_there")]
+            await town.calm()
+        assert town.stall.stock == {"1-1": 5, "1-2": 6}
+        assert town.drifts() == [(1, "changed_there", True)]
+        assert town.slot(2) == (6, 6, 6)
+        assert town.status().swept_at is not None
+
+    play(town, story)
+
+
+def test_a_connection_that_forbids_it_is_not_healed(town: Town) -> None:
+    async def story(town: Town) -> None:
+        await town.change("connections", 1, rules={"heal": False})
+        async with town.driven() as courier:
+            await town.stock(1, 5)
+            await town.calm()
+            town.stall.stock["1-1"] = 50
+            await sweep(town, courier)
+            await sweep(town, courier)
+            assert town.drifts() == [(1, "changed_there", False)]
+            assert town.status().drifting == 1
+            town.stall.stock["1-1"] = 5
+            await sweep(town, courier)
+        assert town.drifts() == [(1, "changed_there", True)]
+
+    play(town, story)
+
+
+def test_a_number_that_was_confirmed_and_never_shown_is_lost_there(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.stock = {"1-1": 3, "1-9": 4}
+        async with town.driven() as courier:
+            await sweep(town, courier)
+            await town.calm()
+            assert sorted(town.drifts()) == [(1, "never_sent", True), (9, "never_sent", True)]
+            assert town.stall.stock == {"1-1": 0, "1-9": 0}
+            await sweep(town, courier)
+            town.stall.ignored = {"1-1"}
+            await town.stock(1, 5)
+            await town.calm()
+            await sweep(town, courier)
+            assert (1, "lost_there") in [one[:2] for one in town.drifts()]
+            del town.stall.stock["1-9"]
+            await sweep(town, courier)
+        assert (9, "lost_there") in [one[:2] for one in town.drifts()]
+
+    play(town, story)
+
+
+def test_a_sale_that_was_not_heard_of_yet_is_no_drift(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async def orders() -> None:
+            await town.stock(1, 8)
+
+        async with town.driven() as courier:
+            await town.stock(1, 10)
+            await town.calm()
+            town.stall.stock["1-1"] = 8
+            await sweep(town, courier, orders=orders)
+            await town.calm()
+        assert town.drifts() == []
+        assert town.stall.stock["1-1"] == 8
+
+    play(town, story)
+
+
+def test_a_channel_that_counts_gross_is_told_and_judged_with_its_own_orders(town: Town) -> None:
+    def pull(settings: object, cursor: str | None) -> Any:
+        yield from ()
+        return Page((Seen({"id": "1-1"}, None, (Shown(10, committed=2),)),))
+
+    async def story(town: Town) -> None:
+        module = Like(meaning=Meaning.GROSS, pull=pull)
+        async with town.driven(module) as courier:
+            await town.stock(1, 10)
+            await town.calm()
+            await sweep(town, courier, module)
+            assert town.drifts() == []
+            await town.stock(1, 11)
+            await town.calm()
+        assert town.stall.stock["1-1"] == 13
+
+    play(town, story)
+
+
+def test_sweeps_run_by_the_clock_and_go_on_where_they_stood(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.stock = {f"1-{n}": 0 for n in range(1, 400)}
+        await town.inventory.write(1, lambda c: drives.note(c, 1, 1, {"pull_cursor": "1-2"}))
+        settings = QUIET.__class__(sweep_seconds=1, poll_seconds=86_400_000)
+        async with town.driven(settings=settings):
+            await until(lambda: town.status().swept_at != START)
+            pages = len(town.stall.calls)
+            first = town.status().swept_at
+            assert pages == 3
+            await until(lambda: town.status().swept_at != first)
+        assert len(town.stall.calls) - pages >= 4
+
+    play(town, story)
+
+
+def test_stock_that_the_channel_owns_is_mirrored_and_never_written(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.stock, town.stall.places = {"1-1": 40}, {"1-1": "FC1"}
+        await town.inventory.write(
+            1,
+            lambda c: c.exec_driver_sql(
+                "INSERT INTO external_ids (account, space, kind, external, internal)"
+                " VALUES (1, 'connection:1', 'location', 'FC1', '3')"
+            ),
+        )
+        async with town.driven() as courier:
+            await sweep(town, courier)
+            assert town.sql("SELECT on_hand FROM levels WHERE item = 1 AND location = 3") == [(40,)]
+            await town.change("listings", 1, writable=0)
+            await town.stock(1, 5)
+            await town.calm()
+        assert town.stall.pushes == []
+
+    play(town, story)

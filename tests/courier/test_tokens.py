@@ -1,0 +1,95 @@
+"""Tokens: fetched once for many that wait, stored before they are used, and adopted from others."""
+
+import asyncio
+import json
+from typing import Any
+
+from courier import bazaar
+from courier.town import Like, PlainSeals, Town, play, until
+from onhand.connectors.auth import Wire
+
+
+def secrets(town: Town) -> Any:
+    return json.loads(town.sql("SELECT secrets FROM connections WHERE id = 1")[0][0])[1]
+
+
+def test_an_expired_token_is_refreshed_once_for_many(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.token, town.stall.latency = "another", 0.02
+        for item in range(1, 9):
+            await town.stock(item, item)
+        async with town.driven(Like(batch=1)):
+            await town.calm()
+        assert town.stall.refreshed == 1
+        assert len(town.stall.said) == 8
+        assert secrets(town)["token"] == "t1"
+        assert secrets(town)["expires_at"] > 0
+
+    play(town, story)
+
+
+def test_a_rotated_pair_is_stored_before_it_is_used(town: Town) -> None:
+    async def story(town: Town) -> None:
+        stored: list[str] = []
+
+        async def looks(wire: Wire) -> None:
+            if wire.headers.get("Authorization") == "Bearer t1":
+                stored.append(secrets(town)["refresh"])
+
+        town.stall.token, town.stall.during = "another", looks
+        async with town.driven():
+            await town.stock(1, 1)
+            await town.calm()
+        assert stored == ["r1"]
+
+    play(town, story)
+
+
+def test_a_token_is_not_used_to_its_last_second(town: Town) -> None:
+    async def story(town: Town) -> None:
+        soon = town.inventory.now() + 5_000_000
+        sealed = PlainSeals().seal(1, 1, {"token": "t0", "refresh": "r0", "expires_at": soon})
+        await town.change("connections", 1, secrets=sealed)
+        async with town.driven():
+            await town.stock(1, 1)
+            await town.calm()
+        assert town.stall.calls == ["POST /token", "POST /stock"]
+
+    play(town, story)
+
+
+def test_tokens_that_another_process_got_are_adopted(town: Town) -> None:
+    async def story(town: Town) -> None:
+        courier = town.courier()
+        session = await courier.session(1, 1)
+        town.stall.token, town.stall.refresh = "t9", "r9"
+        sealed = PlainSeals().seal(1, 1, {"token": "t9", "refresh": "r9"})
+        await town.change("connections", 1, secrets=sealed)
+        assert await session.run(bazaar.check) == "stall"
+        assert town.stall.refreshed == 0
+
+    play(town, story)
+
+
+def test_credentials_that_are_void_open_the_circuit(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.token, town.stall.refresh = "x", "y"
+        async with town.driven():
+            await town.stock(1, 1)
+            await until(lambda: town.status().words)
+            assert "no fresh token" in str(town.status().words)
+        assert len(town.stall.calls) < 8
+        assert town.waiting() == 1
+
+    play(town, story)
+
+
+def test_a_session_counts_many_waiting_as_one_refresh(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.token, town.stall.latency = "another", 0.01
+        session = await town.courier().session(1, 1)
+        names = await asyncio.gather(*(session.run(bazaar.check) for _ in range(10)))
+        assert names == ["stall"] * 10
+        assert town.stall.refreshed == 1
+
+    play(town, story)
