@@ -1,11 +1,15 @@
 """A courier that dies at any named point: another takes over by lease, and nothing is lost or doubled."""
 
+import time
+from typing import Any
+
 import pytest
 
 from courier.town import QUICK, Like, Town, play, until
 from onhand.connectors.channel import (
     Guard,
 )
+from onhand.connectors.flow import Request, Wait
 from onhand.courier.ports import POINTS, Crash
 
 SHORT = QUICK._replace(lease=0.4)
@@ -99,5 +103,35 @@ def test_a_delta_that_was_under_way_is_looked_at_first(town: Town) -> None:
         async with town.driven(module, beats=SHORT, sole=False):
             await town.calm()
         assert [row["from"] for row in town.stall.said] == [None, 10, None]
+
+    play(town, story)
+
+
+def test_who_is_told_to_stop_settles_what_was_sent(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.latency = 0.3
+        async with town.driven():
+            await town.stock(1, 5)
+            await until(lambda: town.stall.calls)
+        assert town.waiting() == 0
+        assert town.slot(1) == (5, 5, None)
+        assert town.status().owner == ""
+
+    play(town, story)
+
+
+def test_who_is_told_to_stop_does_not_wait_for_a_slow_import(town: Town) -> None:
+    def push(settings: Any, targets: Any) -> Any:
+        yield Request("GET", "/me")
+        yield Wait(3600)
+        return []
+
+    async def story(town: Town) -> None:
+        began = time.monotonic()
+        async with town.driven(Like(push=push)):
+            await town.stock(1, 5)
+            await until(lambda: town.stall.calls)
+        assert time.monotonic() - began < 5
+        assert town.waiting() == 1
 
     play(town, story)

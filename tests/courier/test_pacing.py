@@ -1,0 +1,103 @@
+"""Limits, backoff and the circuit by themselves: tables of calls against a clock that is only a number."""
+
+import random
+
+import pytest
+
+from onhand.connectors.channel import Limit
+from onhand.connectors.flow import Response
+from onhand.courier.pacing import SHARE, Bucket, Circuit, Pace, backoff, told_to_wait
+
+NOW = 1_795_305_600.0
+
+
+def times(limit: Limit, count: int) -> list[float]:
+    """When so many calls that are all wanted now may go out, in seconds from now."""
+    bucket = Bucket(limit)
+    return [round(bucket.take(NOW), 6) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (Limit("a", calls=SHARE, seconds=1), [0, 1, 2, 3]),
+        (Limit("a", calls=SHARE, seconds=1, burst=3), [0, 0, 0, 1]),
+        (Limit("a", calls=2 * SHARE, seconds=60), [0, 30, 60, 90]),
+    ],
+)
+def test_a_bucket_gives_each_call_its_time(limit: Limit, expected: list[float]) -> None:
+    assert times(limit, 4) == expected
+
+
+def test_a_place_that_is_given_back_is_the_next_ones() -> None:
+    bucket = Bucket(Limit("a", calls=SHARE, seconds=1))
+    assert bucket.take(NOW) == 0
+    assert bucket.take(NOW) == pytest.approx(1)
+    bucket.give_back()
+    assert bucket.take(NOW) == pytest.approx(1)
+    assert bucket.take(NOW + 100) == 0
+
+
+def test_a_held_bucket_has_no_burst_afterwards() -> None:
+    pace = Pace([Limit("a", calls=SHARE, seconds=1, burst=5), Limit("b", calls=SHARE, seconds=1)])
+    lots = random.Random(1)
+    assert pace.heard(Response(429, {"retry-after": "10"}), "a", None, NOW, lots) == 10
+    assert pace.held("a", NOW) == 10
+    assert pace.held("b", NOW) == 0
+    assert [round(pace.take("a", NOW)) for _ in range(3)] == [10, 11, 12]
+    assert pace.heard(Response(200), "a", 7.0, NOW, lots) == 7
+    assert pace.held("b", NOW) == 7
+
+
+def test_throttling_without_a_time_backs_off() -> None:
+    pace, lots = Pace([]), random.Random(1)
+    held = [pace.heard(Response(429), "a", None, NOW, lots) for _ in range(6)]
+    assert all(0.5 * 2**n <= seconds <= 2**n for n, seconds in enumerate(held))
+
+
+def test_a_clock_that_is_set_back_does_not_stop_everything() -> None:
+    pace = Pace([Limit("a", calls=SHARE, seconds=1)])
+    pace.hold(5, NOW, "a")
+    assert pace.held("a", NOW - 3600) <= 5
+    assert pace.take("a", NOW - 3600) <= 6
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("5", 5.0),
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("99999999", 86_400.0),
+        ("Sun, 22 Nov 2026 00:00:40 GMT", 40.0),
+        ("Sat, 21 Nov 2026 00:00:40 GMT", 0.0),
+        ("soon", None),
+        ("", None),
+        ("nan", None),
+    ],
+)
+def test_retry_after(header: str, seconds: float | None) -> None:
+    found = told_to_wait(Response(429, {"retry-after": header}), NOW)
+    assert found == seconds
+
+
+def test_the_circuit_opens_tries_and_closes() -> None:
+    circuit, lots = Circuit(), random.Random(1)
+    assert [circuit.failed("down", NOW, lots) for _ in range(5)] == [False] * 4 + [True]
+    first = circuit.waits(NOW)
+    assert 2.5 <= first <= 5
+    assert circuit.failed("still under way", NOW, lots) is False
+    later = NOW + first
+    assert circuit.waits(later) == 0
+    assert not circuit.closed
+    assert circuit.failed("down", later, lots) is True
+    assert circuit.waits(later) >= 5
+    assert circuit.succeeded() is True
+    assert circuit.closed
+    assert circuit.words is None
+    assert circuit.failed("void", NOW, lots, at_once=True) is True
+
+
+def test_backoff_is_bounded() -> None:
+    lots = random.Random(1)
+    assert all(backoff(n, lots) <= 300 for n in range(0, 2000, 7))
