@@ -108,6 +108,7 @@ class Pace:
 
     def hold(self, seconds: float, now: float, name: str = "") -> None:
         """Send nothing of this kind (or nothing at all) for so long."""
+        self._see(now)
         until = now + seconds
         self._held[name] = max(self._held.get(name, 0.0), until)
         for one in [name] if name else self._buckets:
