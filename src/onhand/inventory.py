@@ -162,12 +162,21 @@ class Inventory:
             else:
                 driver.execute("ROLLBACK")
 
+    def _alone(self, connection: Connection, query: Callable[[Connection], T]) -> T:
+        """Run a query of one statement, which is a snapshot by itself: each statement more would let the
+        interpreter go and have to win it back from the writer."""
+        try:
+            return query(connection)
+        finally:
+            if connection.in_transaction():
+                connection.rollback()
+
     async def recall(self, account: int, name: Hashable, query: Callable[[Connection], T | None]) -> T | None:
         """What ``query`` finds, remembered under ``name`` until a `write` changes the catalogue.
 
         For what only units of `write` change: keys, items, sellers, locations, connections, external
-        ids, and listings but for their status. Nothing that is not found is remembered. With several
-        processes on one database (PostgreSQL) nothing is.
+        ids, and listings but for their status. ``query`` is one statement. Nothing that is not found is
+        remembered. With several processes on one database (PostgreSQL) nothing is.
         """
         found: T | None
         if self._inline is None:
@@ -175,7 +184,7 @@ class Inventory:
         generation = self._generation
         found = self._memory.get((account, name)) if self._remembered == generation else None
         if found is None:
-            found = self._at_once(self._inline, query)
+            found = self._alone(self._inline, query)
             if found is not None:
                 self._keep(generation, (account, name), found)
         return found
@@ -199,7 +208,10 @@ class Inventory:
             else:
                 found[name] = value
         if missing:
-            more = await self.read(account, lambda connection: query(connection, missing))
+            if self._inline is not None:
+                more = self._alone(self._inline, lambda connection: query(connection, missing))
+            else:
+                more = await self.read(account, lambda connection: query(connection, missing))
             found.update(more)
             if self._inline is not None:
                 for name, value in more.items():

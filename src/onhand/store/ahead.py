@@ -70,10 +70,18 @@ def _units(command: AnyCommand, level: Level) -> int:
             return 0
 
 
+def _readable(text: str) -> tuple[AnyCommand, ...]:
+    """The commands of a plan; none of one that cannot be read, which the clockwork gives up in words."""
+    try:
+        return _commands.decode(text)
+    except msgspec.DecodeError:
+        return ()
+
+
 def mark(connection: Connection, account: int, plans: Iterable[str], now: int) -> set[Marked]:
     """Mark the listings that planned changes (their commands as JSON) will move: they were made, or will
     not come."""
-    places = {_place(command) for text in plans for command in _commands.decode(text)}
+    places = {_place(command) for text in plans for command in _readable(text)}
     rows = [(account, *place) for place in sorted(one for one in places if one is not None)]
     listings = {row[0] for row in _fed.run(connection, rows)} if rows else set()
     return feeding.mark(connection, account, listings, now)

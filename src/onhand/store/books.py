@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand.stock.model import HoldLine, Level, Place, Reservation
@@ -25,7 +26,11 @@ _LOADED = (
 )
 _load = Statement(
     rows=_PLACES,
-    sqlite=_LOADED.replace("{join}", "LEFT JOIN"),
+    # All rows as one: each row that SQLite hands out lets the interpreter go, and on a busy hub it must
+    # be won back from the event loop.
+    sqlite=_LOADED.replace("{join}", "LEFT JOIN")
+    .replace("SELECT ", "SELECT json_group_array(json_array(", 1)
+    .replace(" FROM {rows}", ")) FROM {rows}", 1),
     postgresql=_LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l",
 )
 # A row that is not there cannot be locked, so a version 0 stands in for it.
@@ -57,6 +62,12 @@ _oddities = Statement(
 )
 
 
+def _loaded(connection: Connection, rows: list[Spot]) -> list[list[Any]]:
+    if connection.dialect.name == "postgresql":
+        return _load.run(connection, rows)
+    return [row for (text,) in _load.run(connection, rows) for row in msgspec.json.decode(text)]
+
+
 def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spotted]:
     """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
     rows = sorted(set(spots))
@@ -65,7 +76,7 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
     found: dict[Spot, Spotted] = {}
     if connection.dialect.name == "postgresql":
         _prepare.run(connection, rows)
-    for account, item, at, *values in _load.run(connection, rows):
+    for account, item, at, *values in _loaded(connection, rows):
         on_hand, reserved, infinite, present, version, expiry, kit, kind = values
         if version is None:
             level = Level()
