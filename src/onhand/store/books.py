@@ -271,10 +271,15 @@ _advance = Statement(
     " WHERE id = :account RETURNING seq, recorded_at"
 )
 _last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
-_close = Statement(
-    "UPDATE listings SET status = 'closed', updated_at = :now FROM {rows}"
+_CLOSED = (
+    "UPDATE {listings} SET status = 'closed', updated_at = :now FROM {rows}"
     " WHERE listings.account = r.account AND listings.item = r.item"
-    " AND listings.location = r.location AND closes_at_zero = 1 AND status = 'open'",
+    " AND listings.location = r.location AND closes_at_zero = 1 AND status = 'open'"
+)
+# Left to itself, SQLite takes the primary key here and looks at every listing of the account.
+_close = Statement(
+    sqlite=_CLOSED.replace("{listings}", "listings INDEXED BY listings_level"),
+    postgresql=_CLOSED.replace("{listings}", "listings"),
     rows=_PLACES,
 )
 _mark_text = (
