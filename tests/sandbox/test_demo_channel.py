@@ -22,7 +22,7 @@ from onhand.sandbox import card
 from servers import Server, demo_server
 
 SKU = "TOWEL-WAFFLE-L"
-SECONDS = 90.0
+SECONDS = 10.0
 
 
 def shown(server: Server) -> int:
