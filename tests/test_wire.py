@@ -119,8 +119,11 @@ _JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63)
-    | st.text(st.characters(exclude_characters="\0")),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_characters="\0")), inner),
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(st.characters(codec="utf-8", exclude_characters="\0")), inner)
+    ),
     max_leaves=20,
 )
 
@@ -152,7 +155,7 @@ def test_is_int(value: object, expected: bool) -> None:
     ],
 )
 def test_media_types(header: str | None, media: str, expected: bool) -> None:
-    found = media_type({} if header is None else {"content-type": header})
+    found = media_type({"headers": [] if header is None else [(b"content-type", header.encode())]})
     assert (found, is_json(found)) == (media, expected)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import secrets
@@ -18,7 +19,8 @@ SCOPES = (READ, WRITE, ADMIN)
 
 
 class Caller(NamedTuple):
-    """A proven caller. ``principal`` stays the same when its keys are rotated."""
+    """A proven caller. ``principal`` stays the same when its keys are rotated; ``scopes`` are all that
+    it has, also those that another includes."""
 
     account: int
     principal: str
@@ -27,8 +29,8 @@ class Caller(NamedTuple):
     connection: int | None
 
     def may(self, scope: str) -> bool:
-        """Whether the caller has ``scope``; admin includes write, write includes read."""
-        return any(one in self.scopes for one in SCOPES[SCOPES.index(scope) :])
+        """Whether the caller has ``scope``."""
+        return scope in self.scopes
 
 
 def digest(secret: str) -> str:
@@ -70,10 +72,11 @@ def prove(found: keys.Stored | None, secret: str | None, now: int) -> Caller | N
         return None
     if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= now):
         return None
-    return Caller(
-        found.account,
-        found.principal,
-        frozenset(found.scopes.split()),
-        found.seller,
-        found.connection,
-    )
+    return Caller(found.account, found.principal, _included(found.scopes), found.seller, found.connection)
+
+
+@functools.cache
+def _included(scopes: str) -> frozenset[str]:
+    """The scopes of a key: admin includes write, and write includes read."""
+    given = scopes.split()
+    return frozenset(one for at, one in enumerate(SCOPES) if any(more in given for more in SCOPES[at:]))

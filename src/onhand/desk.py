@@ -137,7 +137,7 @@ def _references(jobs: list[Job]) -> set[Named]:
 def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
     """Lock and load all that the jobs may touch, and fold the holds that are due there."""
     held, spotted = _lock(connection, jobs)
-    desks = {job.work.account: Desk() for job in jobs}
+    desks = {account: Desk() for account in {job.work.account for job in jobs}}
     due: list[Spot] = []
     for spot, (level, kit, kind) in spotted.items():
         desk, place = desks[spot[0]], spot[1:]

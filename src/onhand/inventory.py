@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from onhand.store import wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import READERS, WRITERS, Store, reading
-from onhand.transact import Busy, Ticket, Transactions, away, stop_now
+from onhand.transact import Busy, Opened, Ticket, Transactions, away, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
@@ -26,6 +27,9 @@ K = TypeVar("K", bound=Hashable)
 
 BATCH_LIMIT = 512
 """Works in one commit at most."""
+
+LIGHT_LIMIT = 512
+"""Commands that are decided in the event loop at once: some ten milliseconds."""
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
@@ -74,7 +78,9 @@ class Inventory:
         self._transactions = Transactions(store, now)
         self._lanes: dict[int, Lane] = {}
         self._guard = threading.Lock()
-        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._ready: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._home: asyncio.AbstractEventLoop | None = None
+        """The loop that decides small batches itself (SQLite)."""
         self._waiting = 0
         self._busy = 0
         self._threads: list[threading.Thread] = []
@@ -94,6 +100,7 @@ class Inventory:
             self._threads.append(thread)
         if self.store.sqlite:
             self._inline = self.store.reader.connect()
+            self._home = asyncio.get_running_loop()
 
     async def stop(self) -> None:
         """Commit what is waiting, then stop. Work that comes later is refused as Busy."""
@@ -104,6 +111,7 @@ class Inventory:
         loop = asyncio.get_running_loop()
         for thread in self._threads:
             await loop.run_in_executor(None, thread.join)
+        self._transactions.close()
         self._readers.shutdown()
         if self._inline is not None:
             self._inline.close()
@@ -259,7 +267,11 @@ class Inventory:
             if not lane.busy:
                 lane.busy = True
                 self._busy += 1
-                self._ready.put(lane)
+                if self._home is loop:
+                    # What is submitted in the same turn of the loop joins the batch.
+                    loop.call_soon(self._decide, lane)
+                else:
+                    self._ready.put(partial(self._turn, lane))
         return ticket.future
 
     def _dismiss(self) -> None:
@@ -268,16 +280,26 @@ class Inventory:
 
     def _work(self) -> None:
         try:
-            while (lane := self._ready.get()) is not None:
-                self._turn(lane)
+            while (turn := self._ready.get()) is not None:
+                turn()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would see it
             # Without its writer the hub would keep everybody waiting: better that it is started again.
             stop_now(f"the writer broke: {error!r}")
 
-    def _turn(self, lane: Lane) -> None:
+    def _decide(self, lane: Lane) -> None:
+        """Begin the next batch. In the loop: a small one is decided and written here, where no other
+        thread fights for the interpreter, and only its COMMIT, which waits for the disk, is left to the
+        writer thread. A large one would hold up everybody else, so that thread does all of it."""
         batch = self._take(lane)
+        opened = self._transactions.open(batch) if _light(batch) else None
+        self._ready.put(partial(self._commit, lane, batch, opened))
+
+    def _turn(self, lane: Lane) -> None:
+        self._commit(lane, self._take(lane), None)
+
+    def _commit(self, lane: Lane, batch: Sequence[Ticket], opened: Opened | None) -> None:
         try:
-            again = self._transactions.run(batch)
+            again = self._transactions.run(batch, opened)
         except Exception as error:
             log.exception("batch failed")
             for ticket in batch:
@@ -286,41 +308,60 @@ class Inventory:
         if any(ticket.changes_catalogue for ticket in batch):
             # Before anyone hears of it: what is remembered from before does not count any more.
             self._generation += 1
-        self._give_back(lane, batch, again)
-        self._wake(batch)
+        more = self._give_back(lane, batch, again)
+        self._wake(batch, lane if more else None)
 
     def _take(self, lane: Lane) -> list[Ticket]:
         with self._guard:
             count = min(len(lane.tickets), BATCH_LIMIT)
             return [lane.tickets.popleft() for _ in range(count)]
 
-    def _give_back(self, lane: Lane, batch: Sequence[Ticket], again: Sequence[Ticket]) -> None:
+    def _give_back(self, lane: Lane, batch: Sequence[Ticket], again: Sequence[Ticket]) -> bool:
+        """Whether more is waiting."""
         with self._guard:
             lane.tickets.extendleft(reversed(again))
             self._waiting -= len(batch) - len(again)
             if lane.tickets:
-                self._ready.put(lane)
-            else:
-                lane.busy = False
-                self._busy -= 1
-                if self._stopped and not self._busy:
-                    # Not before: a writer that leaves early would leave the rest of a long lane behind.
-                    self._dismiss()
+                return True
+            lane.busy = False
+            self._busy -= 1
+            if self._stopped and not self._busy:
+                # Not before: a writer that leaves early would leave the rest of a long lane behind.
+                self._dismiss()
+            return False
 
-    def _wake(self, batch: Sequence[Ticket]) -> None:
-        """Hand the results to the loop in one call: waking it is what costs."""
+    def _wake(self, batch: Sequence[Ticket], lane: Lane | None) -> None:
+        """Hand the results to the loop in one call, because waking it is what costs; ``lane`` goes on."""
         ended = [ticket for ticket in batch if ticket.ended]
-        if not ended:
-            return
         marked = set[Marked]().union(*(ticket.marked for ticket in ended))
+        here = lane if lane is not None and self._home is batch[0].loop else None
         try:
-            ended[0].loop.call_soon_threadsafe(self._settle, ended, marked)
+            if ended or here is not None:
+                batch[0].loop.call_soon_threadsafe(self._settle, ended, marked, here)
         except RuntimeError:
             # The loop was closed under us. A writer that died of it would leave everybody else waiting.
             log.warning("nobody waits for what was committed", works=len(ended))
+            here = None
+        if lane is not None and here is None:
+            self._ready.put(partial(self._turn, lane))
 
-    def _settle(self, ended: Sequence[Ticket], marked: Collection[Marked]) -> None:
+    def _settle(self, ended: Sequence[Ticket], marked: Collection[Marked], lane: Lane | None) -> None:
         for ticket in ended:
             ticket.settle()
+        if lane is not None:
+            # Now, so that the disk is busy while the answers are sent.
+            self._decide(lane)
         if marked:
             self.marked(marked)
+
+
+def _light(batch: Sequence[Ticket]) -> bool:
+    """Whether a batch is small enough to be decided while nothing else happens."""
+    weight = 0
+    for ticket in batch:
+        job = ticket.job
+        if isinstance(job, Work):
+            weight += sum([len(group.commands) + len(group.also) for group in job.groups])
+        elif not isinstance(job, Arrival):
+            return False
+    return weight <= LIGHT_LIMIT

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import NoReturn, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 BODY_LIMIT = 256 * 1024
 BULK_LIMIT = 4 * 1024 * 1024
@@ -18,9 +19,12 @@ KEY_SHOWN_LIMIT = 80
 JSON = "application/json"
 _BODILESS = frozenset({204, 205, 304})
 
+_CONTAINERS = frozenset({dict, list})
 _BOM = b"\xef\xbb\xbf"
 # Only an odd run of backslashes makes the last one an escape; an even run is text that merely looks like one.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_LONG = b"0" * (INT_CHARACTERS_LIMIT + 1)
+_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 
 
@@ -61,6 +65,7 @@ def _short(digits: str) -> None:
         raise BadBody("malformed", f"A number has more than {INT_CHARACTERS_LIMIT} digits")
 
 
+encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder().decode
 # msgspec keeps the last of two equal keys without a word, so a second reader looks at the pairs only:
 # it builds nothing, and what it returns is thrown away.
@@ -79,7 +84,8 @@ def decode(raw: bytes) -> object:
         value: object = _parse(raw)
         if raw.count(b"[") + raw.count(b"{") > NESTING_LIMIT:
             _refuse_deep(value)
-        _inspect(text)
+        if not _whole(raw, value):
+            _inspect(text)
     except UnicodeDecodeError:
         raise BadBody("encoding", "The body is not UTF-8 text") from None
     except RecursionError:
@@ -91,15 +97,22 @@ def decode(raw: bytes) -> object:
     return value
 
 
+def _whole(raw: bytes, value: object) -> bool:
+    """Whether ``value`` says all that ``raw`` did. Every key has its colon, so where none is missing no key
+    was dropped for an equal one. False where that cannot be told, and where a number has too many digits."""
+    if b"\\u" in raw or (len(raw) > INT_CHARACTERS_LIMIT and _LONG in raw.translate(_DIGITS)):
+        return False
+    return encode(value).count(b":") == raw.count(b":")
+
+
 def _refuse_deep(value: object) -> None:
-    level = [value]
+    level: list[Any] = [value]
     for _ in range(NESTING_LIMIT):
         level = [
             child
             for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _CONTAINERS
         ]
         if not level:
             return
@@ -121,9 +134,6 @@ def _explain(raw: bytes, complaint: str) -> NoReturn:
     raise BadBody("malformed", f"The body is not valid JSON: {reason[:1].lower()}{reason[1:]}") from None
 
 
-encode = msgspec.json.Encoder().encode
-
-
 def respond(
     status: int, body: object, *, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -134,9 +144,9 @@ def respond(
     return Response(content, status, headers, media_type)
 
 
-def media_type(headers: Mapping[str, str]) -> str:
+def media_type(scope: Scope) -> str:
     """The media type of a request in lower case and without its parameters; "" when none is given."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    return header(scope, b"content-type").partition(";")[0].strip().lower()
 
 
 def is_json(media: str) -> bool:
@@ -151,14 +161,29 @@ def is_int(value: object) -> TypeGuard[int]:
 
 async def body(request: Request, limit: int) -> bytes:
     """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
-    announced = request.headers.get("content-length", "")
+    announced = header(request.scope, b"content-length")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise TooLong(limit)
     parts: list[bytes] = []
     total = 0
-    async for part in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
         total += len(part)
         if total > limit:
             raise TooLong(limit)
         parts.append(part)
+        more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of this lower-case name; "" when there is none. Faster than Starlette's mapping."""
+    for found, value in scope["headers"]:
+        if found == name:
+            text: str = value.decode("latin-1")
+            return text
+    return ""

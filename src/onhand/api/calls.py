@@ -56,7 +56,7 @@ async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, 
 
 
 async def _caller(inventory: Inventory, request: Request) -> Caller:
-    given = request.headers.get("authorization", "")
+    given = wire.header(request.scope, b"authorization")
     if given[: len(BEARER)].lower() != BEARER:
         raise Problem("unauthorized", "Send Authorization: Bearer and a key")
     caller = await auth.identify(inventory, NAME, auth.digest(given[len(BEARER) :].strip()))
@@ -87,13 +87,15 @@ class Call:
 
     def json(self) -> object:
         """The body as plain values."""
-        if not wire.is_json(wire.media_type(self.request.headers)):
+        if not wire.is_json(wire.media_type(self.request.scope)):
             raise Problem("unsupported_media_type", "Send the body as application/json")
         return schema.decode(self.raw)
 
     def params(self, *known: str) -> dict[str, list[str]]:
         """The query parameters; one that is not ``known`` is refused."""
         found: dict[str, list[str]] = {}
+        if not self.request.scope["query_string"]:
+            return found
         for name, value in self.request.query_params.multi_items():
             if name not in known:
                 raise bad_parameter(name[: schema.NAME_LIMIT], "there is no such parameter here")
@@ -143,18 +145,19 @@ class Call:
             raise Problem("seller_bound", "This concerns the whole account; the key is bound to a seller")
 
     def _key(self) -> Key | None:
-        given = self.request.headers.getlist("idempotency-key")
+        scope = self.request.scope
+        name = wire.header(scope, b"idempotency-key")
+        given = [one for one in scope["headers"] if one[0] == b"idempotency-key"]
         if not given:
             return None
-        name = given[0]
         if len(given) > 1 or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
             words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
             raise bad_header("Idempotency-Key", words)
         if len(name) > 2 and name[0] == name[-1] == '"':
             name = name[1:-1]
         asked = hashlib.sha256(self.raw)
-        head = f"{self.request.method} {self.request.scope['path']}?{self.request.url.query}"
-        for part in (head, self.request.headers.get("if-match", "")):
+        head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
+        for part in (head, wire.header(scope, b"if-match")):
             asked.update(b"\0" + part.encode("utf-8", "surrogatepass"))
         return Key(self.caller.principal, name, asked.hexdigest())
 
@@ -187,13 +190,13 @@ class Call:
         if seller is not None:
             asked.append(("allowed", seller))
         found = await self.inventory.recall_many(self.account, NAME, asked, self._meant)
-        places = {name: found["place", name] for name in wanted.locations if ("place", name) in found}
-        return Names(
-            {sku: found["sku", sku] for sku in wanted.skus if ("sku", sku) in found},
-            {name: one.id for name, one in places.items() if seller is None or one.seller == seller},
-            found.get(("allowed", seller)),
-            found.get(("usual", seller), ()),
-        )
+        items, places = {}, {}
+        for (kind, name), one in found.items():
+            if kind == "sku":
+                items[name] = one
+            elif kind == "place" and (seller is None or one.seller == seller):
+                places[name] = one.id
+        return Names(items, places, found.get(("allowed", seller)), found.get(("usual", seller), ()))
 
     def _meant(self, connection: Connection, asked: Sequence[tuple[str, Any]]) -> dict[tuple[str, Any], Any]:
         by: dict[str, list[Any]] = {"sku": [], "place": [], "usual": [], "allowed": []}
@@ -306,11 +309,11 @@ def refusal(problem: Problem) -> Answer:
 
 def response(found: Answer, more: Mapping[str, str] | None = None) -> Response:
     """The HTTP response of an answer."""
-    headers = dict(found.headers) | dict(more or {})
+    headers = {**found.headers, **(more or {})}
     if found.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="onhand"'
     media = problems.MEDIA_TYPE if found.status >= 400 else wire.JSON
-    return wire.respond(found.status, found.body.encode(), media_type=media, headers=headers)
+    return wire.respond(found.status, found.body.encode(), media_type=media, headers=headers or None)
 
 
 def _text(value: Any) -> str:

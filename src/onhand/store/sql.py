@@ -17,10 +17,6 @@ Row: TypeAlias = Sequence[Any]
 CHUNK = 5_000
 """Rows in one array parameter: a large batch is cut into statements of this size."""
 
-STEPPED_FROM = 256
-"""Rows above which SQLite steps a prepared statement, which takes half the time of an array. Below, one
-array: each step lets the interpreter go and must win it back from a busy event loop."""
-
 _PARAMETER = re.compile(r":([a-z_]+)")
 _KINDS = {"int": "bigint[]", "text": "text[]"}
 
@@ -84,6 +80,18 @@ class Statement:
         return list(result) if result.returns_rows else []
 
 
+def direct(connection: Connection, text: str) -> None:
+    """Run a statement of SQLite's own transactions on the driver, past SQLAlchemy's."""
+    _step(connection, text, ())
+
+
+def undo(connection: Connection) -> None:
+    """Roll back what was begun with `direct`, if it still goes on."""
+    driver: Any = connection.connection.driver_connection
+    if driver.in_transaction:
+        driver.execute("ROLLBACK")
+
+
 def _step(connection: Connection, text: str, parameters: Any, *, many: bool = False) -> list[Any]:
     """Run on SQLite's driver itself, in the connection's transaction: a point read costs a quarter of
     what it costs through the layers. A failure is raised as SQLAlchemy would raise it."""
@@ -108,17 +116,14 @@ class Insert:
         marks = ", ".join("?" * len(self._names))
         self._sqlite = f"INSERT INTO {table} ({names}) VALUES ({marks}) {then}"
         array = f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}}"
-        # SQLite needs the WHERE to tell ON CONFLICT from the ON of a join.
-        self._array = Statement(
-            sqlite=f"{array} WHERE true {then}", postgresql=f"{array} {then}", rows=columns
-        )
+        self._array = Statement(postgresql=f"{array} {then}", rows=columns)
 
     def run(self, connection: Connection, rows: Iterable[Row]) -> None:
         """Insert ``rows``; a list or tuple each, in column order."""
-        filled = [tuple(row) for row in rows]
+        filled = list(rows)
         if not filled:
             return
-        if connection.dialect.name == "sqlite" and len(filled) > STEPPED_FROM:
+        if connection.dialect.name == "sqlite":
             _step(connection, self._sqlite, filled, many=True)
         else:
             self._array.run(connection, filled)

@@ -104,7 +104,7 @@ async def _token(inventory: Inventory, settings: Settings, request: Request) -> 
 
 
 async def _form(request: Request) -> dict[str, str]:
-    if request.method != "POST" or wire.media_type(request.headers) != FORM:
+    if request.method != "POST" or wire.media_type(request.scope) != FORM:
         return {}
     text = (await wire.body(request, FORM_LIMIT)).decode("utf-8", "replace")
     try:
@@ -149,7 +149,7 @@ async def _update(inventory: Inventory, request: Request) -> Response:
 
 
 async def _json(request: Request) -> object:
-    media = wire.media_type(request.headers)
+    media = wire.media_type(request.scope)
     if not wire.is_json(media):
         raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
     try:

@@ -101,7 +101,7 @@ def _too_many(after: int) -> Response:
 
 async def read_body(front: Front, request: Request) -> object:
     """The body as strict JSON with exact numbers. Raises Problem 400 or 415."""
-    media = wire.media_type(request.headers)
+    media = wire.media_type(request.scope)
     if media != MEDIA_TYPE and not (front.settings.lenient_marketplacer and media == wire.JSON):
         raise errors.media(media)
     raw = await wire.body(request, wire.BODY_LIMIT)

@@ -197,7 +197,7 @@ def site(connection: Connection, account: int, link: Link) -> Site:
 
 async def body(request: Request) -> object:
     """The request's JSON; 415 for another media type, 400 for what is not JSON."""
-    if not wire.is_json(wire.media_type(request.headers)):
+    if not wire.is_json(wire.media_type(request.scope)):
         raise Turned(problem(415, "The body must be application/json"))
     try:
         return wire.decode(await wire.body(request, BODY_LIMIT))
