@@ -54,14 +54,20 @@ class _Table:
         return None, {}, allowed
 
 
-def application(routes: Sequence[Route], shape: Shape) -> ASGIApp:
-    """An application of ``routes``; what no route or handler answers is answered by ``shape``."""
+def application(
+    routes: Sequence[Route], shape: Shape, aimed: Callable[[Scope], Scope] = lambda scope: scope
+) -> ASGIApp:
+    """An application of ``routes``; what no route or handler answers is answered by ``shape``.
+
+    ``aimed`` may give a request another path before a route is looked for.
+    """
     table = _Table(routes)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
+            scope = aimed(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             route, parameters, allowed = table.find(path, scope["method"])
             if route is not None:

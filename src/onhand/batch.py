@@ -71,7 +71,8 @@ def commit(
         name = _name(work)
         if name is not None and name in taken:
             continue  # it waits, and so do its messages
-        if not _end(connection, work, there, ended, now):
+        ends = bool(work.consume) or work.plan is not None
+        if ends and not _end(connection, work, there, ended, now):
             recorded[at] = Recorded(done_before=True)
             if name is not None and name not in known:
                 idle.add(name)

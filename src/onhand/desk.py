@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -124,19 +125,35 @@ def _unkit(
     return msgspec.structs.replace(command, lines=tuple(lines))
 
 
-def _references(jobs: list[Job]) -> set[Named]:
-    return {
-        (job.work.account, command.reference)
-        for job in jobs
-        for commands in job.commands
-        for command in commands
-        if not isinstance(command, LEVEL_COMMANDS)
-    }
+class Needs(NamedTuple):
+    """What jobs name: the levels that they touch whatever reservations hold, reservations, listings."""
+
+    spots: set[Spot]
+    names: set[Named]
+    listings: set[tuple[int, int]]
+
+
+def _needs(jobs: list[Job]) -> Needs:
+    spots, names, listings = set[Spot](), set[Named](), set[tuple[int, int]]()
+    for _, work, commands in jobs:
+        account = work.account
+        for group in work.groups:
+            if group.listing is not None:
+                listings.add((account, group.listing))
+            listings.update((account, one.listing) for one in group.also if isinstance(one, SetStatus))
+            spots.update((account, *place) for place, _ in group.expect)
+        for command in chain.from_iterable(commands):
+            spots.update([(account, item, at) for item, at in ledger.places(command, {})])
+            if not isinstance(command, LEVEL_COMMANDS):
+                names.add((account, command.reference))
+        spots.update([(account, item, at) for item, at in work.watch])
+    return Needs(spots, names, listings)
 
 
 def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
     """Lock and load all that the jobs may touch, and fold the holds that are due there."""
-    held, spotted = _lock(connection, jobs)
+    needs = _needs(jobs)
+    held, spotted = _lock(connection, needs)
     desks = {account: Desk() for account in {job.work.account for job in jobs}}
     due: list[Spot] = []
     for spot, (level, kit, kind) in spotted.items():
@@ -150,55 +167,29 @@ def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
         desks[account].draft.reservations[reference] = desks[account].old_holds[reference] = hold
     if due:
         _fold(connection, desks, due, now)
-    for (account, listing), guard in books.guards(connection, _listings(jobs)).items():
+    for (account, listing), guard in books.guards(connection, needs.listings).items():
         desks[account].guard(listing, guard)
     return desks
 
 
-def _lock(connection: Connection, jobs: list[Job]) -> tuple[dict[Named, Reservation], dict[Spot, Spotted]]:
-    """The reservations that the jobs name and the levels that they may touch, locked.
+def _lock(connection: Connection, needs: Needs) -> tuple[dict[Named, Reservation], dict[Spot, Spotted]]:
+    """The reservations that are named and the levels that may be touched, locked.
 
     While we wait for a level, its reservation may be made, or expire, elsewhere: so look again, and
     go on until no reservation names a level that is not locked.
     """
-    names = _references(jobs)
-    held = books.reservations(connection, names)
+    held = books.reservations(connection, needs.names)
     spotted: dict[Spot, Spotted] = {}
-    while more := _spots(jobs, held) - spotted.keys():
+    more = needs.spots | _held_spots(held)
+    while more:
         spotted |= books.lock_levels(connection, more)
-        held = books.reservations(connection, names)
+        held = books.reservations(connection, needs.names)
+        more = _held_spots(held) - spotted.keys()
     return held, spotted
 
 
-def _listings(jobs: list[Job]) -> set[tuple[int, int]]:
-    """The listings, with their account, that groups come through or change."""
-    found = set()
-    for job in jobs:
-        for group in job.work.groups:
-            if group.listing is not None:
-                found.add((job.work.account, group.listing))
-            for one in group.also:
-                if isinstance(one, SetStatus):
-                    found.add((job.work.account, one.listing))
-    return found
-
-
-def _spots(jobs: list[Job], held: dict[Named, Reservation]) -> set[Spot]:
-    by_account: dict[int, dict[str, Reservation]] = {}
-    for (account, reference), hold in held.items():
-        by_account.setdefault(account, {})[reference] = hold
-    spots: set[Spot] = set()
-    for job in jobs:
-        account = job.work.account
-        mine = by_account.get(account, {})
-        for commands in job.commands:
-            for command in commands:
-                for item, location in ledger.places(command, mine):
-                    spots.add((account, item, location))
-        expected = [place for group in job.work.groups for place, _ in group.expect]
-        for item, location in (*job.work.watch, *expected):
-            spots.add((account, item, location))
-    return spots
+def _held_spots(held: dict[Named, Reservation]) -> set[Spot]:
+    return {(account, *line.place) for (account, _), hold in held.items() for line in hold.lines}
 
 
 def _oddness(kit: int | None, kind: str | None) -> str | None:

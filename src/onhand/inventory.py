@@ -16,10 +16,11 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from onhand.faults import away
 from onhand.store import wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import READERS, WRITERS, Store, reading
-from onhand.transact import Busy, Opened, Ticket, Transactions, away, stop_now
+from onhand.transact import Busy, Opened, Ticket, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from onhand import batch
+from onhand import batch, faults
 from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account
@@ -19,11 +19,6 @@ from onhand.store.sql import direct, undo
 from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
-RETRY_STATES = frozenset({"40001", "40P01"})
-COLLIDED = "23505"
-"""Unique violation: two processes made the same thing at once; who decides again sees the other's."""
-
-DISK_FULL = "53100"
 LOOKS = 2
 """How often a key is looked up: what ended one connection ended those that we kept for reading, too."""
 
@@ -166,10 +161,10 @@ class Transactions:
                 self._look_up(tickets)
                 return []
             except DBAPIError as error:
-                if not self._store.sqlite and away(error):
+                if not self._store.sqlite and faults.away(error):
                     return self._turned_away(tickets, error)
-                again = _wide(error) or _state(error) == COLLIDED
-                if again and not _full(error) and attempt + 1 < RETRIES:
+                again = faults.wide(error) or faults.state(error) == faults.COLLIDED
+                if again and not faults.full(error) and attempt + 1 < RETRIES:
                     continue
                 return self._failed(tickets, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who sent it
@@ -184,8 +179,8 @@ class Transactions:
         return []
 
     def _failed(self, tickets: Sequence[Ticket], error: Exception) -> list[Ticket] | None:
-        full = isinstance(error, DBAPIError) and _full(error)
-        if isinstance(error, DBAPIError) and _broken(error):
+        full = isinstance(error, DBAPIError) and faults.full(error)
+        if isinstance(error, DBAPIError) and faults.broken(error):
             stop_now(reason(error))
         failure: Exception = StoreFull(reason(error)) if isinstance(error, DBAPIError) and full else error
         for ticket in tickets:
@@ -225,7 +220,7 @@ class Transactions:
         try:
             connection.commit()
         except DBAPIError as error:
-            if self._store.sqlite or _state(error) in RETRY_STATES:
+            if self._store.sqlite or faults.state(error) in faults.RETRY_STATES:
                 raise
             log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
@@ -346,7 +341,7 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
     try:
         value = unit(connection)
     except DBAPIError as error:
-        if _wide(error):
+        if faults.wide(error):
             raise
         savepoint.rollback()
         return _Failure(error)
@@ -355,30 +350,6 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
         return _Failure(error)
     savepoint.commit()
     return value
-
-
-def away(error: DBAPIError) -> bool:
-    """Whether PostgreSQL let nobody in: then no statement was sent, and nothing was done."""
-    opening = error.statement is None and isinstance(error, OperationalError)
-    return opening and _state(error) not in RETRY_STATES
-
-
-def _state(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
-
-
-def _full(error: DBAPIError) -> bool:
-    return "disk is full" in reason(error) or _state(error) == DISK_FULL
-
-
-def _broken(error: DBAPIError) -> bool:
-    return not _state(error) and "disk I/O error" in reason(error)
-
-
-def _wide(error: DBAPIError) -> bool:
-    """Whether it ends the whole transaction, and not what one unit did in its savepoint."""
-    lost = error.connection_invalidated or _state(error) in RETRY_STATES
-    return lost or _full(error) or _broken(error)
 
 
 def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Literal
 
 from starlette.responses import Response
@@ -83,7 +83,7 @@ def _all_wrong(wrong: Sequence[Problem]) -> Problem:
 # --- all or none ------------------------------------------------------------------------------------------
 
 
-async def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Response:
+def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
     places = [places_of(one) for one in asked]
 
     def made(recorded: Recorded) -> Answer:
@@ -97,7 +97,7 @@ async def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Response:
         return answer(200, _body(recorded, "atomic", rows, len(rows)))
 
     watch = {place for here in places for place in here}
-    return await call.record([Group(tuple(asked))], made, watch=tuple(watch))
+    return call.record([Group(tuple(asked))], made, watch=tuple(watch))
 
 
 def places_of(one: AnyCommand) -> tuple[Place, ...]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from onhand import asgi, wire
 from onhand.api import (
@@ -134,12 +134,7 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
     routes = [Route(way.path, _endpoint(inventory, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
-    inner = asgi.application(routes, shape)
-
-    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
-        await inner(_kept_slashes(scope), receive, send)
-
-    return kept
+    return asgi.application(routes, shape, _kept_slashes)
 
 
 def _way(equipment: Equipment, one: Outer) -> Way:

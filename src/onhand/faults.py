@@ -1,0 +1,40 @@
+"""What an error of the database means: nobody let in, tried again, a full disk, a broken one."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from onhand.store.engine import reason
+
+RETRY_STATES = frozenset({"40001", "40P01"})
+COLLIDED = "23505"
+"""Unique violation: two processes made the same thing at once; who decides again sees the other's."""
+
+DISK_FULL = "53100"
+
+
+def away(error: DBAPIError) -> bool:
+    """Whether PostgreSQL let nobody in: then no statement was sent, and nothing was done."""
+    opening = error.statement is None and isinstance(error, OperationalError)
+    return opening and state(error) not in RETRY_STATES
+
+
+def state(error: DBAPIError) -> str:
+    """PostgreSQL's code for it; "" where there is none."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def full(error: DBAPIError) -> bool:
+    """Whether there was no room on the disk."""
+    return "disk is full" in reason(error) or state(error) == DISK_FULL
+
+
+def broken(error: DBAPIError) -> bool:
+    """Whether the disk failed, so that nobody knows what is on it."""
+    return not state(error) and "disk I/O error" in reason(error)
+
+
+def wide(error: DBAPIError) -> bool:
+    """Whether it ends the whole transaction, and not what one unit did in its savepoint."""
+    lost = error.connection_invalidated or state(error) in RETRY_STATES
+    return lost or full(error) or broken(error)
