@@ -83,6 +83,11 @@ def shaped(path: str, status: int, message: str) -> tuple[bytes, str]:
     return f"{status} {message}".encode(), "text/plain"
 
 
+def placed(host: str, path: str) -> str:
+    """The host dialect.example has /dialect at its root, bulk.example what takes large bodies."""
+    return {"dialect.example": "/dialect", "bulk.example": "/bulk"}.get(host, "") + path.rstrip("/")
+
+
 def echo(seen: list[str]) -> ASGIApp:
     """Answers with method, path, the number of headers and the length of the body; /slow/0.5 in 0.5 s."""
 
@@ -118,7 +123,15 @@ def running(limits: Limits = CALM) -> Iterator[Door]:
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
         bulk = "/bulk".__eq__
         await serve(
-            echo(seen), "127.0.0.1", 0, bulk=bulk, shape=shaped, on_ready=note, stop=stop, limits=limits
+            echo(seen),
+            "127.0.0.1",
+            0,
+            bulk=bulk,
+            shape=shaped,
+            placed=placed,
+            on_ready=note,
+            stop=stop,
+            limits=limits,
         )
 
     thread = threading.Thread(target=lambda: uvloop.run(main()))

@@ -194,6 +194,50 @@ def test_the_shape_belongs_to_the_path(door: Door) -> None:
     assert answer.body == b'{"error":"The body is longer than 262144 bytes"}'
 
 
+def at(host: bytes, request: bytes) -> bytes:
+    """``request``, sent to another host."""
+    return request.replace(HOST, b"Host: " + host + b"\r\n")
+
+
+DIALECT = b"dialect.example"
+REFUSED_AT_A_HOST = [
+    pytest.param(at(DIALECT, post(b"/v1", BODY_LIMIT + 1)), 413, id="announced too long"),
+    pytest.param(at(b"Dialect.Example.:8080", post(b"/v1", BODY_LIMIT + 1)), 413, id="case, dot and port"),
+    pytest.param(
+        at(DIALECT, chunks(b"/v1", b"x" * BODY_LIMIT, b"y")) + b"0\r\nHost: bulk.example\r\n\r\n",
+        413,
+        id="too long in chunks",
+    ),
+    pytest.param(at(DIALECT, GET + b"X: " + b"a" * 40_000 + b"\r\n\r\n"), 431, id="a long head"),
+    pytest.param(at(DIALECT, GET + b"Content-Encoding: br\r\n\r\n"), 415, id="encoded"),
+    pytest.param(at(DIALECT, GET + b"X: y\r\nbad header\r\n\r\n"), 400, id="not HTTP"),
+]
+
+
+@pytest.mark.parametrize(("request_", "status"), REFUSED_AT_A_HOST)
+def test_the_shape_belongs_to_the_host(door: Door, request_: bytes, status: int) -> None:
+    (answer,) = door.talk(request_)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.body.startswith(b'{"error":')
+
+
+def test_a_late_request_is_refused_in_the_shape_of_its_host(hasty: Door) -> None:
+    for part in (at(DIALECT, post(b"/v1", 3)), at(DIALECT, GET) + b"X: y\r\n"):
+        (answer,) = hasty.talk(part)
+        assert (answer.status, answer.headers["content-type"]) == (408, "application/json")
+
+
+def test_another_host_on_the_same_connection(door: Door) -> None:
+    first, second = door.talk(at(DIALECT, GET) + b"\r\n" + post(b"/v1", BODY_LIMIT + 1))
+    assert (first.status, second.status) == (200, 413)
+    assert second.headers["content-type"] == "text/plain"
+
+
+def test_large_bodies_by_host(door: Door) -> None:
+    (answer,) = door.talk(at(b"bulk.example", post(b"/", BULK_LIMIT, CLOSE)), b"x" * BULK_LIMIT)
+    assert (answer.status, answer.body) == (200, b"POST / 3 4194304")
+
+
 def test_a_refused_head_request_has_no_body(door: Door) -> None:
     with door.connect() as client:
         client.sendall(post(b"/fine", BODY_LIMIT + 1).replace(b"POST", b"HEAD"))

@@ -290,6 +290,8 @@ def test_a_dialect_at_the_root_of_its_own_host(tmp_path: Path) -> None:
         )
         assert answer.status_code == 200, answer.text
         assert httpx2.get(f"{server.url}/oauth-service/oauth/token").status_code == 404
+        large = httpx2.post(f"{server.url}/x", content=b"x" * 300_000, headers={"Host": "fk.example.com"})
+        assert (large.status_code, large.json()["errors"][0]["code"]) == (413, 4130)
 
 
 def test_an_address_that_is_not_ours(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the front door lets in: the bounds of a request and the judgement on a request's head, without I/O."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -10,6 +10,12 @@ import httptools
 from onhand.wire import BODY_LIMIT, BULK_LIMIT, encode
 
 Shape = Callable[[str, int, str], tuple[bytes, str]]
+Placed = Callable[[str, str], str]
+
+
+def as_asked(_host: str, path: str) -> str:
+    """Where a request belongs if host names mean nothing: the path it names."""
+    return path
 
 
 class Limits(NamedTuple):
@@ -109,6 +115,14 @@ def path_of(url: bytes) -> str:
     except httptools.HttpParserInvalidURLError:
         return ""
     return unquote(path.decode("latin-1")) if path else ""
+
+
+def host_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The name or address that a request was sent to, in lower case and without its port; "" for none."""
+    for name, value in headers:
+        if name == b"host":
+            return value.decode("latin-1").lower().partition(":")[0].removesuffix(".")
+    return ""
 
 
 _TITLES = {

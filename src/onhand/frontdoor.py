@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 
-from onhand.doorman import Limits, Shape, problem
+from onhand.doorman import Limits, Placed, Shape, as_asked, problem
 from onhand.reception import Reception, Terms
 
 BACKLOG = 2048
@@ -49,6 +49,7 @@ async def serve(
     *,
     bulk: Callable[[str], bool],
     shape: Shape = problem,
+    placed: Placed = as_asked,
     on_ready: Callable[[int], None] | None = None,
     stop: asyncio.Event | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -57,13 +58,14 @@ async def serve(
     """Serves `app` on the running event loop until `stop` is set or SIGINT or SIGTERM arrives.
 
     `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
-    the body and content type of a refusal, with the path "" when none could be read. `on_ready` is called
-    with the real port (port 0 takes a free one) once connections are accepted. With `lifespan` the
-    application's own startup and shutdown are run, and RuntimeError says that its startup failed. Raises
-    OSError when the address cannot be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
+    the body and content type of a refusal, with the path "" when none could be read; both are asked with
+    `placed(host, path)`. `on_ready` is called with the real port (port 0 takes a free one) once connections
+    are accepted. With `lifespan` the application's own startup and shutdown are run, and RuntimeError says
+    that its startup failed. Raises OSError when the address cannot be taken (errno EADDRINUSE: the port is
+    in use). Run it with `uvloop.run`.
     """
     listener = await _listen(host, port)
-    door = functools.partial(Reception, terms=Terms(limits, bulk, shape))
+    door = functools.partial(Reception, terms=Terms(limits, bulk, shape, placed))
     config = uvicorn.Config(
         cast(ASGI3Application, app),
         http=cast(type[asyncio.Protocol], door),

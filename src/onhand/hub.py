@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hmac
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -75,8 +76,12 @@ def claim(settings: Settings, lock: Lock | None) -> Store:
 
 
 SWITCH_SECONDS = 0.0005
-"""How long one thread may run while another waits. The writer lets go at every statement; at Python's
-usual 5 ms it would wait that long to come back, each time."""
+"""How long one thread may run while another waits. At Python's usual 5 ms the thread that commits would
+wait that long to begin, and again to say that it has."""
+
+YOUNG_LIMIT = 10_000
+"""New objects after which the interpreter looks for garbage in cycles. A request leaves next to none, and
+at the usual 700 it would look several times for every commit."""
 
 
 async def serve(
@@ -95,6 +100,10 @@ async def serve(
         around = dict(beside) | ({HUB_PATH: _local_door(equipment, lock)} if lock is not None else {})
         around[hooks.PREFIX] = hooks.app(inventory, equipment.seals, tuple(equipment), equipment)
         app = web.build(inventory, settings, around, equipment)
+        # What is there now stays: no search for garbage needs to look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_LIMIT)
 
         def ready(port: int) -> None:
             url = f"http://{settings.host}:{port}"
@@ -108,7 +117,14 @@ async def serve(
         tasks: list[asyncio.Future[None]] = []
         stop = asyncio.Event()
         await frontdoor.serve(
-            app, settings.host, settings.port, bulk=_bulk, shape=web.shape, on_ready=ready, stop=stop
+            app,
+            settings.host,
+            settings.port,
+            bulk=_bulk,
+            shape=web.shape,
+            placed=web.placing(settings),
+            on_ready=ready,
+            stop=stop,
         )
         await asyncio.gather(*tasks)
 

@@ -10,15 +10,28 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from onhand.doorman import Limits, Refusal, Shape, judge, oversized_body, oversized_head, path_of
+from onhand.doorman import (
+    Limits,
+    Placed,
+    Refusal,
+    Shape,
+    as_asked,
+    host_of,
+    judge,
+    oversized_body,
+    oversized_head,
+    path_of,
+)
 
 
 class Terms(NamedTuple):
-    """What the application tells the door: bounds, which paths take bulk bodies, how refusals look."""
+    """What the application tells the door: bounds, which paths take bulk bodies, how refusals look, and
+    which path a request means that was sent to a host name of its own."""
 
     limits: Limits
     bulk: Callable[[str], bool]
     shape: Shape
+    placed: Placed = as_asked
 
 
 class Reception(HttpToolsProtocol):
@@ -43,6 +56,7 @@ class Reception(HttpToolsProtocol):
         self.limits = terms.limits
         self.timeout_keep_alive = cast(int, terms.limits.keep_alive_seconds)
         self.url = b""
+        self.host = ""
         self.body_limit = 0
         # Raw bytes since the last headers, body bytes or end of a request: a head, a chunk extension or a
         # trailer that is still growing shows up nowhere else, because the parser collects it in silence.
@@ -121,6 +135,7 @@ class Reception(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._advance()
+        self.host = host_of(self.headers)
         try:
             length = judge(self.url, self.headers, self.parser.get_http_version(), self.limits)
             self._bound_body(length)
@@ -137,13 +152,19 @@ class Reception(HttpToolsProtocol):
     def _bound_body(self, length: int | None) -> None:
         limit = self.limits.body_bytes
         if length is None or length > limit:
-            if self.terms.bulk(path_of(self.url)):
+            if self.terms.bulk(self._path()):
                 limit = self.limits.bulk_bytes
         if length is not None and length > limit:
             raise oversized_body(limit)
         if length != 0 and self.parser.should_upgrade():
             raise Refusal(400, "A request that asks for an upgrade cannot have a body")
         self.body_limit = limit
+
+    def _path(self) -> str:
+        """Which path the request under way means, as far as it has been read."""
+        # Behind the head, what is in `headers` are trailers.
+        host = self.host if self.in_body else host_of(self.headers)
+        return self.terms.placed(host, path_of(self.url))
 
     def on_body(self, body: bytes) -> None:
         self._advance()
@@ -204,13 +225,13 @@ class Reception(HttpToolsProtocol):
             self._say_last_words()
 
     def _worded(self, refusal: Refusal) -> bytes:
-        url = self.url if self.receiving else b""
-        body, content_type = self.terms.shape(path_of(url), refusal.status, refusal.message)
+        path = self._path() if self.receiving else ""
+        body, content_type = self.terms.shape(path, refusal.status, refusal.message)
         lines = [STATUS_LINE[refusal.status]]
         lines += [b"%b: %b\r\n" % field for field in self.server_state.default_headers]
         lines.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type.encode(), len(body)))
         lines.append(b"connection: close\r\n\r\n")
-        if not (url and self.parser.get_method() == b"HEAD"):
+        if not (self.receiving and self.url and self.parser.get_method() == b"HEAD"):
             lines.append(body)
         return b"".join(lines)
 

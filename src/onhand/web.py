@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onhand.doorman import problem
+from onhand.doorman import Placed, host_of, problem
 from onhand.faces import FACES, face
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment
@@ -32,7 +32,7 @@ def build(
     if equipment is not None:
         mounts[NATIVE.prefix] = NATIVE.routes.app(inventory, settings, equipment)
     mounts.update(around)
-    hosts = {host: mounts[_bound(name)] for host, name in settings.hosts.items()}
+    hosts = {host: mounts[prefix] for host, prefix in _bound(settings).items()}
     # The first segment finds the mount; only our own API has two.
     roots = {prefix.split("/")[1]: (prefix, app) for prefix, app in mounts.items()}
     pages: ASGIApp = Pages(inventory, FACES)
@@ -41,18 +41,33 @@ def build(
         if scope["type"] != "http":
             return
         if hosts:
-            bound = hosts.get(_host(scope))
+            bound = hosts.get(host_of(scope["headers"]))
             if bound is not None:
                 await bound(scope, receive, send)
                 return
         path: str = scope["path"]
-        prefix, mounted = roots.get(path.split("/", 2)[1] if path else "", ("", pages))
+        # "OPTIONS *" asks about the server, and names no path.
+        first = path.split("/", 2)[1] if path.startswith("/") else ""
+        prefix, mounted = roots.get(first, ("", pages))
         if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
             prefix, mounted = "", pages
         scope["root_path"] = prefix
         await mounted(scope, receive, send)
 
     return app
+
+
+def placing(settings: Settings) -> Placed:
+    """Finds the path under which a request would be served here that was sent to a host name of its own.
+
+    Raises BadSetting for a host name that is bound to no API.
+    """
+    prefixes = _bound(settings)
+
+    def placed(host: str, path: str) -> str:
+        return prefixes.get(host, "") + path
+
+    return placed
 
 
 def bulk(path: str) -> bool:
@@ -69,15 +84,9 @@ def shape(path: str, status: int, message: str) -> tuple[bytes, str]:
     return problem(path, status, message)
 
 
-def _bound(name: str) -> str:
+def _bound(settings: Settings) -> dict[str, str]:
+    """The prefix of the API that each host name is bound to."""
     try:
-        return face(name).prefix
+        return {host: face(name).prefix for host, name in settings.hosts.items()}
     except ValueError as error:
         raise BadSetting(f"{PREFIX}HOSTS: {error}") from error
-
-
-def _host(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return str(value.decode("latin-1").partition(":")[0].lower())
-    return ""

@@ -283,8 +283,12 @@ def test_a_body_that_is_too_long(hub: Hub) -> None:
         ("PUT", "/sellers/listings/v3/update/inventory", 405, "POST"),
         ("POST", "/listings/v3/KETTLE-STEEL-12", 405, "GET, HEAD"),
         ("DELETE", "/oauth-service/oauth/token", 405, "GET, HEAD, POST"),
-        ("POST", "/listings/v3/update/price", 405, "GET, HEAD"),
+        ("DELETE", "/sellers/listings/v3/KETTLE-STEEL-12,A%2FB", 405, "GET, HEAD"),
         ("GET", "/listings/v3/update/price", 404, None),
+        # What cannot be a list of SKUs is no path with any method.
+        ("POST", "/listings/v3/update/price", 404, None),
+        ("POST", "/sellers/listings/v3/update/inventory/", 404, None),
+        ("POST", "/listings/v3/", 404, None),
         ("GET", "/listings/v3/", 404, None),
         ("GET", "/listings/v3", 404, None),
         ("POST", "/sellers/sellers/listings/v3/update/inventory", 404, None),

@@ -37,7 +37,10 @@ SET = [
     ("1@1 10/3", SetOnHand(1, 1, TOP), f"counted 1@1 +{TOP - 10}+0 {TOP}/3"),
     ("1@1 10/3", SetOnHand(1, 1, TOP + 1), TooLarge(TOP + 1)),
     ("1@1 10/3", SetOnHand(1, 1, -TOP - 1), TooLarge(-TOP - 1)),
-    ("1@1 10/3", SetOnHand(1, 1, -TOP), TooLarge(-TOP - 3)),
+    ("1@1 10/3", SetOnHand(1, 1, -TOP), Forbidden("a level is set to at least 0 units")),
+    ("1@1 10/3", SetOnHand(1, 1, -1), Forbidden("a level is set to at least 0 units")),
+    ("", SetOnHand(1, 1, -1), Forbidden("a level is set to at least 0 units")),
+    ("1@1 -3/0", SetOnHand(1, 1, -3), Forbidden("a level is set to at least 0 units")),
     ("1@1 10/3", SetOnHand(1, 1, 5, only_absent=True), "nothing"),
     ("", SetOnHand(1, 1, 5, only_absent=True), "counted 1@1 +5+0 5/0"),
     # Available is what can still be sold; the promised units come on top of it.
@@ -46,6 +49,8 @@ SET = [
     ("1@1 10/3", SetAvailable(1, 1, 0), "counted 1@1 -7+0 3/3"),
     ("", SetAvailable(1, 1, 0), "counted 1@1 +0+0 0/0"),
     ("1@1 ~10/3", SetAvailable(1, 1, 5), "counted 1@1 -2+0 ~8/3"),
+    # The promised units would cover it, but nobody can sell fewer than none.
+    ("1@1 10/3", SetAvailable(1, 1, -1), Forbidden("a level is set to at least 0 units")),
     ("1@1 10/3", SetAvailable(1, 1, 5, expected=7), "counted 1@1 -2+0 8/3"),
     ("1@1 10/3", SetAvailable(1, 1, 5, expected=10), Stale(1, 1, 10, 7)),
     ("1@1 2/3", SetAvailable(1, 1, 5, expected=0), "counted 1@1 +6+0 8/3"),
@@ -72,7 +77,10 @@ ADJUST = [
     ("1@1 2/3", Adjust(1, 1, 0), "nothing"),
     ("1@1 -9/3", Adjust(1, 1, 1), "adjusted 1@1 +1+0 -8/3"),
     ("1@1 ~0/0", Adjust(1, 1, -5), "nothing"),
-    ("1@1 ~0/0", Adjust(1, 1, 5), "adjusted 1@1 +5+0 ~5/0"),
+    # Sold and given back any number of times, an endless pile keeps the number below it.
+    ("1@1 ~0/0", Adjust(1, 1, 5), "nothing"),
+    ("1@1 ~10/3", Adjust(1, 1, 5, ON_HAND), "nothing"),
+    ("1@1 ~10/3", Adjust(1, 1, -11, ON_HAND), "nothing"),
     (f"1@1 {TOP}/0", Adjust(1, 1, 1), TooLarge(TOP + 1)),
     (f"1@1 {TOP}/0", Adjust(1, 1, -TOP), f"adjusted 1@1 -{TOP}+0 0/0"),
     ("1@1 10/3", Adjust(1, 1, TOP + 1), TooLarge(TOP + 1)),

@@ -141,6 +141,8 @@ def _set_on_hand(books: Books, command: SetOnHand) -> Outcome:
 def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outcome:
     if too_large(command.quantity) or too_large(on_hand):
         return TooLarge(command.quantity if too_large(command.quantity) else on_hand)
+    if command.quantity < 0:
+        return Forbidden("a level is set to at least 0 units")
     level = books.levels.get((command.item, command.location), ABSENT)
     if too_large(on_hand - level.reserved):
         return TooLarge(on_hand - level.reserved)
@@ -165,8 +167,10 @@ def _adjust(books: Books, command: Adjust) -> Outcome:
     if command.delta == 0:
         return NOTHING
     level = books.levels.get((command.item, command.location), ABSENT)
-    if level.infinite and command.delta < 0:
-        return NOTHING  # taking units from an endless pile leaves it endless
+    if level.infinite:
+        # Sales do not take from an endless pile, so what comes back may not add to the number below it:
+        # that would be stock from nowhere once there is an end again.
+        return NOTHING
     floor = level.available if command.floor is Floor.AVAILABLE else level.on_hand
     if command.delta < 0 and floor + command.delta < 0:
         return short(level, command.item, command.location, -command.delta, floor)

@@ -162,7 +162,7 @@ class Floor(StrEnum):
 
 
 class SetOnHand(Command, frozen=True):
-    """A count: on_hand becomes ``quantity``; reserved stays, so available may turn negative.
+    """A count: on_hand becomes ``quantity`` (at least 0); reserved stays, so available may turn negative.
 
     With ``only_absent``, a level that is present stays as it is.
     """
@@ -176,7 +176,7 @@ class SetOnHand(Command, frozen=True):
 
 
 class SetAvailable(Command, frozen=True):
-    """Available becomes ``quantity``: on_hand = quantity + reserved.
+    """Available becomes ``quantity`` (at least 0): on_hand = quantity + reserved.
 
     With ``expected``, only if the shown number (``Level.shown``) equals it, else `Stale`.
     """
@@ -190,7 +190,10 @@ class SetAvailable(Command, frozen=True):
 
 
 class Adjust(Command, frozen=True):
-    """Add ``delta`` to on_hand. A decrease that takes ``floor`` below 0 is `Insufficient`."""
+    """Add ``delta`` to on_hand. A decrease that takes ``floor`` below 0 is `Insufficient`.
+
+    Infinite stock stays as it is.
+    """
 
     item: int
     location: int
@@ -201,7 +204,7 @@ class Adjust(Command, frozen=True):
 
 
 class SetInfinite(Command, frozen=True):
-    """Switch unlimited stock on or off; on_hand is kept and hidden while it is on."""
+    """Switch unlimited stock on or off. While it is on, on_hand is hidden, and only a count changes it."""
 
     item: int
     location: int

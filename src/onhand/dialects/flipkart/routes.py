@@ -38,6 +38,7 @@ FIELDS_LIMIT = 20
 MEDIA_TYPE = "application/json; charset=utf-8"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+WRITING_METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Looked = tuple[dict[str, Listing], dict[str, int]]
@@ -55,6 +56,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             # Below, a SKU may hold a slash; this path is none.
             Route(prefix + UPDATE_PATH, _only_post, methods=OTHER_METHODS),
             Route(prefix + LISTINGS_PATH + "{skus:path}", listings, methods=["GET"]),
+            Route(prefix + LISTINGS_PATH + "{skus:path}", _only_get, methods=WRITING_METHODS),
         ]
     return asgi.application(routes, shape)
 
@@ -85,6 +87,16 @@ def _handled(endpoint: Endpoint) -> Endpoint:
 async def _only_post(request: Request) -> Response:
     response = shape(405, "Method not allowed")
     response.headers["Allow"] = "POST"
+    return response
+
+
+async def _only_get(request: Request) -> Response:
+    """Another method on a list of SKUs; what can be none, as an update that we do not speak, is no path."""
+    raw = _segment(request)
+    if b"/" in raw or not raw:
+        return shape(404, "Not found")
+    response = shape(405, "Method not allowed")
+    response.headers["Allow"] = "GET, HEAD"
     return response
 
 
