@@ -6,9 +6,11 @@ PYTHON ?=
 JOBS ?= 2
 TESTS ?= tests
 ARGS ?=
+MINUTES ?= 30
 EXAMPLES ?= 300
 SEEDS ?= 2000
 FROM ?= 1
+ROUNDS ?= 20
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -22,11 +24,11 @@ CODE := src tests benchmarks
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz world check bench lock fmt clean
+.PHONY: help run test fuzz world failover check bench bench-channels soak lock fmt clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
-	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) SEEDS=$(SEEDS) ARGS=..."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) SEEDS=$(SEEDS) ROUNDS=$(ROUNDS) ARGS=..."
 
 run: .venv/run ## start the hub with its demo account on PORT, data in DB
 	@ONHAND_DB='$(DB)' exec $(BIN)/onhand serve --demo --db '$(DB)' --port '$(PORT)' --demo-json demo.json
@@ -40,13 +42,22 @@ fuzz: .venv/dev ## fuzz every API against its contract for long, EXAMPLES for ea
 world: .venv/dev ## play SEEDS simulated worlds, from seed FROM on; a seed that fails names itself
 	@SEEDS='$(SEEDS)' FROM='$(FROM)' $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) tests/world
 
+failover: .venv/dev ## kill the primary of two PostgreSQLs under load, ROUNDS times, and print what is lost
+	@ROUNDS='$(ROUNDS)' $(BIN)/python -m pytest -s -o faulthandler_timeout=0 $(ARGS) tests/failover
+
 check: .venv/dev ## check style and types only
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 
-bench: .venv/dev ## print the speed of this machine as ratios
+bench: .venv/dev ## measure speed and memory beside their limits, in under ten minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-channels: .venv/dev ## measure how fast channels are told, in under four minutes
+	@$(BIN)/python -m benchmarks.outward $(ARGS)
+
+soak: .venv/dev ## load a hub for MINUTES: its memory must stay flat and its ledger whole
+	@$(BIN)/python -m benchmarks.soak --minutes '$(MINUTES)' $(ARGS)
 
 fmt: .venv/dev ## put the code into its form
 	@$(BIN)/ruff check --fix $(CODE)
@@ -57,7 +68,7 @@ lock: .venv/dev ## choose new versions for requirements/*.txt (ARGS=--upgrade fo
 	@$(COMPILE) $(ARGS) --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt pyproject.toml
 
 clean: ## remove everything that was set up; data stays
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out benchmarks/results.json benchmarks/soak.json benchmarks/run-*
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A virtual environment knows its own path, so a folder that was moved or copied gets a new one.

@@ -145,7 +145,7 @@ async def open_market(url: str, **settings: Any) -> AsyncIterator[Market]:
 
 
 STOCK = (SetOnHand(1, 1, 10), SetOnHand(1, 2, 10), SetOnHand(2, 1, 10))
-FAST = Beats(look=0.02, scan=5, prune=60, first_prune=60)
+FAST = Beats(look=0.02, settle=0.02, scan=5, prune=60, first_prune=60)
 
 
 def make(connection: Connection) -> int:

@@ -22,7 +22,7 @@ from onhand.store.requests import Message
 from onhand.work import Group, Recorded, Work
 
 SECOND = 1_000_000
-FAST = Beats(look=0.02, scan=0.2, prune=0.05, first_prune=0.05)
+FAST = Beats(look=0.02, settle=0.02, scan=0.2, prune=0.05, first_prune=0.05)
 PLACE = (1, 1)
 
 

@@ -1,4 +1,4 @@
-"""The hub's background loops: holds expire, planned changes come due, messages are applied, old data goes."""
+"""The hub's background loops: holds expire, plans come due, messages apply, incidents end, old data goes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from onhand.inbox import Applier, Inbox, pause
 from onhand.inventory import Inventory
 from onhand.stock.model import AnyCommand
-from onhand.store import accounts, incidents, keys, requests, wakeups
+from onhand.store import accounts, incidents, keys, levels, oversold, requests, wakeups
 from onhand.store.requests import Planned
 from onhand.strikes import Strikes
 from onhand.work import Group, Work
@@ -24,6 +24,8 @@ LEVELS_AT_ONCE, PLANS_AT_ONCE = 500, 200
 ROUNDS = 20
 """How often one look returns to an account that always has more to do; the next look goes on."""
 ACCOUNTS_AT_ONCE = 8
+UNSEEN = -1
+"""Stands for the number of the last movement where none was looked at."""
 STOP_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,7 @@ class Beats(NamedTuple):
     """Seconds between two rounds of each loop, and until the first pruning."""
 
     look: float = 0.25
+    settle: float = 1.0
     scan: float = 60.0
     prune: float = 86_400.0
     first_prune: float = 60.0
@@ -49,6 +52,7 @@ class Clockwork:
         self._strikes = Strikes()
         self._stopping = asyncio.Event()
         self._inbox = Inbox(inventory, appliers, self._stopping)
+        self._watched: dict[int, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -59,6 +63,7 @@ class Clockwork:
         if not self._inventory.store.sqlite:
             self._spawn("scan", self._every(beats.scan, self._scan))
         self._spawn("look", self._every(beats.look, self._look))
+        self._spawn("settle", self._every(beats.settle, self._settle))
         self._spawn("prune", self._every(beats.prune, self._prune, beats.first_prune))
 
     async def stop(self) -> None:
@@ -76,6 +81,7 @@ class Clockwork:
     def nudge(self, account: int) -> None:
         """A message of this account was accepted: apply it now. To be called in the event loop."""
         self._inbox.nudge(account)
+        self._watched.setdefault(account, UNSEEN)
 
     def _spawn(self, name: str, loop: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(loop, name=name))
@@ -134,6 +140,8 @@ class Clockwork:
             if self._stopping.is_set():
                 return
             await self._remember(account.id)
+            if await self._inventory.read(account.id, partial(oversold.watched, account=account.id)):
+                self._watched.setdefault(account.id, UNSEEN)
 
     async def _prune(self) -> None:
         now = self._inventory.now()
@@ -141,7 +149,45 @@ class Clockwork:
             if self._stopping.is_set():
                 return
             await self._inventory.write(account.id, partial(requests.prune, account=account.id, now=now))
+            unwatch = partial(oversold.let_go, account=account.id, now=now)
+            await self._inventory.write(account.id, unwatch, quiet=True)
         await self._inventory.write(0, lambda c: keys.drop_expired(c, now))
+
+    # --- oversold levels --------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """End and open again the incidents of oversold levels, in accounts that have some. SQLite is asked
+        which these are; elsewhere messages and `_scan` name them."""
+        if self._inventory.store.sqlite:
+            found = await self._inventory.read(0, oversold.accounts_watched)
+            self._watched = {account: self._watched.get(account, UNSEEN) for account in found}
+        for account in list(self._watched):
+            if self._stopping.is_set():
+                return
+            try:
+                await self._settle_in(account)
+            except Exception:  # the other accounts have their right too
+                log.exception("an account's incidents were not seen to", account=account)
+
+    async def _settle_in(self, account: int) -> None:
+        busy = account in self._inbox.draining
+
+        def look(connection: Connection) -> tuple[int, bool, bool]:
+            seq = levels.last_seq(connection, account)
+            if seq == self._watched[account]:
+                return seq, True, False
+            here = oversold.watched(connection, account)
+            return seq, here, here and bool(oversold.turned(connection, account, 1))
+
+        seq, here, turned = await self._inventory.read(account, look)
+        if turned:
+            now = self._inventory.now()
+            unit = partial(oversold.settle, account=account, now=now)
+            await self._inventory.write(account, unit, quiet=True)
+        elif here:
+            self._watched[account] = seq
+        elif not busy:
+            self._watched.pop(account, None)
 
     # --- what is done about it --------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
-from onhand.store import counters, incidents, orders, requests
+from onhand.store import counters, incidents, orders, oversold, requests
 from onhand.store.sql import Insert, Row, Statement
 from onhand.work import Companion, Plan, PutDetail, PutOrder, PutPrice, SetStatus
 
@@ -113,7 +113,7 @@ def _orders(connection: Connection, put: list[tuple[int, PutOrder]], now: int) -
         for one in mine:
             orders.channel_took(connection, account, one.took, one.updated, gross=one.gross)
         incidents.report(connection, account, [news for one in mine for news in one.news], now)
-        orders.oversold(connection, account, {one.reference: one.loses for one in mine if one.reserves}, now)
+        oversold.report(connection, account, {one.reference: one.loses for one in mine if one.reserves}, now)
 
 
 def _order_row(one: PutOrder) -> Row:

@@ -137,7 +137,7 @@ class Door:
         return None if row is None or module is None else (account, row, module)
 
     async def _note(self, account: int, link: int, module: Kind, heard: Heard) -> None:
-        """Accept what a message carries, once, and ask for a poll where it hints at one."""
+        """Accept what a message carries, once, and ask for a poll or a look where it hints at one."""
         bodies = orders_in.told(link, heard.orders, module.CHANNEL)
         now = self._inventory.now()
         unit = partial(_once, account=account, link=link, heard=heard, bodies=bodies, now=now)
@@ -164,8 +164,13 @@ class Door:
             return
         try:
             session = await asks.session(account, link)
-            values = await session.run(lambda settings: keys(settings, wanted))
-            await Vault(self._inventory, self._seals, account, link).keep(values)
+            row = await self._inventory.read(account, partial(drives.driven, account=account, link=link))
+            if row is None:
+                return
+            # The session may be older than the last key that was got: the new one joins what is kept now.
+            vault = Vault(self._inventory, self._seals, account, link)
+            known = vault.settings(module, row)
+            await vault.keep(await session.run(lambda _: keys(known, wanted)))
         except Failed as error:
             log.warning("a public key could not be got", connection=link, words=error.words)
         except Exception:  # nobody waits for it
@@ -183,6 +188,7 @@ def _once(
     requests.keep(connection, [(account, scope, key, "", 200, None, None, now)])
     if bodies:
         orders_in.arrive(connection, account, bodies, now)
+    drives.hint(connection, account, link, (one.replace("\0", "") for one in heard.look_at))
     if heard.poll_orders:
         drives.note(connection, account, link, {"polled_at": 0})
     return True

@@ -32,7 +32,7 @@ from onhand.stock import ordering
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Reservation, Reserve
 from onhand.stock.ordering import Footing, State, Told
-from onhand.store import books, channels, incidents, orders
+from onhand.store import books, channels, incidents, orders, oversold
 from onhand.store.channels import Link
 from onhand.store.requests import Message
 from onhand.work import Group, PutOrder, Recorded, Work
@@ -62,13 +62,13 @@ class Change(NamedTuple):
         return ordering.commands(reference(self.connection.id, self.id), self.new, self.hold)
 
 
-def applier(loses: str = orders.NEWEST) -> Applier:
+def applier(loses: str = oversold.NEWEST) -> Applier:
     """The `onhand.inbox.Applier` of `SOURCE`; ``loses`` is the policy for what cannot be kept."""
     return partial(_apply, loses=loses)
 
 
 async def _apply(
-    inventory: Inventory, account: int, messages: Sequence[Message], loses: str = orders.NEWEST
+    inventory: Inventory, account: int, messages: Sequence[Message], loses: str = oversold.NEWEST
 ) -> None:
     for run in _runs(messages):
         notices = [notice for _, notice in run]

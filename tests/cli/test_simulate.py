@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from commands import onhand, write
+from onhand.inventory import Inventory
+from onhand.stock.offering import Rules
+from onhand.store import catalog, channels, linking
+from onhand.store.catalog import Item
+from onhand.store.channels import Link, Listing
+from onhand.store.engine import open_store
 
 HEADER = "InvoiceNo,StockCode,Quantity"
 
@@ -98,3 +106,56 @@ def test_what_is_wrong_is_said_in_words(tmp_path: Path, words: tuple[str, ...], 
 def test_a_file_without_orders_is_no_fault(tmp_path: Path) -> None:
     found = told(write(tmp_path / "orders.csv", HEADER))
     assert [way["sold"] for way in found["ways"]] == [0, 0, 0]
+
+
+# --- the rules of a connection --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A hub with a connection that holds back 2, and more of one SKU."""
+    monkeypatch.setenv("ONHAND_DB", sqlite_url)
+    assert onhand("accounts", "create", "shop").code == 0
+
+    def make(connection: Connection) -> None:
+        items = [Item(1, sku="10001"), Item(2, sku="10002")]
+        catalog.add_items(connection, 1, items, 1)
+        channels.add_link(connection, 1, Link(1, "sandbox", "Our shop", connector=True), 1)
+        linking.change(connection, 1, 1, {"rules": Rules(buffer=2, poll=20)})
+        made = [channels.add_listing(connection, 1, Listing(0, 1, f"v{at}", at), 1).id for at in (1, 2)]
+        linking.set_rules(connection, 1, made[0], Rules(cap=3), 1)
+
+    async def write() -> None:
+        store = open_store(sqlite_url)
+        inventory = Inventory(store)
+        inventory.start()
+        await inventory.write(1, make)
+        await inventory.stop()
+        store.close()
+
+    asyncio.run(write())
+    return sqlite_url
+
+
+def test_the_rules_of_a_connection_and_of_its_listings(orders: Path, hub: str) -> None:
+    words = (orders, "--days", 2, "--supply", 60)
+    plain, buffered = told(*words), told(*words, "--rules", '{"buffer": 2, "poll": 20}')
+    found = told(*words, "--connection", "Our shop")
+    assert found["connection"] == "Our shop"
+    assert plain["connection"] is None
+    way = found["ways"][2]
+    assert (way["rules"], way["own_rules"]) == ({"buffer": 2, "poll": 20}, 1)
+    assert way["lost"] > buffered["ways"][2]["lost"] > plain["ways"][2]["lost"]
+    assert way["lag_p50"] < plain["ways"][2]["lag_p50"]
+    assert found["ways"][:2] == plain["ways"][:2]
+    over = told(*words, "--connection", 1, "--rules", '{"buffer": 0, "cap": 1000}')["ways"][2]
+    assert over["rules"] == {"buffer": 0, "cap": 1000, "poll": 20}
+    ran = onhand("simulate", *words, "--connection", "sandbox", "--db", hub)
+    assert "onhand has the rules of connection Our shop, and its own for 1 SKUs" in ran.out
+
+
+def test_a_connection_that_is_not_there(orders: Path, hub: str, tmp_path: Path) -> None:
+    ran = onhand("simulate", orders, "--connection", "other")
+    assert (ran.code, "there are: 1 (Our shop)" in ran.err) == (1, True)
+    ran = onhand("simulate", orders, "--connection", "other", "--db", tmp_path / "none.db")
+    assert ran.code == 1 and "Traceback" not in ran.err

@@ -7,25 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
 from connectors.driver import answer, run, settings_of, talk, wire
 from fakes.amazon import EXAMPLE, Fake
 from onhand.connectors import amazon
-from onhand.connectors.flow import Failed, Order, Page, Response, Seen, Shown
+from onhand.connectors.flow import Failed, Order, Page, Response, Shown
 
 SETTINGS = settings_of(amazon, **EXAMPLE.settings)
+ACCOUNT = Account(amazon, SETTINGS)
+pulled, polled = ACCOUNT.pulled, ACCOUNT.counted
+
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 SINCE = "2026-11-22T09:00:00Z"
-
-
-def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
-    found: list[Seen] = []
-    cursor: str | None = None
-    while True:
-        page: Page = talk(amazon.pull(settings, cursor), amazon, settings, fake)
-        found += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return found
 
 
 def test_the_search_as_it_goes_out() -> None:
@@ -246,18 +239,6 @@ def test_a_new_connection_first_reads_the_open_orders() -> None:
 def test_an_order_without_a_time_is_no_order() -> None:
     with pytest.raises(Failed):
         run(amazon.orders(SETTINGS, SINCE), [answer({"orders": [{"orderId": "1"}]})])
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[dict[str, tuple[int, int, int]], str]:
-    found: dict[str, tuple[int, int, int]] = {}
-    while True:
-        orders = talk(amazon.orders(SETTINGS, cursor), amazon, SETTINGS, fake)
-        for order in orders.orders:
-            line = order.lines[0]
-            found[order.id] = (line.ordered, line.cancelled, line.shipped)
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_orders_from_end_to_end() -> None:

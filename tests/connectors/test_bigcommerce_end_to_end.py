@@ -6,49 +6,25 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
+from connectors.account import stocked as filled
 from connectors.driver import settings_of, talk, target
 from fakes.bigcommerce import EXAMPLE, Fake
 from fakes.common import Faults
 from onhand.connectors import bigcommerce
-from onhand.connectors.flow import Accepted, Failed, Later, Order, Place, Rejected, Seen, Target, Unsure
+from onhand.connectors.flow import Accepted, Failed, Later, Place, Rejected, Seen, Target, Unsure
 
 SETTINGS = settings_of(bigcommerce, **EXAMPLE.settings)
+ACCOUNT = Account(bigcommerce, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
+
+
+def stocked(count: int = 3) -> Fake:
+    return filled(Fake(), count)
 
 
 def told(number: int, offer: int, place: str = "1", **slot: Any) -> Target:
     return target(number, offer, EXAMPLE.ids(number), place, **slot)
-
-
-def stocked(count: int = 3) -> Fake:
-    fake = Fake()
-    for number in range(1, count + 1):
-        fake.stock(number, 10)
-    return fake
-
-
-def push(fake: Fake, *targets: Target) -> list[Any]:
-    return talk(bigcommerce.push(SETTINGS, targets), bigcommerce, SETTINGS, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(bigcommerce.pull(SETTINGS, cursor), bigcommerce, SETTINGS, fake)
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(bigcommerce.orders(SETTINGS, cursor), bigcommerce, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_a_push_shows_at_its_location() -> None:

@@ -9,27 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
 from connectors.driver import NOW, SILENCE, answer, run, settings_of, talk, wire
 from fakes.ebay import EXAMPLE, Fake
 from onhand.connectors import ebay
 from onhand.connectors.ebay_hearing import key_text
-from onhand.connectors.flow import Failed, Order, Response, Seen, Shown, Unheard
+from onhand.connectors.flow import Failed, Order, Response, Shown, Unheard
 
 SETTINGS = settings_of(ebay, **EXAMPLE.settings)
+ACCOUNT = Account(ebay, SETTINGS)
+pulled, polled = ACCOUNT.pulled, ACCOUNT.counted
+
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 SINCE = "2026-11-22T09:00:00Z"
 SENT = "2026-11-22T00:00:10.000Z"
-
-
-def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
-    found: list[Seen] = []
-    cursor: str | None = None
-    while True:
-        page = talk(ebay.pull(settings, cursor), ebay, settings, fake)
-        found += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return found
 
 
 def test_offsets_of_items_count_pages() -> None:
@@ -164,18 +157,6 @@ def test_the_order_search_as_it_goes_out() -> None:
     requests, found = run(ebay.orders(SETTINGS, None), [answer({"total": 0, "orders": []}, date=DATE)])
     assert dict(requests[0].query)["filter"] == "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}"
     assert found.cursor == "2026-11-22T10:00:00Z"
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[dict[str, tuple[int, int, int]], str]:
-    found: dict[str, tuple[int, int, int]] = {}
-    while True:
-        orders = talk(ebay.orders(SETTINGS, cursor), ebay, SETTINGS, fake)
-        for order in orders.orders:
-            line = order.lines[0]
-            found[order.id] = (line.ordered, line.cancelled, line.shipped)
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_orders_from_end_to_end() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
 from connectors.driver import settings_of, talk, target
 from fakes.common import Faults
 from fakes.etsy import EXAMPLE, Fake
@@ -18,7 +19,6 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
-    Order,
     Rejected,
     Seen,
     Target,
@@ -27,31 +27,8 @@ from onhand.connectors.flow import (
 from onhand.connectors.kind import external_id
 
 SETTINGS = settings_of(etsy, **EXAMPLE.settings)
-
-
-def push(fake: Fake, *targets: Target, settings: Any = SETTINGS) -> list[Any]:
-    return talk(etsy.push(settings, targets), etsy, settings, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(etsy.pull(SETTINGS, cursor), etsy, SETTINGS, fake)
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(etsy.orders(SETTINGS, cursor), etsy, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
+ACCOUNT = Account(etsy, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
 
 
 def wanted(seen: Seen, offer: int, **notes: str) -> Target:

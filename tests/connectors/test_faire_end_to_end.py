@@ -6,49 +6,25 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
+from connectors.account import stocked as filled
 from connectors.driver import settings_of, talk, target
 from fakes.common import Faults
 from fakes.faire import EXAMPLE, Fake
 from onhand.connectors import faire
-from onhand.connectors.flow import Accepted, Failed, Later, Order, Seen, Target, Unsure, Whole
+from onhand.connectors.flow import Accepted, Failed, Later, Target, Unsure, Whole
 
 SETTINGS = settings_of(faire, **EXAMPLE.settings)
+ACCOUNT = Account(faire, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
+
+
+def stocked(count: int = 3, **more: Any) -> Fake:
+    return filled(Fake(**more), count)
 
 
 def told(number: int, offer: int, **slot: Any) -> Target:
     return target(number, offer, EXAMPLE.ids(number), **slot)
-
-
-def stocked(count: int = 3, **more: Any) -> Fake:
-    fake = Fake(**more)
-    for number in range(1, count + 1):
-        fake.stock(number, 10)
-    return fake
-
-
-def push(fake: Fake, *targets: Target) -> list[Any]:
-    return talk(faire.push(SETTINGS, targets), faire, SETTINGS, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(faire.pull(SETTINGS, cursor), faire, SETTINGS, fake)
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(faire.orders(SETTINGS, cursor), faire, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 @pytest.mark.parametrize("bare", [False, True])

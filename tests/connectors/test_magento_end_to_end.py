@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
+from connectors.account import stocked as filled
 from connectors.driver import settings_of, talk, target
 from fakes.common import Faults
 from fakes.magento import EXAMPLE, Fake
@@ -18,55 +20,24 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
-    Order,
     Place,
     Rejected,
-    Seen,
     Target,
     Unsure,
     Whole,
 )
 
 SETTINGS = settings_of(magento, **EXAMPLE.settings)
+ACCOUNT = Account(magento, SETTINGS, lambda fake: fake.nonces.clear())
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
+
+
+def stocked(count: int = 3, **more: Any) -> Fake:
+    return filled(Fake(**more), count)
 
 
 def told(number: int, offer: int, source: str | None = "default", **slot: Any) -> Target:
     return target(number, offer, EXAMPLE.ids(number), source, **slot)
-
-
-def stocked(count: int = 3, **more: Any) -> Fake:
-    fake = Fake(**more)
-    for number in range(1, count + 1):
-        fake.stock(number, 10)
-    return fake
-
-
-def push(fake: Fake, *targets: Target, settings: Any = SETTINGS) -> list[Any]:
-    return talk(magento.push(settings, targets), magento, settings, fake)
-
-
-def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
-    fake.nonces.clear()
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(magento.pull(settings, cursor), magento, settings, fake)
-        fake.nonces.clear()
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        fake.nonces.clear()
-        orders = talk(magento.orders(SETTINGS, cursor), magento, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_a_push_shows() -> None:

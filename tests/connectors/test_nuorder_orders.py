@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 
-from connectors.driver import SILENCE, answer, run, settings_of, talk
+from connectors.account import Account
+from connectors.driver import SILENCE, answer, run, settings_of
 from fakes.nuorder import EXAMPLE, Fake
 from onhand.connectors import nuorder
 from onhand.connectors.flow import Failed, Order, Response
 from onhand.connectors.nuorder_orders import made_at
 
 SETTINGS = settings_of(nuorder, **EXAMPLE.settings)
+ACCOUNT = Account(nuorder, SETTINGS, lambda fake: fake.nonces.clear())
+
+
+def polled(fake: Fake, cursor: str | None = None) -> tuple[dict[str, Order], str]:
+    found, cursor = ACCOUNT.polled(fake, cursor)
+    return {order.id: order for order in found}, cursor
+
+
 NONE = answer([])
 
 
@@ -99,17 +108,6 @@ def test_ids_tell_when_they_were_made(name: str, seconds: int) -> None:
 
 
 # --- against a portal that keeps state ------------------------------------------------------------------
-
-
-def polled(fake: Fake, cursor: str | None = None) -> tuple[dict[str, Order], str]:
-    found: dict[str, Order] = {}
-    while True:
-        fake.nonces.clear()
-        some = talk(nuorder.orders(SETTINGS, cursor), nuorder, SETTINGS, fake)
-        found |= {order.id: order for order in some.orders}
-        cursor = some.cursor
-        if not some.more:
-            return found, cursor
 
 
 def test_orders_are_followed_until_they_are_gone() -> None:

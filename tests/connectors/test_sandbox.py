@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.driver import NOW, SILENCE, answer, run, settings_of, talk, target, wire
+from fakes.etsy import EXAMPLE as ETSY
 from fakes.sandbox import EXAMPLE, Fake
-from onhand.connectors import sandbox
-from onhand.connectors.channel import Secret
+from onhand.connectors import etsy, kind, sandbox
+from onhand.connectors.channel import Limit, Secret
 from onhand.connectors.flow import (
     Accepted,
     Failed,
@@ -37,7 +39,7 @@ def aim(number: int, offer: int, location: str | None = "main", **slot: Any) -> 
     return target(number, offer, EXAMPLE.ids(number), location, **slot)
 
 
-def row(number: int, status: str = "ok", **more: Any) -> dict[str, Any]:
+def row(number: int, status: Any = "ok", **more: Any) -> dict[str, Any]:
     return {"variant": f"v{number}", "location": "main", "status": status, **more}
 
 
@@ -68,6 +70,32 @@ def test_a_push_as_it_goes_out() -> None:
     assert out.headers["Authorization"] == "Bearer access-token-0913"
     assert len(out.headers["Idempotency-Key"]) == 32
     assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [
+        ({}, (Limit("default", calls=100, seconds=1, burst=50),)),
+        ({"rate": 2.5, "burst": 4}, (Limit("default", calls=2.5, seconds=1, burst=4),)),
+        ({"rate": 0}, ()),
+    ],
+)
+def test_a_connection_knows_the_limit_of_its_sandbox(
+    values: dict[str, Any], limits: tuple[Limit, ...]
+) -> None:
+    settings = settings_of(sandbox, **EXAMPLE.settings, **values)
+    assert kind.limits(sandbox, settings) == limits
+
+
+def test_the_limits_of_a_channel_are_those_of_its_connections() -> None:
+    settings = settings_of(etsy, **ETSY.settings)
+    assert kind.limits(etsy, settings) == etsy.CHANNEL.limits
+
+
+@pytest.mark.parametrize("values", [{"rate": -1}, {"rate": "fast"}, {"burst": 0}, {"burst": 2.5}])
+def test_a_limit_that_is_none(values: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        settings_of(sandbox, **EXAMPLE.settings, **values)
 
 
 def test_the_key_is_of_the_state_that_is_said() -> None:
@@ -106,6 +134,12 @@ def test_many_numbers_take_several_requests_and_stop_when_the_channel_is_away() 
         (answer({"results": [row(2)]}), Unsure, "does not name it"),
         (answer({"results": []}), Unsure, "does not name it"),
         (answer({"results": [row(1, "maybe")]}), Unsure, "not as documented"),
+        (answer({"results": [row(1, "ok", revision="8", quantity=5.0)]}), Accepted, ""),
+        (answer({"results": [row(1, "ok", revision=True), 7]}), Accepted, ""),
+        (answer({"results": [7]}), Unsure, "does not name it"),
+        (answer({"results": [row(1, None)]}), Unsure, "not as documented"),
+        (answer({"results": [row(1, ["ok"])]}), Unsure, "not as documented"),
+        (answer({"results": [row(1), row(1), row(1)]}), Accepted, ""),
         (answer("<html>"), Unsure, "does not name it"),
         (answer(status=422, body={"error": {"code": "bad_item"}}), Whole, "422"),
         (answer(status=429, retry_after="3"), Later, "429"),

@@ -27,6 +27,20 @@ from onhand.connectors.flow import (
 )
 
 SETTINGS = settings_of(shopify, **EXAMPLE.settings)
+
+
+@pytest.mark.parametrize(("plan", "points"), [("standard", 100), ("advanced", 200), ("enterprise", 2000)])
+def test_the_plan_says_how_fast(plan: str, points: int) -> None:
+    (limit,) = shopify.limits(settings_of(shopify, **EXAMPLE.settings, plan=plan))
+    assert (limit.name, limit.calls, limit.seconds, limit.burst) == ("default", points, 1, 10 * points)
+
+
+def test_the_usual_plan_is_what_the_channel_says() -> None:
+    assert shopify.limits(SETTINGS) == shopify.CHANNEL.limits
+    with pytest.raises(msgspec.ValidationError):
+        settings_of(shopify, **EXAMPLE.settings, plan="gold")
+
+
 DONE = answer(
     {"data": {"inventorySetQuantities": {"inventoryAdjustmentGroup": {"id": "g"}, "userErrors": []}}}
 )

@@ -7,49 +7,25 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
+from connectors.account import stocked as filled
 from connectors.driver import run, settings_of, talk, target, wire
 from fakes.common import micros
 from fakes.shopify import EXAMPLE, Fake, item_id, place_id
 from onhand.connectors import shopify
-from onhand.connectors.flow import Accepted, Failed, Later, Order, Place, Seen, Stale, Target, Unsure
+from onhand.connectors.flow import Accepted, Failed, Later, Place, Stale, Target, Unsure
 
 SETTINGS = settings_of(shopify, **EXAMPLE.settings)
+ACCOUNT = Account(shopify, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
+
+
+def stocked(count: int = 3) -> Fake:
+    return filled(Fake(), count)
 
 
 def told(number: int, offer: int, place: int = 1, **slot: Any) -> Target:
     return target(number, offer, {"inventory_item": item_id(number)}, place_id(place), **slot)
-
-
-def stocked(count: int = 3) -> Fake:
-    fake = Fake()
-    for number in range(1, count + 1):
-        fake.stock(number, 10)
-    return fake
-
-
-def push(fake: Fake, *targets: Target) -> list[Any]:
-    return talk(shopify.push(SETTINGS, targets), shopify, SETTINGS, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(shopify.pull(SETTINGS, cursor), shopify, SETTINGS, fake)
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(shopify.orders(SETTINGS, cursor), shopify, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_a_push_shows() -> None:
@@ -133,6 +109,15 @@ def test_a_page_that_is_too_dear_is_halved_and_stays_so() -> None:
     with pytest.raises(Failed) as failed:
         talk(shopify.pull(SETTINGS, None), shopify, SETTINGS, fake)
     assert "MAX_COST_EXCEEDED" in failed.value.words
+
+
+def test_items_that_a_webhook_named_are_looked_at_and_nothing_else() -> None:
+    fake = stocked(45)
+    names = [item_id(number) for number in (*range(1, 25), 77)]
+    seen = talk(shopify.look(SETTINGS, names), shopify, SETTINGS, fake)
+    assert [one.ids["inventory_item"] for one in seen] == names[:-1], "one is gone"
+    assert seen[0] == talk(shopify.pull(SETTINGS, None), shopify, SETTINGS, fake).seen[0]
+    assert len(fake.requests) == 3
 
 
 def test_an_item_at_many_locations_is_read_to_the_end() -> None:

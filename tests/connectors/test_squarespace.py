@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
 from connectors.driver import NOW, SILENCE, answer, run, settings_of, talk, target, wire
 from fakes.squarespace import EXAMPLE, Fake
 from onhand.connectors import squarespace
@@ -15,7 +16,6 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
-    Order,
     Rejected,
     Response,
     Seen,
@@ -28,6 +28,8 @@ from onhand.connectors.flow import (
 )
 
 SETTINGS = settings_of(squarespace, **EXAMPLE.settings)
+ACCOUNT = Account(squarespace, SETTINGS)
+push, polled = ACCOUNT.push, ACCOUNT.polled
 DONE = answer("", 204)
 
 
@@ -37,20 +39,6 @@ def told(number: int, offer: int, **slot: Any) -> Target:
 
 def refusal(kind: str, subtype: str | None = None) -> dict[str, Any]:
     return {"type": kind, "subtype": subtype, "message": "no", "details": None, "contextId": "c"}
-
-
-def push(fake: Fake, *targets: Target, now: int = NOW) -> list[Verdict]:
-    return talk(squarespace.push(SETTINGS, targets), squarespace, SETTINGS, fake, now)
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(squarespace.orders(SETTINGS, cursor), squarespace, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def test_the_request_as_it_goes_out() -> None:

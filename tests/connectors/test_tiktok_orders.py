@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
 from connectors.driver import answer, run, settings_of, talk, target
 from fakes.tiktok import CIPHER, EXAMPLE, Fake, ids, webhook
 from onhand.connectors import tiktok
 from onhand.connectors.flow import Accepted, Failed, Later, Order, Rejected, Seen, Target, Unsure, Verdict
 
 SETTINGS = settings_of(tiktok, **EXAMPLE.settings)
+ACCOUNT = Account(tiktok, SETTINGS)
+push, everything = ACCOUNT.push, ACCOUNT.polled
 
 
 def ok(data: Any, date: str = "") -> Any:
@@ -112,20 +115,6 @@ def test_pages_go_on_by_time_so_that_a_change_in_between_hides_no_order() -> Non
 def fake_with(stock: dict[str, int]) -> tuple[Fake, Any]:
     fake = Fake()
     return fake, fake.add(1, "CUP", stock)
-
-
-def push(fake: Fake, *targets: Target) -> list[Verdict]:
-    return talk(tiktok.push(SETTINGS, targets), tiktok, SETTINGS, fake)
-
-
-def everything(fake: Fake, cursor: str | None = None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        some = talk(tiktok.orders(SETTINGS, cursor), tiktok, SETTINGS, fake)
-        found += some.orders
-        cursor = some.cursor
-        if not some.more:
-            return found, cursor
 
 
 def test_a_number_is_told_and_seen_again() -> None:

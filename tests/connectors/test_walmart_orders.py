@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
 from connectors.driver import answer, run, settings_of, talk, target
 from fakes.walmart import EXAMPLE, Fake
 from onhand.connectors import walmart
-from onhand.connectors.flow import Accepted, Failed, Later, Order, Rejected, Seen, Target, Verdict
+from onhand.connectors.flow import Accepted, Failed, Later, Rejected
 from onhand.connectors.walmart_push import FEED_FROM
 
 SETTINGS = settings_of(walmart, **EXAMPLE.settings)
+ACCOUNT = Account(walmart, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
 
 
 def states(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -88,31 +91,6 @@ def test_no_orders_are_told_with_a_404() -> None:
 
 def fake_with(**skus: int) -> Fake:
     return Fake(skus={sku: {"node-1": units} for sku, units in skus.items()})
-
-
-def push(fake: Fake, *targets: Target) -> list[Verdict]:
-    return talk(walmart.push(SETTINGS, targets), walmart, SETTINGS, fake)
-
-
-def pulled(fake: Fake, settings: Any = SETTINGS) -> list[Seen]:
-    found: list[Seen] = []
-    cursor: str | None = None
-    while True:
-        page = talk(walmart.pull(settings, cursor), walmart, settings, fake)
-        found += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return found
-
-
-def polled(fake: Fake, cursor: str | None = None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        some = talk(walmart.orders(SETTINGS, cursor), walmart, SETTINGS, fake)
-        found += some.orders
-        cursor = some.cursor
-        if not some.more:
-            return found, cursor
 
 
 def test_an_offer_is_what_buyers_see_while_an_order_is_open() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
 from connectors.driver import NOW, answer, run, settings_of, talk, target
 from fakes.wix import APP, APP_SECRET, EXAMPLE, INSTANCE, SIMPLE, STORES, Fake, Item, ids, webhook
 from onhand.connectors import wix
@@ -13,16 +14,16 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
-    Order,
     Rejected,
     Seen,
     Slot,
     Stale,
     Target,
-    Verdict,
 )
 
 SETTINGS = settings_of(wix, **EXAMPLE.settings)
+ACCOUNT = Account(wix, SETTINGS)
+push, pulled, orders = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
 PUBLIC_KEY = EXAMPLE.settings["public_key"]
 
 
@@ -123,31 +124,6 @@ DATE = "Sun, 22 Nov 2026 00:00:10 GMT"
 
 
 # --- against a site that keeps state --------------------------------------------------------------------
-
-
-def push(fake: Fake, *targets: Target) -> list[Verdict]:
-    return talk(wix.push(SETTINGS, targets), wix, SETTINGS, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    found: list[Seen] = []
-    cursor: str | None = None
-    while True:
-        page = talk(wix.pull(SETTINGS, cursor), wix, SETTINGS, fake)
-        found += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return found
-
-
-def orders(fake: Fake, cursor: str | None = None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        some = talk(wix.orders(SETTINGS, cursor), wix, SETTINGS, fake)
-        found += some.orders
-        cursor = some.cursor
-        if not some.more:
-            return found, cursor
 
 
 def aim(seen: Seen, *offers: int) -> Target:

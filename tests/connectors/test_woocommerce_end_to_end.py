@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
 from connectors.driver import settings_of, talk, target
 from fakes.woocommerce import EXAMPLE, Fake
 from onhand.connectors import woocommerce
@@ -13,46 +14,20 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
-    Order,
     Rejected,
-    Seen,
     Stale,
     Target,
     Unsure,
-    Verdict,
 )
 
 SETTINGS = settings_of(woocommerce, **EXAMPLE.settings)
+ACCOUNT = Account(woocommerce, SETTINGS)
+push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
 
 
 def told(number: int, offer: int, parent: int = 0, **slot: Any) -> Target:
     ids = {"product": str(parent), "variation": str(number)} if parent else {"product": str(number)}
     return target(number, offer, ids, **slot)
-
-
-def push(fake: Fake, *targets: Target) -> list[Verdict]:
-    return talk(woocommerce.push(SETTINGS, targets), woocommerce, SETTINGS, fake)
-
-
-def pulled(fake: Fake) -> list[Seen]:
-    seen: list[Seen] = []
-    cursor = None
-    while True:
-        page = talk(woocommerce.pull(SETTINGS, cursor), woocommerce, SETTINGS, fake)
-        seen += page.seen
-        cursor = page.cursor
-        if cursor is None:
-            return seen
-
-
-def polled(fake: Fake, cursor: str | None) -> tuple[list[Order], str]:
-    found: list[Order] = []
-    while True:
-        orders = talk(woocommerce.orders(SETTINGS, cursor), woocommerce, SETTINGS, fake)
-        found += orders.orders
-        cursor = orders.cursor
-        if not orders.more:
-            return found, cursor
 
 
 def family() -> Fake:
@@ -237,3 +212,10 @@ def test_orders_page_by_page(headers: bool) -> None:
     found, cursor = polled(fake, "2026-11-22T00:00:00Z")
     assert [order.id for order in found] == names
     assert "|" not in cursor
+
+
+def test_products_that_a_webhook_named_are_looked_at_with_their_variations() -> None:
+    fake = family()
+    seen = talk(woocommerce.look(SETTINGS, ("1", "20/21", "20/22", "77")), woocommerce, SETTINGS, fake)
+    assert [one.sku for one in seen] == ["SKU-1", "SKU-21", "SKU-22"]
+    assert seen == [one for one in pulled(fake) if one.sku in ("SKU-1", "SKU-21", "SKU-22")]

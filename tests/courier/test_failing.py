@@ -1,5 +1,6 @@
 """What a channel refuses, throttles or does not answer: parked, paced, put off, told when it is back."""
 
+import asyncio
 from typing import Any
 
 from courier.stall import reply
@@ -12,7 +13,8 @@ from onhand.connectors.channel import (
 from onhand.connectors.flow import (
     Response,
 )
-from onhand.courier.office import Beats
+from onhand.courier.office import Beats, Clock
+from onhand.settings import Settings
 
 SLOW = Beats(look=0.5, lease=3600.0, linger=100_000.0, rest=0.01, gather=0.01, again=1.0, grace=1.0)
 
@@ -197,6 +199,30 @@ def test_the_circuit_opens_says_so_and_closes(slow_town: tuple[Town, FakeTime]) 
             assert town.status().open_until is None
             assert town.status().words is None
         assert town.stall.stock == {f"1-{n}": n for n in range(1, 6)}
+
+    play(town, story)
+
+
+def test_a_channel_that_was_down_is_asked_again_though_there_is_nothing_to_tell(town: Town) -> None:
+    class Counting(Clock):
+        waits = 0
+
+        async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+            self.waits += 1
+            return await super().wait(event, seconds)
+
+    async def story(town: Town) -> None:
+        time = Counting(town.inventory.now)
+        town.stall.down = True
+        often = Settings(sweep_seconds=1, poll_seconds=86_400_000)
+        async with town.driven(clock=time, settings=often):
+            await until(lambda: town.status().open_until)
+            waits = time.waits
+            await asyncio.sleep(3.5)
+            assert time.waits - waits < 1_000, "it turns round and round"
+            town.stall.down = False
+            await until(lambda: town.status().open_until is None, 20)
+            assert town.status().words is None
 
     play(town, story)
 

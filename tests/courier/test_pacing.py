@@ -38,6 +38,26 @@ def test_a_place_that_is_given_back_is_the_next_ones() -> None:
     assert bucket.take(NOW + 100) == 0
 
 
+@pytest.mark.parametrize(("burst", "at_once"), [(1, 1), (4, 4), (5, 4), (10, 8), (50, 40)])
+def test_a_part_of_a_large_burst_is_kept_back(burst: int, at_once: int) -> None:
+    waits = times(Limit("a", calls=1 / SHARE, seconds=1, burst=burst), burst + 2)
+    assert waits.count(0) == at_once
+    assert waits[at_once] == 1
+
+
+def test_other_limits_are_no_way_to_a_second_burst() -> None:
+    before = Limit("a", calls=1 / SHARE, seconds=1, burst=3)
+    pace = Pace([before])
+    assert [pace.take("a", NOW) for _ in range(3)] == [0, 0, 0]
+    pace.use([before])
+    assert pace.take("a", NOW) == pytest.approx(1)
+    pace.use([Limit("a", calls=10 / SHARE, seconds=1, burst=3)])
+    assert pace.take("a", NOW) > 1
+    pace.use([])
+    assert pace.take("a", NOW) == 0
+    assert pace.take("b", NOW) == 0
+
+
 def test_a_held_bucket_has_no_burst_afterwards() -> None:
     pace = Pace([Limit("a", calls=1 / SHARE, seconds=1, burst=5), Limit("b", calls=1 / SHARE, seconds=1)])
     lots = random.Random(1)

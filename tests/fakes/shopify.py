@@ -198,6 +198,7 @@ class Fake:
             "HubTrack": self._track,
             "HubLook": lambda v, _: {"nodes": [self._looked(name) for name in v["ids"]]},
             "HubItems": self._items,
+            "HubNamed": self._named,
             "HubLevels": self._levels,
             "HubPlaces": self._places,
             "HubOrders": self._orders,
@@ -306,6 +307,10 @@ class Fake:
     def _items(self, variables: Mapping[str, Any], _: str) -> Any:
         found = [self._row(item) for item in self.items.values()]
         return {"inventoryItems": _connection(found, variables)}
+
+    def _named(self, variables: Mapping[str, Any], _: str) -> Any:
+        found = (self.items.get(name) for name in variables["ids"])
+        return {"nodes": [item and self._row(item) for item in found]}
 
     def _row(self, item: Item) -> dict[str, Any]:
         variant = {

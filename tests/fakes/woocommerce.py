@@ -246,6 +246,8 @@ class Fake:
 
     def _page(self, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> Response:
         size, number = int(asked.get("per_page", "10")), int(asked.get("page", "1"))
+        if include := asked.get("include"):
+            rows = [row for row in rows if str(row["id"]) in include.split(",")]
         if size > 100:
             return _error(400, "rest_invalid_param", "per_page must be between 1 and 100")
         some, _ = page(rows, (number - 1) * size, size)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,10 @@ Section = dict[str, Any]
 POSITIVE = "positive_data_acceptance"
 ALLOW = "allow_header_conformance"
 OFF = {"enabled": False}
-CHANGES = "^/(changes|items|planned-changes|transfers)"
+CHANGES = "^/(changes$|items|planned-changes|transfers)"
+CHANNELS = "^/(channels|changes/.*/seen|connections|drifts|incidents|listings|parked)"
+"""What concerns channels: asked of a hub that has one, the demo's sandbox."""
+REMOVAL = "removeConnection"
 WRITES = ("--include-operation-id", "adjustInventory", "--include-operation-id", "batchAdjustInventory")
 SELLBRITE_WRITES = ("putInventory", "patchInventory", "createInventory", "createWarehouse", "updateWarehouse")
 KNOWN = 0.6
@@ -46,23 +51,54 @@ def _bearer(scheme: str, token: str) -> dict[str, dict[str, str]]:
 
 
 def _native_known(section: Section) -> dict[str, list[Any]]:
+    """What the demo has; a change that a token stands for, and an incident, are made here."""
+    token, links, incident = _happened(section)
     return {
+        "path.connection": links,
+        "query.connection": links,
+        "path.token": [token],
+        "path.incident": [incident],
         "path.item": ["1", "7", "40", "sku:PEN-BRASS-07"],
         "path.location": ["1", "2", "MAIN"],
         "path.seller": [1, 2],
-        "path.listing": [1, 2, 3],
+        "path.listing": [1, 2, 3, *_listed(section, links[-1])],
         "path.reference": ["sellbrite-demo-order-1"],
         "path.plan": [1],
     }
 
 
-def _native(which: str) -> Target:
-    """Our own API in two runs of the same length."""
+def _happened(section: Section) -> tuple[str, list[int], int]:
+    """The token of a change, the ids of the connections, and of an incident."""
+    head, base = {"Authorization": f"Bearer {section['api_key']}"}, section["base_url"]
+    with httpx2.Client(base_url=base, headers=head, timeout=30) as http:
+        change = {"op": "adjust", "item": 7, "location": "MAIN", "delta": 1}
+        token = http.post("/changes", json={"changes": [change]}).json()["token"]
+        links = [one["id"] for one in http.get("/connections").json()["data"]]
+        due = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        moved = {"op": "transfer", "item": 40, "from": "MAIN", "to": "EAST", "quantity": 10**6}
+        planned = http.post("/planned-changes", json={"due": due, "changes": [moved]})
+        assert planned.status_code == 201, planned.text
+        for _ in range(100):
+            if found := http.get("/incidents").json()["data"]:
+                return token, links, found[0]["id"]
+            time.sleep(0.1)
+    raise AssertionError("there is no incident")
+
+
+def _listed(section: Section, link: int) -> list[int]:
+    """Listings of a connection."""
+    head = {"Authorization": f"Bearer {section['api_key']}"}
+    answer = httpx2.get(f"{section['base_url']}/connections/{link}/numbers?limit=3", headers=head)
+    return [one["id"] for one in answer.json()["data"]]
+
+
+def _native(*which: str) -> Target:
+    """Our own API in several runs of about the same length."""
 
     def auth(section: Section) -> dict[str, dict[str, str]]:
         return _bearer("bearer", section["api_key"])
 
-    return Target("native", auth, _native_known, {POSITIVE: OFF}, choice=(which, CHANGES))
+    return Target("native", auth, _native_known, {POSITIVE: OFF}, choice=which)
 
 
 def _treet_auth(section: Section) -> dict[str, dict[str, str]]:
@@ -130,8 +166,10 @@ def _sellbrite_known(section: Section) -> dict[str, list[Any]]:
 
 
 TARGETS = {
-    "native-changes": _native("--include-path-regex"),
-    "native-others": _native("--exclude-path-regex"),
+    "native-changes": _native("--include-path-regex", CHANGES),
+    "native-channels": _native("--include-path-regex", CHANNELS, "--exclude-operation-id", REMOVAL),
+    "native-removal": _native("--include-operation-id", REMOVAL),
+    "native-others": _native("--exclude-path-regex", f"{CHANGES}|{CHANNELS}"),
     "treet": Target(
         "treet",
         _treet_auth,

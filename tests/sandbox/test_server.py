@@ -146,10 +146,18 @@ def test_a_rate_that_is_kept_is_not_throttled_and_one_that_is_not_is() -> None:
         for _ in range(30):
             await session.run(connector.check)
         assert session.count.throttled == 0
+        await push(session, aim(9, 12))
+        assert (await ask(card, "state", method="GET"))["counts"] == {
+            "requests": session.count.requests,
+            "throttled": 0,
+            "numbers": 1,
+        }
         await ask(card, "faults", {"rate": 10.0, "burst": 1})
         for _ in range(3):
             await session.run(connector.check)
         assert session.count.throttled > 0
+        counts = (await ask(card, "state", method="GET"))["counts"]
+        assert counts["throttled"] == session.count.throttled
 
     play(run)
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from onhand.stock.offering import Part, Rules, Source, feeding, offer, stacked
+from onhand.stock.offering import Part, Rules, Source, feeding, offer, stacked, units
 from transcript import level
 
 
@@ -58,6 +58,10 @@ def test_offer(texts: list[str], rules: dict[str, int], shown: int, names: str) 
     assert " ".join(term.name for term in made.terms) == names
     assert sum(term.change for term in made.terms) == shown
     assert made.infinite is ("infinite" in names)
+    for closed in (False, True):
+        whole = offer(sources(*texts), Rules(**rules), closed=closed)  # type: ignore[arg-type]
+        number = units(sources(*texts), Rules(**rules), closed=closed)  # type: ignore[arg-type]
+        assert number == (whole.units, whole.infinite)
 
 
 def test_a_closed_listing_offers_nothing() -> None:

@@ -145,7 +145,9 @@ class Mart:
         """A page of listings; net of the channel's own orders where it counts gross."""
         query = (("after", cursor or ""), ("limit", "4"))
         found = expect((yield from ask(Request("GET", "/stock", query=query, repeatable=True))))
-        seen = tuple(Seen({"id": row["id"]}, None, (self._shown(row),)) for row in need_rows(found, "rows"))
+        seen = tuple(
+            Seen({"id": row["id"]}, row["sku"], (self._shown(row),)) for row in need_rows(found, "rows")
+        )
         return Page(seen, found["next"])
 
     def _shown(self, row: Mapping[str, Any]) -> Shown:

@@ -4,7 +4,7 @@ POST /stock    [{id, quantity, key, from?, revision?}]  sets; with ``from`` or `
                what is there. 422 for the whole when a row is poisoned.
 POST /changes  [{id, delta, key}]        adds; a key that was heard is not done again
 POST /imports  [{id, quantity, key}]     the same, later; GET /imports/N says when
-GET  /stock    ?after=&limit= or ?ids=   {rows: [{id, quantity, committed, revision}], next}
+GET  /stock    ?after=&limit= or ?ids=   {rows: [{id, sku, quantity, committed, revision}], next}
 GET  /orders   ?since=                   {orders, more}: what changed then or later, oldest change first
 """
 
@@ -14,13 +14,13 @@ import asyncio
 import copy
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from onhand.connectors.auth import Wire
 from onhand.connectors.channel import Guard, Meaning
-from onhand.connectors.flow import Response
-from world.mart import Mart
+from onhand.connectors.flow import Order, Response
+from world.mart import Mart, order
 
 PAGE = 3
 
@@ -30,6 +30,8 @@ class Shop:
 
     def __init__(self, module: Mart, now: Callable[[], int], lots: random.Random) -> None:
         self.module, self.now, self.lots = module, now, lots
+        self.values = {"name": module.CHANNEL.name}
+        self.place = None
         self.gross = module.CHANNEL.meaning is Meaning.GROSS
         self.stock: dict[str, int] = {}
         self.committed: dict[str, int] = {}
@@ -44,14 +46,57 @@ class Shop:
 
     # --- trade ------------------------------------------------------------------------------------
 
+    def put_up(self, items: list[int]) -> None:
+        """Put items up for sale."""
+        self.stock = {self._name(item): 0 for item in items}
+
+    def shown(self, item: int) -> int:
+        """What it shows of an item, less what its open orders hold."""
+        name = self._name(item)
+        return self.stock.get(name, 0) - self.committed.get(name, 0)
+
+    def sales(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Item, ordered, cancelled, shipped and returned of every line."""
+        for line in (line for one in self.orders for line in one["lines"]):
+            item = self._item(line["listing"])
+            yield item, line["ordered"], line["cancelled"], line["shipped"], line["returned"]
+
+    def message(self, changed: dict[str, Any]) -> Order | None:
+        """What a webhook carries: the order as it is now."""
+        return order(copy.deepcopy(changed))
+
+    def hint(self) -> list[str]:
+        """What a webhook says to look at."""
+        return []
+
+    def refuse(self, item: int) -> None:
+        """One listing is refused from now on, or not any more."""
+        self.refused ^= {self._name(item)}
+
+    def poison(self, item: int) -> None:
+        """A listing that makes every batch fail that it is in, or not any more."""
+        self.poisoned ^= {self._name(item)}
+
+    def calm(self) -> None:
+        """All is well from now on."""
+        self.weather = "fine"
+        self.refused, self.poisoned = set(), set()
+
+    def _name(self, item: int) -> str:
+        return f"{self.module.CHANNEL.name}-{item}"
+
+    def _item(self, name: str) -> int:
+        return int(name.rpartition("-")[2])
+
     def sellable(self, name: str) -> int:
         """What a customer sees."""
         return max(0, self.stock.get(name, 0) - self.committed.get(name, 0))
 
-    def sell(self, basket: list[tuple[str, int]]) -> dict[str, Any] | None:
+    def sell(self, basket: list[tuple[int, int]]) -> dict[str, Any] | None:
         """An order of what is there; None when there is nothing of it."""
         lines: list[dict[str, Any]] = []
-        for name, units in basket:
+        for item, units in basket:
+            name = self._name(item)
             taken = min(units, self.sellable(name))
             if taken:
                 self._take(name, taken)
@@ -82,8 +127,9 @@ class Shop:
             self._change(name, -units)
         order["updated"] = self.now()
 
-    def edit(self, name: str) -> None:
+    def edit(self, item: int) -> None:
         """Somebody there sets another number."""
+        name = self._name(item)
         self.stock[name] = self.committed.get(name, 0) + self.lots.randint(0, 30)
         self._change(name, 0)
 
@@ -190,6 +236,7 @@ class Shop:
         rows = [
             {
                 "id": name,
+                "sku": f"SKU-{self._item(name)}",
                 "quantity": self.stock[name],
                 "committed": self.committed.get(name, 0),
                 "revision": self._revision(name) if self.module.CHANNEL.guard is Guard.REVISION else None,

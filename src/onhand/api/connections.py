@@ -6,17 +6,17 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, bad_parameter, fault
 from onhand.api.schema import Body, Name, Position, cursor, position
-from onhand.outward import connecting, steering, telling, watching
+from onhand.outward import connecting, leaving, steering, telling, watching
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.seals import BadKey
 from onhand.stock.offering import Rules
 from onhand.store import channels, linking, showing
+from onhand.work import Answer
 
 Label: TypeAlias = Annotated[str, Meta(max_length=connecting.NAME_LIMIT)]
 CODES = {
@@ -74,23 +74,23 @@ def problem(refusal: Refusal) -> Problem:
 # --- what there is --------------------------------------------------------------------------------------
 
 
-async def kinds(equipment: Equipment, call: Call) -> Response:
+async def kinds(equipment: Equipment, call: Call) -> Answer:
     """GET /channels: what each channel can do."""
     call.params()
     rows = [telling.told(module.CHANNEL) for module in equipment]
-    return calls.response(answer(200, told.page(rows, None)))
+    return answer(200, told.page(rows, None))
 
 
-async def shown(equipment: Equipment, call: Call) -> Response:
+async def shown(equipment: Equipment, call: Call) -> Answer:
     """GET /connections/{connection}: with its rules and how it goes."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     found = await call.read(lambda c: watching.connections(c, call.account, number))
-    return calls.response(answer(200, telling.connection_told(found[0])))
+    return answer(200, telling.connection_told(found[0]))
 
 
-async def numbers(equipment: Equipment, call: Call) -> Response:
+async def numbers(equipment: Equipment, call: Call) -> Answer:
     """GET /connections/{connection}/numbers: what each listing should show, confirmed, and showed."""
     call.account_wide()
     found = call.params("state", "cursor", "limit")
@@ -114,20 +114,19 @@ async def numbers(equipment: Equipment, call: Call) -> Response:
             [telling.listing_told(one, drifting=one.id in drifting) for one in rows[:limit]], more
         )
 
-    return calls.response(answer(200, await call.read(query, long=True)))
+    return answer(200, await call.read(query, long=True))
 
 
 # --- made and changed -----------------------------------------------------------------------------------
 
 
-async def created(equipment: Equipment, call: Call) -> Response:
+async def created(equipment: Equipment, call: Call) -> Answer:
     """POST /connections: settings are checked with the channel itself; it is paused until its listings
-    are imported and it is told to go on."""
+    are imported and it is told to go on. One to the same shop that was begun and not finished is gone on
+    with."""
     call.account_wide()
     call.params()
     asked = call.body(New)
-    if (again := await call.before()) is not None:
-        return again
     try:
         made = await connecting.begin(
             equipment,
@@ -140,12 +139,11 @@ async def created(equipment: Equipment, call: Call) -> Response:
         )
     except BadKey as error:
         raise Problem("not_allowed", str(error)) from error
-    body = msgspec.to_builtins(made)
     where = {"Location": f"/api/v1/connections/{made.connection}"}
-    return await call.write(lambda c: answer(201, body, where))
+    return answer(200 if made.resumed else 201, msgspec.to_builtins(made), where)
 
 
-async def changed(equipment: Equipment, call: Call) -> Response:
+async def changed(equipment: Equipment, call: Call) -> Answer:
     """PATCH /connections/{connection}."""
     call.account_wide()
     call.params()
@@ -157,20 +155,33 @@ async def changed(equipment: Equipment, call: Call) -> Response:
     except BadKey as error:
         raise Problem("not_allowed", str(error)) from error
     found = await call.read(lambda c: watching.connections(c, call.account, number))
-    return calls.response(answer(200, telling.connection_told(found[0])))
+    return answer(200, telling.connection_told(found[0]))
 
 
-async def imported(equipment: Equipment, call: Call) -> Response:
+async def removed(equipment: Equipment, call: Call) -> Answer:
+    """DELETE /connections/{connection}: it is forgotten, with its listings and orders."""
+    call.account_wide()
+    found = call.params("orders")
+    number = call.number("connection", "unknown_connection")
+    orders = params.one(found, "orders")
+    if orders not in (None, leaving.RELEASE, leaving.KEEP):
+        raise bad_parameter("orders", f"expected {leaving.RELEASE} or {leaving.KEEP}")
+    left = await leaving.leave(equipment, call.account, number, orders)
+    counts = {"listings": left.listings, "orders": left.orders, "released": left.released}
+    return answer(200, {"connection": number, "name": left.name} | counts)
+
+
+async def imported(equipment: Equipment, call: Call) -> Answer:
     """POST /connections/{connection}/import: a page of the channel's listings, matched by SKU."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     asked = call.body(Import, empty=Import())
     done = await connecting.page(equipment, call.account, number, asked.cursor)
-    return calls.response(answer(200, msgspec.to_builtins(done)))
+    return answer(200, msgspec.to_builtins(done))
 
 
-async def pushed(equipment: Equipment, call: Call) -> Response:
+async def pushed(equipment: Equipment, call: Call) -> Answer:
     """POST /connections/{connection}/push: every listing is told anew."""
     call.account_wide()
     call.params()
@@ -180,14 +191,14 @@ async def pushed(equipment: Equipment, call: Call) -> Response:
         some, then = await steering.push_all(equipment, call.account, number, after)
         count += some
         if then is None:
-            return calls.response(answer(202, {"connection": number, "marked": count}))
+            return answer(202, {"connection": number, "marked": count})
         after = then
 
 
-async def swept(equipment: Equipment, call: Call) -> Response:
+async def swept(equipment: Equipment, call: Call) -> Answer:
     """POST /connections/{connection}/sweep: the channel is looked at as soon as may be."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     asked = await steering.sweep(equipment, call.account, number)
-    return calls.response(answer(202, {"connection": number, "asked_at": telling.moment(asked)}))
+    return answer(202, {"connection": number, "asked_at": telling.moment(asked)})

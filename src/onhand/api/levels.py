@@ -79,8 +79,14 @@ async def listed(call: Call) -> Response:
         items = None
         if ids or skus:
             items = {*ids, *lookup.items(connection, call.account, skus).values()}
-        places = _page(connection, call, items, location, after, limit + 1, past_too=at.past)
-        rows = _at(connection, call, places[:limit], at, at_seq)
+        bounds = (items, location, after, limit + 1)
+        if at.past:
+            places = _ever(connection, call, *bounds)
+            rows = _at(connection, call, places[:limit], at, at_seq)
+        else:
+            current = _current(connection, call, *bounds)
+            places = list(current)
+            rows = {place: current[place] for place in _visible(connection, call, places[:limit])}
         more = cursor("levels", filters, *places[limit - 1]) if len(places) > limit else None
         return told.page(_bodies(connection, call.account, rows), more, seq)
 
@@ -175,36 +181,39 @@ def _location(connection: Connection, call: Call, text: str) -> int:
         return 0  # a list of what is not there is empty
 
 
-def _page(
-    connection: Connection,
-    call: Call,
-    items: set[int] | None,
-    location: int | None,
-    after: Place,
-    limit: int,
-    *,
-    past_too: bool,
+def _current(
+    connection: Connection, call: Call, items: set[int] | None, location: int | None, after: Place, limit: int
+) -> dict[Place, Level]:
+    """A page of what is there now."""
+    if items is None:
+        return levels.page(connection, call.account, after, limit, call.now, location)
+    found = levels.of_items(connection, call.account, items, call.now)
+    return {place: found[place] for place in _cut(found, location, after, limit)}
+
+
+def _ever(
+    connection: Connection, call: Call, items: set[int] | None, location: int | None, after: Place, limit: int
 ) -> list[Place]:
-    account = call.account
-    if items is not None:
-        found: Iterable[Place] = (
-            past.of_items(connection, account, items)
-            if past_too
-            else levels.of_items(connection, account, items, call.now)
-        )
-        found = [place for place in sorted(found) if place > after and location in (None, place[1])]
-    elif past_too:
-        found = past.page(connection, account, after, limit, location)
-    else:
-        found = levels.page(connection, account, after, limit, call.now, location)
-    return list(found)[:limit]
+    """A page of what was ever there."""
+    if items is None:
+        return past.page(connection, call.account, after, limit, location)
+    return _cut(past.of_items(connection, call.account, items), location, after, limit)
+
+
+def _cut(found: Iterable[Place], location: int | None, after: Place, limit: int) -> list[Place]:
+    return [place for place in sorted(found) if place > after and location in (None, place[1])][:limit]
+
+
+def _visible(connection: Connection, call: Call, places: Iterable[Place]) -> list[Place]:
+    """Those of some places that this caller may see."""
+    allowed = call.allowed(connection)
+    return [place for place in places if allowed is None or place[1] in allowed]
 
 
 def _at(
     connection: Connection, call: Call, places: Iterable[Place], at: Moment, seq: int
 ) -> dict[Place, Level]:
-    allowed = call.allowed(connection)
-    seen = [place for place in places if allowed is None or place[1] in allowed]
+    seen = _visible(connection, call, places)
     if at.past:
         return past.levels(connection, call.account, seen, seq, at.at)
     return levels.at(connection, call.account, seen, call.now)

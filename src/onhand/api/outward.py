@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
-from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import bad_parameter
 from onhand.api.schema import Position, cursor, position
@@ -17,20 +16,21 @@ from onhand.outward import explaining, steering, telling, watching
 from onhand.outward.equipment import Equipment
 from onhand.stock.offering import Rules
 from onhand.store import levels, linking, showing
+from onhand.work import Answer
 
 CHANNELS_LIMIT = 100
 
 
-async def explained(equipment: Equipment, call: Call) -> Response:
+async def explained(equipment: Equipment, call: Call) -> Answer:
     """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
     call.account_wide()
     call.params()
     number = call.number("listing", "unknown_listing")
     query = partial(explaining.explain, account=call.account, number=number, now=call.now)
-    return calls.response(answer(200, telling.explained(await call.read(query, long=True))))
+    return answer(200, telling.explained(await call.read(query, long=True)))
 
 
-async def pushed(equipment: Equipment, call: Call) -> Response:
+async def pushed(equipment: Equipment, call: Call) -> Answer:
     """POST /listings/{listing}/push: told anew as soon as may be."""
     call.account_wide()
     call.params()
@@ -39,7 +39,7 @@ async def pushed(equipment: Equipment, call: Call) -> Response:
     return await _listing(call, number, 202)
 
 
-async def released(equipment: Equipment, call: Call) -> Response:
+async def released(equipment: Equipment, call: Call) -> Answer:
     """POST /listings/{listing}/release: a parked one is told again."""
     call.account_wide()
     call.params()
@@ -48,7 +48,7 @@ async def released(equipment: Equipment, call: Call) -> Response:
     return await _listing(call, number, 202)
 
 
-async def ruled(equipment: Equipment, call: Call) -> Response:
+async def ruled(equipment: Equipment, call: Call) -> Answer:
     """PUT /listings/{listing}/rules: rules of its own, which go before the connection's."""
     call.account_wide()
     call.params()
@@ -57,16 +57,16 @@ async def ruled(equipment: Equipment, call: Call) -> Response:
     return await _listing(call, number, 200)
 
 
-async def _listing(call: Call, number: int, status: int) -> Response:
+async def _listing(call: Call, number: int, status: int) -> Answer:
     def query(connection: Connection) -> dict[str, Any]:
         found = watching.listing(connection, call.account, number)
         drifting = showing.drifting(connection, call.account, [number])
         return telling.listing_told(found, drifting=number in drifting)
 
-    return calls.response(answer(status, await call.read(query)))
+    return answer(status, await call.read(query))
 
 
-async def drifts(equipment: Equipment, call: Call) -> Response:
+async def drifts(equipment: Equipment, call: Call) -> Answer:
     """GET /drifts: where a channel showed another number, and why."""
     call.account_wide()
     found = call.params("connection", "healed", "cursor", "limit")
@@ -84,10 +84,10 @@ async def drifts(equipment: Equipment, call: Call) -> Response:
         more = cursor("drifts", filters, rows[limit - 1].drift.id) if len(rows) > limit else None
         return told.page([telling.drift_told(one) for one in rows[:limit]], more)
 
-    return calls.response(answer(200, await call.read(query, long=True)))
+    return answer(200, await call.read(query, long=True))
 
 
-async def parked(equipment: Equipment, call: Call) -> Response:
+async def parked(equipment: Equipment, call: Call) -> Answer:
     """GET /parked: listings that a channel will not take, with its own words."""
     call.account_wide()
     found = call.params("connection", "cursor", "limit")
@@ -101,10 +101,10 @@ async def parked(equipment: Equipment, call: Call) -> Response:
         more = cursor("parked", filters, rows[limit - 1].id) if len(rows) > limit else None
         return told.page([telling.listing_told(one, drifting=False) for one in rows[:limit]], more)
 
-    return calls.response(answer(200, await call.read(query, long=True)))
+    return answer(200, await call.read(query, long=True))
 
 
-async def seen(equipment: Equipment, call: Call) -> Response:
+async def seen(equipment: Equipment, call: Call) -> Answer:
     """GET /changes/{token}/seen: which connections have acknowledged all that was changed up to a token;
     waits for them a while if asked to."""
     call.account_wide()
@@ -124,4 +124,4 @@ async def seen(equipment: Equipment, call: Call) -> Response:
         "as_of_seq": last,
         "connections": msgspec.to_builtins(rows),
     }
-    return calls.response(answer(200, body))
+    return answer(200, body)

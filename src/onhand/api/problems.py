@@ -38,6 +38,7 @@ SORTS: dict[str, Sort] = {
     "unknown_channel": Sort(404, "No such channel", "GET /channels lists those that there are."),
     "unknown_connection": Sort(404, "No such connection", "List the connections to see their ids."),
     "unknown_listing": Sort(404, "No such listing", "List the listings to see their ids."),
+    "unknown_incident": Sort(404, "No such incident", "List the incidents to see their ids."),
     "unknown_key": Sort(404, "No such key", "List the keys to see their ids."),
     "unknown_level": Sort(404, "No such level", "Nothing was set here; that differs from 0."),
     "unknown_reservation": Sort(404, "No such reservation", "Nothing is reserved under this reference."),

@@ -19,6 +19,7 @@ from onhand.api import (
     changes,
     checks,
     connections,
+    incidents,
     items,
     keys,
     leveling,
@@ -95,6 +96,9 @@ WAYS = (
     Way("POST", "/planned-changes", WRITE, planned.created),
     Way("GET", "/planned-changes/{plan}", READ, planned.shown),
     Way("DELETE", "/planned-changes/{plan}", WRITE, planned.cancelled),
+    Way("GET", "/incidents", READ, incidents.listed),
+    Way("GET", "/incidents/{incident}", READ, incidents.shown),
+    Way("POST", "/incidents/{incident}/close", WRITE, incidents.closed),
     Way("GET", "/verify", ADMIN, checks.verified),
 )
 
@@ -105,7 +109,7 @@ class Outer(NamedTuple):
     method: str
     path: str
     scope: str
-    endpoint: Callable[[Equipment, Call], Awaitable[Response]]
+    endpoint: Callable[[Equipment, Call], Awaitable[Answer]]
 
 
 OUTER = (
@@ -113,6 +117,7 @@ OUTER = (
     Outer("POST", "/connections", ADMIN, connections.created),
     Outer("GET", "/connections/{connection}", READ, connections.shown),
     Outer("PATCH", "/connections/{connection}", ADMIN, connections.changed),
+    Outer("DELETE", "/connections/{connection}", ADMIN, connections.removed),
     Outer("GET", "/connections/{connection}/numbers", READ, connections.numbers),
     Outer("POST", "/connections/{connection}/import", ADMIN, connections.imported),
     Outer("POST", "/connections/{connection}/push", WRITE, connections.pushed),
@@ -139,10 +144,15 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
 
 def _way(equipment: Equipment, one: Outer) -> Way:
     async def endpoint(call: Call) -> Response:
+        # What speaks to a channel cannot be one commit with its key: the answer is kept when it is done.
+        again = None if call.key is None else await call.before()
+        if again is not None:
+            return again
         try:
-            return await one.endpoint(equipment, call)
+            done = await one.endpoint(equipment, call)
         except Refusal as refusal:
             raise connections.problem(refusal) from refusal
+        return calls.response(done) if call.key is None else await call.write(lambda _: done)
 
     return Way(one.method, one.path, one.scope, endpoint)
 

@@ -11,8 +11,10 @@ from onhand.cli import (
     connecting,
     files,
     frame,
+    incidents,
     orders,
     people,
+    preparing,
     running,
     sandbox,
     secrets,
@@ -28,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(running.app)
+app.add_typer(preparing.app)
 app.add_typer(orders.app)
 app.add_typer(simulating.app)
 app.add_typer(files.app)
@@ -35,6 +38,7 @@ app.add_typer(stock.app)
 app.add_typer(checking.app)
 app.add_typer(channels.app)
 app.add_typer(connecting.app)
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(people.accounts_app, name="accounts")
 app.add_typer(people.keys_app, name="keys")

@@ -93,3 +93,11 @@ def feeds(given: Sequence[str]) -> dict[str, list[str]]:
             raise BadAsk(f"{words!r} is not like ours=theirs")
         found.setdefault(theirs, []).append(ours)
     return found
+
+
+def agree(question: str, option: str) -> None:
+    """Ask a person to agree. Raises BadAsk when nobody is there to ask, and when they do not."""
+    if not sys.stdin.isatty():
+        raise BadAsk(f"nothing was done: say {option} where nobody can be asked")
+    if not typer.confirm(question, err=True):
+        raise BadAsk("nothing was done")

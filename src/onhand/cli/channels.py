@@ -97,11 +97,17 @@ async def show_connections(account: AccountName = None, db: Db = None, as_json: 
         "words",
     )
     frame.print_table(columns, [_connection_row(one) for one in found])
+    for one in found:
+        if one["unfinished"]:
+            again = f"'onhand connect {one['channel']} --again {one['id']}'"
+            words = f"{again} goes on with it, 'onhand disconnect {one['id']}' removes it"
+            frame.complain(f"connection {one['id']} was begun and not finished: {words}")
 
 
 def _connection_row(one: dict[str, Any]) -> list[object]:
     status = one["status"]
-    state = "paused" if one["paused"] else "down" if status["open_until"] else "ok"
+    paused = "unfinished" if one["unfinished"] else "paused"
+    state = paused if one["paused"] else "down" if status["open_until"] else "ok"
     lag = [_seconds(status["stats"].get(name)) for name in ("p50", "p99")]
     words = status["words"] or status["stats"].get("trouble") or ""
     looked = (status["swept_at"] or "never")[:19].replace("T", " ")

@@ -12,6 +12,7 @@ from onhand.cli import frame, progress
 from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.inventory import Inventory
 from onhand.office import door, people
+from onhand.settings import Settings
 from onhand.store import catalog, lookup
 from onhand.store import verify as ledger
 from onhand.store.verify import Finding
@@ -28,8 +29,13 @@ async def verify(account: AccountName = None, db: Db = None, as_json: AsJson = F
 
     Exit code 3 when something does not agree. Oversold levels are shown; they are no fault.
     """
+    return await examine(frame.load(db), account, as_json)
+
+
+async def examine(settings: Settings, account: str | None, as_json: bool) -> int:
+    """Verify, say what was found, and the exit code."""
     told = []
-    async with door.reading(frame.load(db)) as inventory:
+    async with door.reading(settings) as inventory:
         for number, name in await _accounts(inventory, account):
             told.append({"account": name, **await _one(inventory, number, name)})
             if not as_json:

@@ -17,8 +17,10 @@ from onhand.connectors.channel import Channel
 from onhand.office import channels, door, people
 from onhand.office.door import Door
 from onhand.office.people import BadAsk
+from onhand.outward import leaving
 from onhand.outward.connecting import Began, Imported, Unmatched
 from onhand.outward.equipment import Refusal
+from onhand.outward.leaving import Left
 
 app = typer.Typer()
 
@@ -81,9 +83,8 @@ async def connect(
         else:
             link = await _named(way, number, again)
         found = await _import(way, number, link, began is None or began.pulls)
-        backlog = 0
-        if not paused and again is None:
-            backlog = await way.ask("connect_finish", account=number, link=link)
+        asked_for = {"paused": paused, "begun": again is None}
+        backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
     if as_json:
         told: dict[str, Any] = msgspec.to_builtins(began) if began else {"connection": link}
         frame.print_json(told | _totals(found) | {"backlog": backlog, "paused": paused})
@@ -94,6 +95,8 @@ async def connect(
 
 def _began(channel: Channel, began: Began) -> None:
     frame.say(f"{channel.title} answers: {began.who}")
+    if began.resumed:
+        frame.say(f"connection {began.connection} was begun before and not finished: it is gone on with")
     for place, ours in began.feeds.items():
         frame.say(f"{place or 'its number'} is fed by {', '.join(ours) or 'nothing'}")
     for one in began.unfed:
@@ -288,6 +291,39 @@ async def _change(db: str | None, account: str | None, connection: str, **values
         link = await _named(way, number, connection)
         name: str = await way.ask("change_connection", account=number, link=link, **values)
     return name
+
+
+@app.command("disconnect")
+@frame.command
+async def disconnect(
+    connection: Annotated[str, CONNECTION],
+    orders: Annotated[
+        str | None,
+        typer.Option(help="What becomes of units that its orders hold: 'release' them or 'keep' them held."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    account: AccountName = None,
+    db: Db = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a connection with its listings, orders and secrets; the channel keeps its last numbers."""
+    async with door.writing(frame.load(db)) as way:
+        number = await way.ask("account_id", name=account)
+        link = await _named(way, number, connection)
+        if not yes:
+            asking.agree(f"Forget connection {link} with all its listings and orders?", "--yes")
+        done = Left(link, "")
+        with progress.bar("forget", None) as step:
+            while not done.done:
+                answer = await way.ask("disconnect", account=number, link=link, orders=orders)
+                one = msgspec.convert(answer, Left)
+                step(one.listings + one.orders + one.released)
+                done = leaving.together(done, one)
+    if as_json:
+        frame.print_json(done)
+        return
+    frame.say(f"forgot {done.name}: {done.listings} listings, {done.orders} orders; {done.released} released")
+    frame.say("the channel goes on showing its last numbers")
 
 
 @app.command("rules")

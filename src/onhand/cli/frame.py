@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from onhand import settings
 from onhand.demo import DemoFailed
 from onhand.office.people import BadAsk
 from onhand.settings import BadSetting, Settings
-from onhand.store.engine import StoreError
+from onhand.store.engine import DatabaseFailed, StoreError, is_postgresql, reason
 from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.transport import NoAnswer
 
@@ -44,11 +45,23 @@ WORDED = (StoreError, BadAsk, BadSetting, NoAnswer, DemoFailed, Busy, StoreFull,
 
 
 def load(db: str | None, **changes: Any) -> Settings:
-    """The settings of the environment with what the command line says on top."""
+    """The settings of the environment with what the command line says on top. Raises BadSetting in words."""
     found = settings.load()
     if db is not None:
         changes["db"] = db
-    return msgspec.structs.replace(found, **changes) if changes else found
+    changed = msgspec.structs.replace(found, **changes) if changes else found
+    _check(changed.db)
+    return changed
+
+
+def _check(db: str) -> None:
+    """Refuse what only looks like a database, before a file of such a name is made."""
+    if is_postgresql(db):
+        return
+    if not db or "://" in db or db == ":memory:":
+        raise BadSetting(f"{db!r} is no database: give a SQLite file or a postgresql:// URL")
+    if Path(db).exists() and not Path(db).is_file():
+        raise BadSetting(f"{db} is no file")
 
 
 def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:
@@ -61,6 +74,9 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
             code = uvloop.run(run(*arguments, **options))
         except WORDED as error:
             complain(str(error))
+            code = FAILED
+        except DatabaseFailed as error:
+            complain(f"the database failed: {reason(error)}")
             code = FAILED
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,8 +114,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         numbers = bool(kept) and all(isinstance(row[at], int) for row in kept)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in kept:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+        table.add_row(*("" if cell is None else _harmless(str(cell)) for cell in row))
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    # What is printed is data: brackets and colons in it mean nothing.
+    Console(width=width, markup=False, emoji=False).print(table)
+
+
+def _harmless(text: str) -> str:
+    """``text`` with what is no printable character written out: a SKU may hold what steers a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 def watched() -> bool:

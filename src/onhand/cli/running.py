@@ -18,10 +18,11 @@ from onhand.demo_channel import DemoChannel
 from onhand.faces import FACES
 from onhand.lock import holder
 from onhand.office import door, trial
+from onhand.office.people import BadAsk
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.sandbox import card
 from onhand.seals import BadKey
-from onhand.store import accounts, engine
+from onhand.store import accounts, engine, roles
 
 app = typer.Typer()
 
@@ -99,7 +100,10 @@ def _kept(file: Path | None) -> dict[str, Any] | None:
 
 def _write(file: Path, made: dict[str, Any]) -> None:
     """Write the credentials so that only their owner can read them, and never half."""
+    if file.is_dir():
+        raise BadAsk(f"{file} is a folder, not a file for credentials")
     draft = file.with_name(file.name + ".new")
+    draft.unlink(missing_ok=True)  # one that an earlier run left may be open to others
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     draft.replace(file)
@@ -129,15 +133,6 @@ async def demo(
 def _address(db: str) -> str | None:
     found = None if engine.is_postgresql(db) else holder(Path(db).absolute())
     return found.url if found else None
-
-
-@app.command()
-@frame.command
-async def init(db: Db = None) -> None:
-    """Create the database, or bring its tables to this version."""
-    settings = frame.load(db)
-    async with door.writing(settings):
-        frame.say(f"{engine.shown(settings.db)} is at schema {engine.head()}")
 
 
 @app.command()
@@ -176,6 +171,8 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
     if now != engine.head():
         return [*faults, f"the schema is {now or 'empty'}, this version needs {engine.head()}: 'onhand init'"]
     with engine.reading(store) as connection:
+        if lacking := roles.missing(connection):
+            return [*faults, *(f"this role has no right to {right}" for right in lacking)]
         facts["accounts"] = len(accounts.accounts(connection))
     if engine.passes_walls(store):
         facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"

@@ -11,15 +11,16 @@ import msgspec
 import typer
 
 from onhand.cli import frame, progress
-from onhand.cli.frame import AsJson
-from onhand.office import orderfile, ordertimes
+from onhand.cli.frame import AccountName, AsJson, Db
+from onhand.office import channels, door, orderfile, ordertimes, people
 from onhand.office.orderfile import Ask, Orders
 from onhand.office.people import BadAsk
+from onhand.outward.equipment import Refusal
 from onhand.simulate import trade
 from onhand.simulate.market import Market, Outcome
 from onhand.simulate.profiles import CONSTANT_BUFFER, HUB_SECONDS, SYNC_SECONDS, USUAL, Way, compared
 from onhand.simulate.trade import DAY, Supply
-from onhand.stock.offering import Rules
+from onhand.stock.offering import Rules, stacked
 
 app = typer.Typer()
 
@@ -27,7 +28,8 @@ LONGEST_DAYS = 3_650.0
 
 
 class Played(NamedTuple):
-    """What was played: how long, where the times come from, and how stock came in."""
+    """What was played: how long, where the times come from, how stock came in, and whose rules onhand had
+    (a connection's name and how many SKUs have rules of their own)."""
 
     days: float
     seed: int
@@ -35,6 +37,16 @@ class Played(NamedTuple):
     supply: Supply
     orders: int
     units: int
+    connection: str | None = None
+    own_rules: int = 0
+
+
+class Configured(NamedTuple):
+    """Rules of the hub: a connection's, and by SKU those of its listings."""
+
+    connection: str | None
+    rules: Rules
+    by_sku: dict[str, Rules]
 
 
 @app.command()
@@ -47,10 +59,16 @@ async def simulate(
     sync: Annotated[float, typer.Option(help="Minutes between two runs of the sync.")] = SYNC_SECONDS / 60,
     buffer: Annotated[int, typer.Option(help="The constant buffer of the second sync.")] = CONSTANT_BUFFER,
     rules: Annotated[str, typer.Option(help='Offer rules of onhand as JSON, as {"buffer": 1}.')] = "{}",
+    connection: Annotated[
+        str | None,
+        typer.Option(help="Take the rules of this connection and its listings (id, name, channel)."),
+    ] = None,
     restock: Annotated[float, typer.Option(help="Days between two deliveries.")] = 7.0,
     supply: Annotated[
         int, typer.Option(help="Percent of what is ordered on average that is delivered.")
     ] = 100,
+    account: AccountName = None,
+    db: Db = None,
     as_json: AsJson = False,
 ) -> int:
     """Play real orders over simulated channels and compare: oversold units, lost sales, and lag.
@@ -58,7 +76,9 @@ async def simulate(
     A sync that looks every 15 minutes, without and with a constant buffer, and onhand with your rules. The
     orders are spread by a Poisson process, or by a column of the file that holds their times.
     """
-    ways = compared(_within("--sync", sync, 0.1, 1_440) * 60, _whole("--buffer", buffer), _rules(rules))
+    configured = await _configured(_rules(rules), connection, account, db)
+    every = _within("--sync", sync, 0.1, 1_440) * 60
+    ways = compared(every, _whole("--buffer", buffer), configured.rules, configured.by_sku)
     came = Supply(_within("--restock", restock, 0.01, LONGEST_DAYS), _whole("--supply", supply))
     _within("--days", days, 0.01, LONGEST_DAYS)
     orders = orderfile.read(file)
@@ -72,7 +92,14 @@ async def simulate(
     happened = trade.events(orders.asks, times, days, USUAL, came, lots)
     units = sum(trade.wanted(orders.asks).values())
     played = Played(
-        round(days, 3), seed, spread, came, sum(ask.what == "order" for ask in orders.asks), units
+        round(days, 3),
+        seed,
+        spread,
+        came,
+        sum(ask.what == "order" for ask in orders.asks),
+        units,
+        configured.connection,
+        len(configured.by_sku),
     )
     outcomes = _play(ways, happened)
     if as_json:
@@ -118,6 +145,23 @@ def _rules(text: str) -> Rules:
         raise BadAsk(f"--rules: {error}") from error
 
 
+async def _configured(
+    given: Rules, connection: str | None, account: str | None, db: str | None
+) -> Configured:
+    """The rules that were given, on those of a connection and its listings where one is named."""
+    if connection is None:
+        return Configured(None, given, {})
+    async with door.reading(frame.load(db)) as inventory:
+        number = await people.account_id(inventory, account)
+        try:
+            name, rules, by_sku = await inventory.read(
+                number, lambda c: channels.rules_by_sku(c, number, connection), long=True
+            )
+        except Refusal as refusal:
+            raise BadAsk(str(refusal)) from refusal
+    return Configured(name, stacked(rules, given), {sku: stacked(one, given) for sku, one in by_sku.items()})
+
+
 def _within(name: str, value: float, least: float, most: float) -> float:
     if not least <= value <= most:
         raise BadAsk(f"{name} is a number from {least:g} to {most:g}")
@@ -143,6 +187,9 @@ def _show(played: Played, outcomes: Sequence[Outcome]) -> None:
         f" {played.spread}, seed {played.seed};"
         f" every {supply.days:g} days stock for {supply.percent} % of the average orders"
     )
+    if played.connection is not None:
+        own = f", and its own for {played.own_rules} SKUs" if played.own_rules else ""
+        frame.say(f"onhand has the rules of connection {played.connection}{own}")
     for one in USUAL:
         heard = f"a webhook after {one.hears:g} s" if one.hears else f"a poll every {one.polls:g} s"
         rate = f"{one.limit.calls:g} calls in {one.limit.seconds:g} s with up to {one.batch} listings"
@@ -168,6 +215,7 @@ def _told(played: Played, ways: Sequence[Way], outcomes: Sequence[Outcome]) -> d
         "orders": played.orders,
         "units": played.units,
         "supply": played.supply._asdict(),
+        "connection": played.connection,
         "hub_seconds": HUB_SECONDS,
         "channels": [{**one._asdict(), "limit": msgspec.to_builtins(one.limit)} for one in USUAL],
         "ways": [
@@ -175,6 +223,7 @@ def _told(played: Played, ways: Sequence[Way], outcomes: Sequence[Outcome]) -> d
                 "way": one.way,
                 "every": way.every,
                 "rules": msgspec.to_builtins(way.rules),
+                "own_rules": len(way.by_sku),
                 "oversold": one.oversold,
                 "oversold_orders": one.oversold_orders,
                 "lost": one.lost,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from onhand.connectors.ebay_calls import FULFILLMENT, Account
@@ -19,7 +19,7 @@ from onhand.connectors.reading import (
     text,
     units,
 )
-from onhand.connectors.walking import need_moment
+from onhand.connectors.walking import Cursor, need_moment, read_cursor
 
 PAGE = 200
 AGAIN = 20
@@ -29,30 +29,6 @@ OVERLAP = 300_000_000
 OPEN = "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}"
 UNPAID = {"FAILED"}
 """The buyer's payment failed: eBay does not count the order."""
-
-
-class Cursor(NamedTuple):
-    """``since`` is empty while the open orders of a new connection are read; ``high`` is where the next
-    poll goes on; ``offset`` the row of the next page (eBay counts rows here)."""
-
-    since: str
-    high: str
-    offset: int = 0
-
-    def write(self) -> str:
-        """As text."""
-        return f"{self.since}|{self.high}|{self.offset}"
-
-
-def read_cursor(told: str | None) -> Cursor:
-    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
-    match (told or "").split("|"):
-        case [since, high, offset] if offset.isdigit():
-            return Cursor(since, high, int(offset))
-        case [since] if moment(since) is not None:
-            return Cursor(since, since)
-        case _:
-            return Cursor("", "")
 
 
 def read_orders(account: Account, cursor: str | None) -> Flow[Orders]:

@@ -7,6 +7,9 @@
     tokens  where ``CHANNEL.refreshes``                      `refreshes(module)`
     hear    where ``CHANNEL.webhooks``                       `hears(module)`
     expired(response) -> bool, where a channel says that a token has expired with another status than 401
+    look(settings, names) -> Flow[list[Seen]], where a channel shows single listings: those that `hear` names
+            in ``look_at``; what is gone is left out
+    limits(settings) -> tuple[Limit, ...], where they depend on the connection: its plan, its own machine
 
 Each of these functions gives the function itself, or None where the channel cannot.
 """
@@ -19,6 +22,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from onhand.connectors.auth import Wire
 from onhand.connectors.channel import (
     Channel,
+    Limit,
 )
 from onhand.connectors.flow import (
     Flow,
@@ -27,6 +31,7 @@ from onhand.connectors.flow import (
     Page,
     Place,
     Response,
+    Seen,
     Target,
     Verdict,
 )
@@ -37,6 +42,8 @@ TakeOrders: TypeAlias = Callable[[Any, str | None], Flow[Orders]]
 Tokens: TypeAlias = Callable[[Any], Flow[dict[str, Any]]]
 Hear: TypeAlias = Callable[[Any, Mapping[str, str], bytes, int], Heard]
 Expired: TypeAlias = Callable[[Response], bool]
+Look: TypeAlias = Callable[[Any, Sequence[str]], Flow[list[Seen]]]
+Limits: TypeAlias = Callable[[Any], "tuple[Limit, ...]"]
 
 
 class Kind(Protocol):
@@ -94,6 +101,18 @@ def hears(module: Kind) -> Hear | None:
 def expired(module: Kind) -> Expired | None:
     """``expired(response)``: whether an answer that is no 401 says that the token has expired."""
     return cast("Expired | None", _of(module, "expired", True))
+
+
+def looks(module: Kind) -> Look | None:
+    """``look(settings, names)``: what the channel shows of the listings that a webhook named."""
+    return cast("Look | None", _of(module, "look", module.CHANNEL.pulls))
+
+
+def limits(module: Kind, settings: Any) -> tuple[Limit, ...]:
+    """The limits that a connection with these settings has: the module's ``limits(settings)``, else those
+    of its CHANNEL. None at all is no limit."""
+    own = cast("Limits | None", _of(module, "limits", True))
+    return module.CHANNEL.limits if own is None else own(settings)
 
 
 def _of(module: Kind, name: str, can: bool) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Request, expect
 from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, now_there, rows, text, units
-from onhand.connectors.walking import need_moment
+from onhand.connectors.walking import Cursor, need_moment, read_cursor
 
 PAGE = 100
 AGAIN = 20
@@ -21,30 +21,6 @@ NOT_YET = {"STAGING"}
 GONE = {"REFUSED", "CANCELED"}
 SENT = {"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"}
 OWN_CENTRE = "DEFAULT"
-
-
-class Cursor(NamedTuple):
-    """``since`` is empty while the open orders of a new connection are read; ``high`` is where the next
-    poll goes on; ``offset`` the row of the next page."""
-
-    since: str
-    high: str
-    offset: int = 0
-
-    def write(self) -> str:
-        """As text."""
-        return f"{self.since}|{self.high}|{self.offset}"
-
-
-def read_cursor(told: str | None) -> Cursor:
-    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
-    match (told or "").split("|"):
-        case [since, high, offset] if offset.isdigit():
-            return Cursor(since, high, int(offset))
-        case [since] if moment(since) is not None:
-            return Cursor(since, since)
-        case _:
-            return Cursor("", "")
 
 
 def read_orders(shop: Pairs, cursor: str | None) -> Flow[Orders]:

@@ -23,13 +23,12 @@ def ask(request: Request) -> Generator[Request | Wait, Response | None, Response
 def at(value: Any, *path: str | int) -> Any:
     """What lies at a path of names and positions; None when anything on the way is missing."""
     for step in path:
-        match step, value:
-            case str(), Mapping():
-                value = value.get(step)
-            case int(), list() if -len(value) <= step < len(value):
-                value = value[step]
-            case _:
-                return None
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
     return value
 
 

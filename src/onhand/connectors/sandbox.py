@@ -43,12 +43,15 @@ from onhand.connectors.reading import ask, at, need_rows, need_text, text, units
 BATCH = 50
 LARGEST = 1_000_000
 PAGE = (("limit", "200"),)
+RATE, BURST = 100, 50
+"""Requests in a second, and so many at once, where a connection's settings say nothing."""
 BUSY = "busy"
 """The code of an item that may be said again later; every other refusal is about the item."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the sandbox is, and a client's id and secret; tokens are got with them."""
+    """Where the sandbox is, and a client's id and secret; tokens are got with them. ``rate`` requests in a
+    second are allowed there, ``burst`` of them at once; 0 is no limit."""
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]{1,300}$")]
     client_id: str
@@ -57,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Secret | None = None
     webhook_secret: Secret | None = None
     expires_at: int = 0
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = RATE
+    burst: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = BURST
 
 
 CHANNEL = Channel(
@@ -69,7 +74,7 @@ CHANNEL = Channel(
     identity=("variant",),
     auth="a client's id and secret, tokens that end, and a rotating refresh token",
     batch=BATCH,
-    limits=(Limit("default", calls=100, seconds=1, burst=50),),
+    limits=(Limit("default", calls=RATE, seconds=1, burst=BURST),),
     guard=Guard.REVISION,
     idempotent=True,
     infinite=True,
@@ -83,6 +88,13 @@ CHANNEL = Channel(
 def base_url(settings: Settings) -> str:
     """Wherever the sandbox runs."""
     return settings.url
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """What the connection says of its sandbox."""
+    if not settings.rate:
+        return ()
+    return (Limit("default", calls=settings.rate, seconds=1, burst=settings.burst),)
 
 
 def sign(settings: Settings, wire: Wire, now: int, nonce: str) -> Wire:
@@ -137,7 +149,8 @@ def push(settings: Settings, targets: Sequence[Target]) -> Flow[list[Verdict]]:
         if away is not None:
             told: list[Verdict] = [Later(one, f"not sent: {away.words}", retry_after(away)) for one in about]
         else:
-            key = fingerprint(repr([(targets[row.place].key, row.item) for row in some]))
+            said_here = msgspec.json.encode([(targets[row.place].key, row.item) for row in some])
+            key = fingerprint(said_here.decode())
             answer = yield from ask(_request(some, key))
             told = _judged(about, some, answer)
             away = None if answer.ok else answer
@@ -167,34 +180,73 @@ def _request(rows: Sequence[Row], key: str) -> Request:
     return Request("POST", "/v1/stock", json=body, headers=(("Idempotency-Key", key),), repeatable=True)
 
 
+class Result(msgspec.Struct, frozen=True):
+    """What became of one number, as far as the answer said it."""
+
+    variant: str | None = None
+    status: str | None = None
+    quantity: int | None = None
+    revision: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Results(msgspec.Struct, frozen=True):
+    """The answer to a batch."""
+
+    results: list[Result]
+
+
+_results = msgspec.json.Decoder(Results)
+_NOTHING = Result()
+
+
 def _judged(targets: Sequence[Target], rows: Sequence[Row], answer: Response) -> list[Verdict]:
     """A verdict a row; results come in the order of the items and name the variant."""
     if not answer.ok:
         return for_all(targets, answer)
-    results = at(answer.json(), "results")
-    found = results if isinstance(results, list) else []
+    found = _read(answer)
+    found += [_NOTHING] * (len(rows) - len(found))
     return [
-        _verdict(target, row, at(found, place), answer)
-        for place, (target, row) in enumerate(zip(targets, rows, strict=True))
+        _verdict(target, row, result, answer)
+        for target, row, result in zip(targets, rows, found, strict=False)
     ]
 
 
-def _verdict(target: Target, row: Row, result: Any, answer: Response) -> Verdict:
-    place, revision, quantity = row.slot.location, whole(result, "revision"), whole(result, "quantity")
-    if text(result, "variant") != row.item["variant"]:
+def _read(answer: Response) -> list[Result]:
+    """The results of an answer; of one that is not as documented, what can be made out."""
+    try:
+        return _results.decode(answer.body).results
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = at(answer.json(), "results")
+    words = ("variant", "code", "message")
+    return [
+        Result(
+            status=status if isinstance(status := at(one, "status"), str) else None,
+            quantity=whole(one, "quantity"),
+            revision=whole(one, "revision"),
+            **{name: text(one, name) for name in words},
+        )
+        for one in (found if isinstance(found, list) else ())
+    ]
+
+
+def _verdict(target: Target, row: Row, result: Result, answer: Response) -> Verdict:
+    place = row.slot.location
+    if result.variant != row.item["variant"]:
         return Unsure(target, f"the answer does not name it: {answer.words}")
-    tokens = {} if revision is None else {place: str(revision)}
-    shown = {} if quantity is None else {place: quantity}
-    match at(result, "status"):
+    tokens = {} if result.revision is None else {place: str(result.revision)}
+    match result.status:
         case "ok":
             return Accepted(target, tokens)
         case "conflict":
+            shown = {} if result.quantity is None else {place: result.quantity}
             return Stale(target, shown, "the number has changed there", tokens)
-        case "error" if text(result, "code") == BUSY:
-            return Later(target, text(result, "message") or BUSY)
+        case "error" if result.code == BUSY:
+            return Later(target, result.message or BUSY)
         case "error":
-            code = text(result, "code") or ""
-            return Rejected(target, text(result, "message") or code or "refused", code)
+            code = result.code or ""
+            return Rejected(target, result.message or code or "refused", code)
         case _:
             return Unsure(target, f"the answer is not as documented: {answer.words}")
 
@@ -208,6 +260,8 @@ def _together(target: Target, said: Sequence[tuple[Slot, Verdict]]) -> Verdict:
     if not said:
         words = "the listing has no variant" if target.slots else "the listing has no number"
         return Rejected(target, words)
+    if len(said) == 1:
+        return said[0][1]
     worst = min((verdict for _, verdict in said), key=_rank)
     tokens: dict[str | None, str] = {}
     shown: dict[str | None, int] = {}

@@ -6,8 +6,8 @@ that version's published introspection; not yet called live. REST and quantities
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -31,11 +31,12 @@ from onhand.connectors.flow import (
     Unheard,
     expect,
 )
-from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
+from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text, whole
 from onhand.connectors.shopify_graphql import (
     CHECK,
     ITEMS,
     LEVELS,
+    NAMED,
     PLACES,
     balance_wait,
     data,
@@ -48,10 +49,13 @@ from onhand.connectors.shopify_graphql import (
 from onhand.connectors.shopify_orders import orders
 from onhand.connectors.shopify_push import ENTRIES, LARGEST, push
 
-__all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "places", "pull"]
-__all__ += ["push", "sign", "tokens"]
+__all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "limits", "look", "orders", "pace", "places"]
+__all__ += ["pull", "push", "sign", "tokens"]
 
+RESTORED = {"standard": 100, "advanced": 200, "plus": 1_000, "enterprise": 2_000}
+"""Points that come back each second, by the shop's plan; ten seconds' worth may be spent at once."""
 ITEM_PAGE = 20
+NAMED_AT_ONCE = 20
 LEVEL_PAGE = 50
 PLACE_PAGE = 50
 SCOPES = ("read_inventory", "write_inventory", "read_products", "read_locations", "read_orders")
@@ -60,7 +64,8 @@ TELLS_OF_ORDERS = ("orders/", "refunds/", "fulfillments/", "order_transactions/"
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A permanent token; or an app's id and secret, which get one for a day; with ``refresh_token`` the
-    pair of a public app, which rotates. ``client_secret`` (or ``webhook_secret``) verifies webhooks."""
+    pair of a public app, which rotates. ``client_secret`` (or ``webhook_secret``) verifies webhooks. The
+    shop's ``plan`` says how fast it may be called."""
 
     shop: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     access_token: Secret | None = None
@@ -69,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Secret | None = None
     webhook_secret: Secret | None = None
     expires_at: int = 0
+    plan: Literal["standard", "advanced", "plus", "enterprise"] = "standard"
 
     def __post_init__(self) -> None:
         if self.access_token is None and not (self.client_id and self.client_secret):
@@ -102,6 +108,12 @@ CHANNEL = Channel(
 def base_url(settings: Settings) -> str:
     """The shop's own host; ``settings.shop`` is the name before .myshopify.com."""
     return f"https://{settings.shop}.myshopify.com"
+
+
+def limits(settings: Settings) -> tuple[Limit, ...]:
+    """What the shop's plan gives back."""
+    points = RESTORED[settings.plan]
+    return (Limit("default", calls=points, seconds=1, burst=10 * points),)
 
 
 def sign(settings: Settings, wire: Wire, now: int, nonce: str) -> Wire:
@@ -154,6 +166,16 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
         seen.append((yield from _seen(row)))
     following = next_after(found, "inventoryItems")
     return Page(tuple(seen), f"{size}|{following}" if following else None)
+
+
+def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
+    """The inventory items of these ids; one that is gone comes back as null."""
+    seen = []
+    for start in range(0, len(names), NAMED_AT_ONCE):
+        found = data((yield from ask(request(NAMED, {"ids": list(names[start : start + NAMED_AT_ONCE])}))))
+        for row in rows(found, "nodes"):
+            seen.append((yield from _seen(row)))
+    return seen
 
 
 def _seen(row: Mapping[str, Any]) -> Flow[Seen]:

@@ -43,16 +43,30 @@ query HubLook($ids: [ID!]!) {
 }"""
     + LEVEL
 )
+_ITEM = """
+      id sku tracked
+      variants(first: 1) { nodes { id displayName product { status } } }
+      inventoryLevels(first: 10) { nodes { ...Level } pageInfo { hasNextPage endCursor } }
+"""
 ITEMS = (
     """
 query HubItems($first: Int!, $after: String) {
   inventoryItems(first: $first, after: $after) {
-    nodes {
-      id sku tracked
-      variants(first: 1) { nodes { id displayName product { status } } }
-      inventoryLevels(first: 10) { nodes { ...Level } pageInfo { hasNextPage endCursor } }
-    }
+    nodes {"""
+    + _ITEM
+    + """    }
     pageInfo { hasNextPage endCursor }
+  }
+}"""
+    + LEVEL
+)
+NAMED = (
+    """
+query HubNamed($ids: [ID!]!) {
+  nodes(ids: $ids) {
+    ... on InventoryItem {"""
+    + _ITEM
+    + """    }
   }
 }"""
     + LEVEL

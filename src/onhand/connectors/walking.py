@@ -74,3 +74,30 @@ def need_moment(when: int | None) -> int:
 def still_open(lines: Sequence[Any]) -> bool:
     """Whether any unit of these order lines is still to be shipped."""
     return any(line.ordered > line.cancelled + line.shipped for line in lines)
+
+
+# --- by rows --------------------------------------------------------------------------------------------
+
+
+class Cursor(NamedTuple):
+    """Where a walk stands on a channel that counts rows. ``since`` is empty while the open orders of a new
+    connection are read; ``high`` is where the next poll goes on; ``offset`` the row of the next page."""
+
+    since: str
+    high: str
+    offset: int = 0
+
+    def write(self) -> str:
+        """As text."""
+        return f"{self.since}|{self.high}|{self.offset}"
+
+
+def read_cursor(told: str | None) -> Cursor:
+    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
+    match (told or "").split("|"):
+        case [since, high, offset] if offset.isdigit():
+            return Cursor(since, high, int(offset))
+        case [since] if moment(since) is not None:
+            return Cursor(since, since)
+        case _:
+            return Cursor("", "")

@@ -255,6 +255,21 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
     """A page of products with all variations of those that have any; the cursor is the page's number."""
     number = int(cursor) if cursor and cursor.isdigit() else 1
     products, last = yield from _listed("/products", number, (("status", "any"),))
+    return Page(tuple((yield from _stocked(products))), None if last else str(number + 1))
+
+
+def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
+    """The products of these ids, with all their variations; a variation is named after its product's id."""
+    wanted = list(dict.fromkeys(name.partition("/")[0] for name in names))
+    seen: list[Seen] = []
+    for start in range(0, len(wanted), PAGE):
+        include = ("include", ",".join(wanted[start : start + PAGE]))
+        found, _ = yield from _listed("/products", 1, (("status", "any"), include))
+        seen += yield from _stocked(found)
+    return seen
+
+
+def _stocked(products: Sequence[Mapping[str, Any]]) -> Flow[list[Seen]]:
     seen: list[Seen] = []
     for row in products:
         variable = text(row, "type") == "variable"
@@ -265,7 +280,7 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
             found, end = yield from _listed(f"/products/{need_text(row, 'id')}/variations", page, ())
             seen += [_variation(row, each) for each in found]
             page += 1
-    return Page(tuple(seen), None if last else str(number + 1))
+    return seen
 
 
 def _listed(

@@ -16,7 +16,7 @@ from onhand.connectors.channel import (
     Channel,
 )
 from onhand.connectors.flow import Future, Slot, Target
-from onhand.stock.offering import Offer, Rules, offer, stacked
+from onhand.stock.offering import Offer, Rules, offer, stacked, units
 from onhand.store.outgoing import Aim, Listed, SlotRow
 
 
@@ -32,10 +32,14 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
 
     A slot's ``observed`` is given only where it is newer than what was acknowledged."""
     listed = aim.listed
+    taken = stacked(rules, listed.rules)
     slots = tuple(
-        _slot(row, made, channel) for row, made in zip(listed.slots, offers(listed, rules), strict=True)
+        [
+            _slot(row, *units(sources, taken, closed=listed.closed), channel)
+            for row, sources in zip(listed.slots, listed.sources, strict=True)
+        ]
     )
-    context = _context(aim.context)
+    context = _context(aim.context) if aim.context else {}
     return Target(
         listing=listed.id,
         ids=listed.ids,
@@ -44,7 +48,7 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
         sku=listed.sku or listed.item_sku,
         reason=aim.reason or context.get("reason"),
         shop=context.get("shop_id"),
-        futures=tuple(_futures(aim)),
+        futures=tuple(_futures(aim)) if aim.ahead else (),
         notes=listed.notes,
     )
 
@@ -57,12 +61,12 @@ def _futures(aim: Aim) -> Iterator[Future]:
                 yield Future(change.day, change.units, row.place or None)
 
 
-def _slot(row: SlotRow, made: Offer, channel: Channel) -> Slot:
+def _slot(row: SlotRow, made: int, infinite: bool, channel: Channel) -> Slot:
     newer = row.observed_at is not None and row.observed_at > (row.acknowledged_at or 0)
     return Slot(
-        offer=min(made.units, channel.largest),
+        offer=made if made < channel.largest else channel.largest,
         location=row.place or None,
-        infinite=made.infinite,
+        infinite=infinite,
         acknowledged=row.acknowledged,
         observed=row.observed if newer else None,
         token=row.token,
@@ -74,12 +78,13 @@ def _key(aim: Aim, slots: tuple[Slot, ...]) -> str:
     """The same for the same state of the listing: said again after a crash it is the same request, told
     anew after a change, a look or a person's word it is another."""
     stale = aim.stale
-    return fingerprint(repr((stale.listing, stale.seq, stale.marks, slots)))
+    state = (stale.listing, stale.seq, stale.marks, slots)
+    return fingerprint(msgspec.json.encode(state).decode())
 
 
-def _context(text: str | None) -> Mapping[str, Any]:
+def _context(text: str) -> Mapping[str, Any]:
     """What a dialect noted about the change: reason and shop_id, where it is a JSON object."""
-    if not text or not text.startswith("{"):
+    if not text.startswith("{"):
         return {}
     try:
         found = msgspec.json.decode(text)

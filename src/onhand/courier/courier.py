@@ -23,6 +23,7 @@ import structlog
 from onhand.connectors import kind
 from onhand.connectors.kind import Kind
 from onhand.courier.drive import Drive
+from onhand.courier.errands import HINTED_SWEEP_SECONDS
 from onhand.courier.flows import Session, Way
 from onhand.courier.office import Beats, Clock, Office, Paces
 from onhand.courier.ports import Clock as AnyClock
@@ -143,7 +144,7 @@ class Courier:
             settings = vault.settings(module, row)
         except ValueError as error:
             raise Unconnected(f"the settings do not fit: {error}") from error
-        pace = self._office.paces.of(account, link, module.CHANNEL.limits)
+        pace = self._office.paces.of(account, link)
         return Session(module, settings, self._office.way, vault=vault, pace=pace)
 
     # --- looking for work -------------------------------------------------------------------------
@@ -188,8 +189,12 @@ class Courier:
         if one.stale or module is None:
             return one.stale
         swept, polled = (one.swept_at or 0) / MICROSECONDS, (one.polled_at or 0) / MICROSECONDS
-        if kind.pulls(module) is not None and now >= swept + (one.rules.sweep or self._office.sweep):
-            return True
+        if kind.pulls(module) is not None:
+            every = one.rules.sweep or self._office.sweep
+            if one.hinted:
+                every = 0.0 if kind.looks(module) is not None else min(every, HINTED_SWEEP_SECONDS)
+            if now >= swept + every:
+                return True
         if self._office.orders is None or kind.takes_orders(module) is None:
             return False
         return now >= polled + (one.rules.poll or self._office.poll)

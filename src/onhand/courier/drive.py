@@ -163,7 +163,7 @@ class Drive:
             settings,
             self._office.way,
             vault=self._vault,
-            pace=self._office.paces.of(self._account, self._link, module.CHANNEL.limits),
+            pace=self._office.paces.of(self._account, self._link),
             circuit=circuit,
         )
         return Errands(self._office, self._account, row, session, self._tally, self._wake)

@@ -26,7 +26,11 @@ BIG_BATCH, BIG_LANES = 1_000, 2
 PAUSE_SECONDS = 1.0
 """After something of ours failed."""
 MICROSECONDS = 1_000_000
-LANE, SWEEP, POLL = "lane", "sweep", "poll"
+LANE, SWEEP, POLL, LOOK = "lane", "sweep", "poll", "look"
+LOOK_SECONDS = 1.0
+"""Between two looks at what webhooks named."""
+HINTED_SWEEP_SECONDS = 300.0
+"""Between two sweeps that a webhook asks for, where the channel cannot show single listings."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +52,15 @@ class Errands:
         self._account, self._link = account, row.link
         self._tally = tally
         self._wake = wake
-        self._lanes = Lanes(office, account, row.link, session, tally)
+        asks = self._orders_after if self._takes_orders() else None
+        self._lanes = Lanes(office, account, row.link, session, tally, asks)
         self._polling = asyncio.Lock()
+        self._asked_at = 0
+        """When the last poll began that came to its end."""
+        self._looked_at = 0.0
         self._started_at = 0.0
+        self._tried: float | None = None
+        """The time of the circuit when a lane was begun last."""
         self._not_before: dict[str, float] = {}
 
     def call(self) -> None:
@@ -73,60 +83,74 @@ class Errands:
 
     def due_in(self) -> float:
         """Seconds until something is due; 0 when it is."""
-        now, lanes = self._office.way.now(), self._lanes
-        waits = [self._timer(SWEEP) - now, self._timer(POLL) - now]
-        if lanes.next_due is not None:
-            waits.append(lanes.next_due / MICROSECONDS - now)
-        if lanes.called or lanes.full:
-            # Where no lane may be begun now, the end of one wakes us.
-            busy = self._running() > 0
-            waits.append(self._started_at + self._office.beats.gather - now if busy else 0.0)
-        waits = [max(one, self._not_before.get(LANE, 0.0) - now) for one in waits]
-        return max(0.0, min(waits), self.session.circuit.waits(now))
+        now, circuit = self._office.way.now(), self.session.circuit
+        waits = [self._lane_in(now)]
+        if self._may_ask():
+            waits += [self._timer(name) - now for name in (SWEEP, POLL, LOOK)]
+        return max(0.0, min(waits), circuit.waits(now))
 
     def begin(self) -> None:
         """Begin all that is due, as far as the channel is up."""
         now, circuit = self._office.way.now(), self.session.circuit
         if circuit.waits(now) > 0:
             return
-        if self._lane_is_due(now):
-            self._started_at = now
+        if self._lane_in(now) <= 0:
+            self._started_at, self._tried = now, circuit.open_until
             self._lanes.called = self._lanes.full = False
             self._lanes.next_due = None
             self._start(LANE, self._lanes.run())
-        if circuit.closed:
-            for name, work in ((SWEEP, self._sweep), (POLL, self._ask_for_orders)):
-                if now >= self._timer(name) and name not in self.tasks.values():
-                    self._start(name, self._tried(name, work))
+        for name, work in ((SWEEP, self._sweep), (POLL, self._ask_for_orders), (LOOK, self._look)):
+            if now >= self._timer(name) and self._may_ask():
+                self._start(name, self._attempt(name, work))
 
     def _running(self) -> int:
         return sum(name == LANE for name in self.tasks.values())
 
-    def _lane_is_due(self, now: float) -> bool:
-        lanes, running = self._lanes, self._running()
-        if now < self._not_before.get(LANE, 0.0):
-            return False
-        if not self.session.circuit.closed:
-            return running == 0
+    def _may_ask(self) -> bool:
+        """Whether a sweep or a poll may be begun. One is the try of a channel that was down, too, where
+        there is nothing to tell: or it would be taken for down until something is."""
+        return self.session.circuit.closed or not self.tasks
+
+    def _lane_in(self, now: float) -> float:
+        """Seconds until a lane may be begun, not above 0 when one may; never where nothing is to be told,
+        or where only the end of another, which wakes us, makes room."""
+        lanes, running, circuit = self._lanes, self._running(), self.session.circuit
         batch = self.session.module.CHANNEL.batch
-        if running >= (BIG_LANES if batch >= BIG_BATCH else LANES):
-            return False
-        due = lanes.next_due is not None and lanes.next_due / MICROSECONDS <= now
-        if not (lanes.called or lanes.full or due):
-            return False
-        return lanes.full or running == 0 or now >= self._started_at + self._office.beats.gather
+        most = BIG_LANES if batch >= BIG_BATCH else LANES
+        if running >= (most if circuit.closed else 1):
+            return float("inf")
+        due = float("inf") if lanes.next_due is None else lanes.next_due / MICROSECONDS
+        # A channel that was down is tried with what was put off because of it, before that is due.
+        if lanes.called or lanes.full or self._tried != circuit.open_until:
+            due = 0.0
+        due = max(due, self._not_before.get(LANE, 0.0))
+        if running and not lanes.full:
+            due = max(due, self._started_at + self._office.beats.gather)
+        return due - now
 
     def _timer(self, name: str) -> float:
-        """When the next sweep or poll is due, in seconds; never for what the channel cannot."""
-        if name == SWEEP:
-            able, last = kind.pulls(self.session.module) is not None, self.row.swept_at
-            every = self.row.rules.sweep or self._office.sweep
+        """When the next sweep, poll or look is due, in seconds; never for what the channel cannot."""
+        row, module = self.row, self.session.module
+        if name == LOOK:
+            able, last, every = self._may_look(), self._looked_at, LOOK_SECONDS
+        elif name == SWEEP:
+            able, last = kind.pulls(module) is not None, (row.swept_at or 0) / MICROSECONDS
+            every = row.rules.sweep or self._office.sweep
+            if row.hints and not self._may_look():
+                every = min(every, HINTED_SWEEP_SECONDS)
         else:
-            able, last = self._takes_orders(), self.row.polled_at
-            every = self.row.rules.poll or self._office.poll
+            able, last = self._takes_orders(), (row.polled_at or 0) / MICROSECONDS
+            every = row.rules.poll or self._office.poll
         if not able or name in self.tasks.values():
             return float("inf")
-        return max((last or 0) / MICROSECONDS + every, self._not_before.get(name, 0.0))
+        return max(last + every, self._not_before.get(name, 0.0))
+
+    def _may_look(self) -> bool:
+        """Whether what webhooks named can be looked at by itself."""
+        wanted = self.row.wanted if self.row.hints else []
+        return (
+            bool(wanted) and drives.EVERYTHING not in wanted and kind.looks(self.session.module) is not None
+        )
 
     def _takes_orders(self) -> bool:
         return kind.takes_orders(self.session.module) is not None and self._office.orders is not None
@@ -153,27 +177,67 @@ class Errands:
 
     async def _sweep(self) -> None:
         pull = kind.pulls(self.session.module)
-        if pull is None:
+        if pull is not None:
+            hints, again = self.row.hints, self.row.pull_cursor is not None
+            await self._sight().run(pull, self.row.pull_cursor)
+            if not again:
+                await self._heeded(hints)
+
+    async def _look(self) -> None:
+        """Look at the listings that webhooks named."""
+        look, hints, names = kind.looks(self.session.module), self.row.hints, self.row.wanted
+        if look is None:
             return
+        at = self._office.way.clock.now()
+        self._looked_at = at / MICROSECONDS
+        await self._sight().look(await self.session.run(lambda settings: look(settings, names)), at)
+        await self._heeded(hints)
+
+    def _sight(self) -> Sweep:
         ask = self._ask_for_orders if self._takes_orders() else None
         names = (self._account, self._link, self._office.owner)
-        sweep = Sweep(self._office.inventory, self.session, *names, orders=ask)
-        await sweep.run(pull, self.row.pull_cursor)
+        return Sweep(self._office.inventory, self.session, *names, orders=ask)
+
+    async def _heeded(self, hints: str | None) -> None:
+        if hints:
+            await self._write(partial(drives.heeded, hints=hints))
 
     async def _ask_for_orders(self) -> None:
         """Take in all orders that changed at the channel since the last time."""
+        async with self._polling:
+            await self._poll()
+
+    async def _orders_after(self, at: int) -> None:
+        """Have all orders that the channel had at this time, in microseconds UTC, if it tells them now;
+        where it does not, the next poll brings them."""
+        async with self._polling:
+            if self._asked_at > at:
+                return
+            try:
+                await self._poll()
+            except Failed as error:
+                what = {"account": self._account, "connection": self._link}
+                log.warning(
+                    "a channel that moved could not be asked for its orders", words=error.words, **what
+                )
+
+    async def _poll(self) -> None:
         orders = self._office.orders
         if orders is None:
             return
         began = self._office.way.clock.now()
-        async with self._polling:
-            while await orders.poll(self._account, self._link, self.session):
-                pass
-            values = {"polled_at": began}
-            unit = partial(drives.note, account=self._account, link=self._link, values=values)
-            await self._office.inventory.write(self._account, unit, quiet=True)
+        await self._write(drives.polling)
+        while await orders.poll(self._account, self._link, self.session):
+            pass
+        await self._write(partial(drives.polled, at=began))
+        self._asked_at = began
+        self.stale_row = True
 
-    async def _tried(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _write(self, unit: Callable[..., None]) -> None:
+        here = partial(unit, account=self._account, link=self._link)
+        await self._office.inventory.write(self._account, here, quiet=True)
+
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
             self._tally.trouble = None

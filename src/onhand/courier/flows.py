@@ -129,7 +129,7 @@ class Session:
     ) -> None:
         self.module = module
         self.settings = settings
-        self.pace = pace or Pace(module.CHANNEL.limits)
+        self.pace = pace or Pace()
         self.circuit = circuit or Circuit()
         self.count = Count()
         self.first: str | None = None
@@ -140,6 +140,12 @@ class Session:
         self._refreshing = asyncio.Lock()
         self._refused_at = -float(REFUSED_SECONDS)
         self._refused: str | None = None
+        self._limit()
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that the next prepaid flow will most likely draw on."""
+        return self.first or (self._limits[0].name if self._limits else "default")
 
     async def run(
         self,
@@ -301,6 +307,11 @@ class Session:
             self.settings = settings
             self._generation += 1
             self._refused, self._refused_at = None, -float(REFUSED_SECONDS)
+            self._limit()
+
+    def _limit(self) -> None:
+        self._limits = kind.limits(self.module, self.settings)
+        self.pace.use(self._limits)
 
     def _take(self, values: Mapping[str, Any]) -> bool:
         before = plain_settings(self.settings)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
@@ -20,6 +21,7 @@ from onhand.connectors.channel import (
 )
 from onhand.connectors.flow import (
     Later,
+    Stale,
     Target,
     Unsure,
     Verdict,
@@ -35,6 +37,8 @@ from onhand.store.told import Told
 
 LONG_READ = 50
 """Listings that are read on the event loop itself at most."""
+LOOK_AHEAD = 1_000
+"""Stale listings that are noted at one look into the outbox; their numbers are read when they are told."""
 PATIENCE_SECONDS = 1.0
 """How long a push waits when it is throttled: longer, and its numbers are computed anew."""
 WORDS = "the connector failed: "
@@ -42,10 +46,31 @@ WORDS = "the connector failed: "
 log = structlog.get_logger(__name__)
 
 
+class _Said:
+    """What became of some listings, waiting to be written; ``error`` is why it was not."""
+
+    __slots__ = ("ended", "error", "found")
+
+    def __init__(self, found: Sequence[Told]) -> None:
+        self.found = found
+        self.ended = False
+        self.error: Exception | None = None
+
+
 class Lanes:
     """What the lanes of one connection share."""
 
-    def __init__(self, office: Office, account: int, link: int, session: Session, tally: Tally) -> None:
+    def __init__(
+        self,
+        office: Office,
+        account: int,
+        link: int,
+        session: Session,
+        tally: Tally,
+        asks: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        """``asks`` has the orders asked for that the channel had at a time, in microseconds UTC."""
+        self._asks = asks
         self._office = office
         self._account, self._link = account, link
         self._session = session
@@ -54,6 +79,10 @@ class Lanes:
         self._claiming = asyncio.Lock()
         self._under_way: set[int] = set()
         self._resting: dict[int, int] = {}
+        self._waiting: deque[int] = deque()
+        self._more = False
+        self._writing = asyncio.Lock()
+        self._unwritten: list[_Said] = []
         self.called = True
         """Whether there may be something due that nobody has looked for."""
         self.full = False
@@ -65,7 +94,7 @@ class Lanes:
 
     async def run(self) -> None:
         """Tell batch after batch, until nothing is due or the channel is down. Raises LeaseLost, Stopping."""
-        bucket = self._session.first or (self._channel.limits[0].name if self._channel.limits else "default")
+        bucket = self._session.bucket
         while not self.ending and not self._office.way.stopping.is_set():
             await self._session.ready(bucket)
             probing = not self._session.circuit.closed
@@ -83,7 +112,7 @@ class Lanes:
                 self._under_way.difference_update(aims)
             if probing:
                 return
-            bucket = self._session.first or bucket
+            bucket = self._session.bucket
 
     # --- claiming ---------------------------------------------------------------------------------
 
@@ -93,32 +122,58 @@ class Lanes:
             return await self._claimed(early=early)
 
     async def _claimed(self, *, early: bool) -> Claimed:
-        self.called = False
         now = self._office.way.clock.now()
-        without = self._under_way | self._rest(now)
-        many = self._channel.batch
-        query = partial(
-            outgoing.claim,
-            account=self._account,
-            link=self._link,
-            now=now,
-            limit=many,
-            without=without,
-            early=early,
-            futures=self._channel.futures,
-        )
-        claimed = await self._office.inventory.read(self._account, query, long=many > LONG_READ)
-        self._under_way.update(one.stale.listing for one in claimed.aims)
-        self.full = claimed.full
-        self.next_due = claimed.next_due
-        if self._resting and not claimed.aims:
-            ends = min(self._resting.values())
-            self.next_due = ends if self.next_due is None else min(ends, self.next_due)
-        return claimed
+        while True:
+            ids = await self._next(now, early=early)
+            query = partial(
+                outgoing.claim,
+                account=self._account,
+                link=self._link,
+                now=now,
+                ids=ids,
+                early=early,
+                futures=self._channel.futures,
+            )
+            long = len(ids) > LONG_READ
+            claimed = await self._office.inventory.read(self._account, query, long=long)
+            self._under_way.update(one.stale.listing for one in claimed.aims)
+            self.full = self._more or bool(self._waiting)
+            if claimed.aims or not ids:
+                return claimed
 
-    def _rest(self, now: int) -> set[int]:
+    async def _next(self, now: int, *, early: bool) -> list[int]:
+        """A batch of stale listings that nobody tells, longest waiting first; none when there are none."""
+        many = self._channel.batch
+        found: list[int] = []
+        if early:
+            self._waiting.clear()
+        while len(found) < many:
+            if not self._waiting and (found or not await self._look(now, early=early)):
+                break
+            one = self._waiting.popleft()
+            if one not in self._under_way and self._resting.get(one, 0) <= now:
+                found.append(one)
+        return found
+
+    async def _look(self, now: int, *, early: bool) -> bool:
+        """Note what is due, or what is not yet if ``early``; whether there was something."""
+        self.called = False
         self._resting = {one: until for one, until in self._resting.items() if until > now}
-        return set(self._resting)
+        without = self._under_way | self._resting.keys()
+        limit = max(LOOK_AHEAD, self._channel.batch) + len(without)
+        until = outgoing.FOREVER if early else now
+        due = partial(outgoing.due, account=self._account, link=self._link, until=until, limit=limit)
+        found = await self._office.inventory.read(self._account, due)
+        self._waiting.extend(one for one in found if one not in without)
+        self._more = len(found) == limit
+        self.next_due = None
+        if not self._more:
+            query = partial(outgoing.next_due, account=self._account, link=self._link, now=now)
+            ends = [await self._office.inventory.read(self._account, query)]
+            if not self._waiting:
+                ends += self._resting.values()
+            self.next_due = min((one for one in ends if one is not None), default=None)
+        return bool(self._waiting)
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -148,8 +203,15 @@ class Lanes:
         async for verdicts in ended:
             way.probe("told")
             now = way.clock.now()
-            found = [self._judged(aims, one, now, way.lots) for one in verdicts]
-            await self._settle(aims, found)
+            moved = [one for one in verdicts if isinstance(one, Stale)]
+            if still := [one for one in verdicts if not isinstance(one, Stale)]:
+                await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in still])
+            if moved:
+                # It has probably sold, and what it is told next must know of that: until it is settled, no
+                # lane tells it.
+                if self._asks is not None:
+                    await self._asks(now)
+                await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in moved])
             way.probe("settled")
 
     async def _push(self, targets: Sequence[Target], paid: str | None) -> Sequence[Verdict]:
@@ -161,7 +223,8 @@ class Lanes:
             )
             if [one.target.listing for one in verdicts] == [one.listing for one in targets]:
                 # A module may have told a target of its own making; what is settled is ours.
-                return [replace(one, target=ours) for one, ours in zip(verdicts, targets, strict=True)]
+                pairs = zip(verdicts, targets, strict=True)
+                return [one if one.target is ours else replace(one, target=ours) for one, ours in pairs]
             words = f"{WORDS}{len(verdicts)} verdicts for {len(targets)} targets"
             log.error(words, channel=self._channel.name)
         except (Stopping, LeaseLost):
@@ -194,19 +257,45 @@ class Lanes:
         return found
 
     async def _settle(self, aims: dict[int, Aim], found: Sequence[Told]) -> None:
-        inventory, now = self._office.inventory, self._office.way.clock.now()
+        await self._write(_Said(found))
+        until = self._office.way.clock.now() + int(self._office.beats.rest * 1_000_000)
+        for one in found:
+            self._under_way.discard(one.listing)
+            self._resting[one.listing] = until
+            aims.pop(one.listing, None)
+        self.called = True
+
+    async def _write(self, mine: _Said) -> None:
+        """Write what became of listings; what other lanes have to write meanwhile goes with it."""
+        self._unwritten.append(mine)
+        async with self._writing:
+            if not mine.ended:
+                all_of_them, self._unwritten = self._unwritten, []
+                for one in all_of_them:
+                    # Until it is known better: who is cut off here leaves the others with this.
+                    one.ended, one.error = True, Stopping()
+                await self._written(all_of_them)
+        if mine.error is not None:
+            raise mine.error
+
+    async def _written(self, all_of_them: Sequence[_Said]) -> None:
+        error = await self._tried([told for one in all_of_them for told in one.found])
+        for one in all_of_them:
+            # What cannot be written must not keep what others have to write from being written.
+            alone = error is not None and len(all_of_them) > 1 and not isinstance(error, LeaseLost)
+            one.error = await self._tried(one.found) if alone else error
+
+    async def _tried(self, found: Sequence[Told]) -> Exception | None:
         unit = partial(
             told.settle,
             account=self._account,
             link=self._link,
             owner=self._office.owner,
             found=found,
-            now=now,
+            now=self._office.way.clock.now(),
         )
-        await inventory.write(self._account, unit, quiet=True)
-        until = now + int(self._office.beats.rest * 1_000_000)
-        for one in found:
-            self._under_way.discard(one.listing)
-            self._resting[one.listing] = until
-            aims.pop(one.listing, None)
-        self.called = True
+        try:
+            await self._office.inventory.write(self._account, unit, quiet=True)
+        except Exception as error:  # noqa: BLE001 - each of the lanes raises its own
+            return error
+        return None

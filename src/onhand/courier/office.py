@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from onhand.connectors.channel import (
-    Limit,
-)
 from onhand.connectors.kind import Kind
 from onhand.courier.flows import Way
 from onhand.courier.pacing import Pace
@@ -62,9 +59,9 @@ class Paces:
     def __init__(self) -> None:
         self._paces: dict[tuple[int, int], Pace] = {}
 
-    def of(self, account: int, link: int, limits: tuple[Limit, ...]) -> Pace:
-        """The pace of a connection."""
-        return self._paces.setdefault((account, link), Pace(limits))
+    def of(self, account: int, link: int) -> Pace:
+        """The pace of a connection; its `Session` tells it the limits."""
+        return self._paces.setdefault((account, link), Pace())
 
 
 class Office(NamedTuple):

@@ -20,6 +20,9 @@ from onhand.connectors.flow import (
 
 SHARE = 0.98
 """The share of an allowed rate that is used: clocks and networks are not exact."""
+KEPT_BACK = 5
+"""One of so many calls of a burst is not used: when the first ones are a little late and the next ones are
+not, the channel sees more of them at once than were sent at once."""
 JUMP_SECONDS = 5.0
 """A clock that goes back further than this was set, and what was reckoned by it is forgotten."""
 BACKOFF_FIRST, BACKOFF_LAST = 1.0, 300.0
@@ -54,10 +57,10 @@ class Bucket:
 
     __slots__ = ("_free", "_gap", "_slack")
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, before: Bucket | None = None) -> None:
         self._gap = limit.seconds / (limit.calls * SHARE)
-        self._slack = self._gap * max(0, limit.burst - 1)
-        self._free = 0.0
+        self._slack = self._gap * max(0, limit.burst - limit.burst // KEPT_BACK - 1)
+        self._free: float = 0.0 if before is None else before._free
 
     def take(self, now: float, cost: int = 1) -> float:
         """Seconds to wait before a call of this cost; its place is then taken."""
@@ -82,12 +85,23 @@ class Pace:
     """All limits of one connection, and what its channel has asked for. It outlives a lease, so that a
     connection that was idle for a while does not gain a burst by it."""
 
-    def __init__(self, limits: Iterable[Limit]) -> None:
-        self._buckets = {limit.name: Bucket(limit) for limit in limits}
+    def __init__(self, limits: Iterable[Limit] = ()) -> None:
+        self._limits: dict[str, Limit] = {}
+        self._buckets: dict[str, Bucket] = {}
         self._held: dict[str, float] = {}
         self._now = 0.0
         self.throttles = 0
         """Times in a row that the channel turned a call away."""
+        self.use(limits)
+
+    def use(self, limits: Iterable[Limit]) -> None:
+        """Go by these limits from now on. What was taken from a bucket that has changed stays taken, so that
+        a change of settings is no way to a second burst."""
+        wanted = {limit.name: limit for limit in limits}
+        if wanted == self._limits:
+            return
+        before, self._limits = self._buckets, wanted
+        self._buckets = {name: Bucket(limit, before.get(name)) for name, limit in wanted.items()}
 
     def take(self, name: str, now: float, cost: int = 1) -> float:
         """Take a place in the bucket of this name; seconds to wait for it. One unknown has no limit."""

@@ -32,8 +32,12 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             return _told(
                 aim,
                 tuple(
-                    SlotTold(slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target))
-                    for slot in target.slots
+                    [
+                        SlotTold(
+                            slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target)
+                        )
+                        for slot in target.slots
+                    ]
                 ),
                 accepted=True,
                 ids=_merged(aim.listed.ids, ids),
@@ -103,5 +107,7 @@ def _after(now: int, seconds: float) -> int:
 
 def _merged(old: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str] | None:
     """With what is new, without what is now empty; None when nothing changes."""
+    if not new:
+        return None
     merged = {name: value for name, value in {**old, **new}.items() if value or name not in new}
     return None if merged == dict(old) else merged

@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.outward import connecting, rotation, steering, watching
+from onhand.outward import connecting, leaving, rotation, steering, watching
 from onhand.outward.connecting import Began, Imported
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.outward.needs import needs, typed
+from onhand.stock.offering import PLAIN, Rules, stacked
 from onhand.store import drives, linking
+
+LISTINGS_AT_ONCE = 1_000
 
 
 async def connect_begin(
@@ -37,9 +40,22 @@ async def connect_page(
     return await connecting.page(equipment, account, link, cursor)
 
 
-async def connect_finish(equipment: Equipment, *, account: int, link: int) -> int:
-    """Let the courier tell the connection; how many listings are to be told."""
-    return await connecting.finish(equipment, account, link)
+async def connect_finish(
+    equipment: Equipment, *, account: int, link: int, paused: bool = False, begun: bool = True
+) -> int:
+    """Let the courier tell the connection; how many listings are to be told. Without ``begun`` only one that
+    is unfinished, and else nothing happens."""
+    found = await equipment.inventory.read(account, lambda c: linking.links(c, account, link))
+    if not begun and found and not found[0].unfinished:
+        return 0
+    return await connecting.finish(equipment, account, link, paused=paused)
+
+
+async def disconnect(
+    equipment: Equipment, *, account: int, link: int, orders: str | None = None
+) -> leaving.Left:
+    """Take the next step of removing a connection."""
+    return await leaving.step(equipment, account, link, orders)
 
 
 async def push_listing(equipment: Equipment, *, account: int, listing: int) -> int:
@@ -135,6 +151,22 @@ def rules_of(
     return link, msgspec.to_builtins(linking.links(connection, account, link)[0].rules)
 
 
+def rules_by_sku(connection: Connection, account: int, name: str) -> tuple[str, Rules, dict[str, Rules]]:
+    """What a connection is called, its rules, and by SKU those of its listings that have their own, stacked
+    on the connection's. Raises Refusal."""
+    link = connection_named(connection, account, name)
+    above = linking.links(connection, account, link)[0]
+    found: dict[str, Rules] = {}
+    after = 0
+    while page := linking.page(connection, account, link, after, LISTINGS_AT_ONCE):
+        after = page[-1].id
+        for one in page:
+            sku = one.item_sku or one.sku
+            if sku and one.rules != PLAIN:
+                found[sku] = stacked(above.rules, one.rules)
+    return above.name, above.rules, found
+
+
 OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "change_connection": change_connection,
     "change_listing": change_listing,
@@ -142,6 +174,7 @@ OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "connect_finish": connect_finish,
     "connect_page": connect_page,
     "connection_id": connection_id,
+    "disconnect": disconnect,
     "going": going,
     "push_all": push_all,
     "push_listing": push_listing,

@@ -12,7 +12,7 @@ import msgspec
 from onhand import transport
 from onhand.inventory import Inventory
 from onhand.lock import Held, Holder, Lock
-from onhand.office import channels, intake, people, replay, trial
+from onhand.office import channels, incidents, intake, people, replay, trial
 from onhand.office.people import BadAsk
 from onhand.orders_in import Polls
 from onhand.outward import working
@@ -26,6 +26,7 @@ OPERATIONS: dict[str, Operation] = {
     "account_id": people.account_id,
     "add_account": people.add_account,
     "add_key": trial.add_key,
+    "close_incident": incidents.close,
     "demo": trial.create,
     "end_import": intake.end_run,
     "ensure_items": replay.ensure_items,
@@ -136,7 +137,11 @@ async def writing(settings: Settings) -> AsyncIterator[Door]:
         return
     try:
         store = open_store(settings.db, accept_loss=settings.accept_data_loss)
-        migrate(store)
+        try:
+            migrate(store)
+        except BaseException:
+            store.close()
+            raise
         inventory = Inventory(store)
         inventory.start()
         equipment = Equipment(inventory, settings)

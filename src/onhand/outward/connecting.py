@@ -1,7 +1,8 @@
 """Connects a channel: settings checked and sealed, places matched, listings imported a page at a time.
 
-`begin` makes the connection, paused; `page` imports what the channel shows, again and again until its cursor
-is None; `finish` lets the courier at it. Each is safe to repeat: a listing that is known stays.
+`begin` makes the connection, paused and unfinished; `page` imports what the channel shows, again and again
+until its cursor is None; `finish` lets the courier at it. Each is safe to repeat: a listing that is known
+stays, and `begin` goes on with an unfinished connection to the same shop, which a killed process left.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from onhand.connectors.channel import plain_settings, read_settings
 from onhand.connectors.flow import Page, Place, Seen
 from onhand.connectors.kind import Kind, external_id
 from onhand.courier import mirroring
+from onhand.outward import unfinished
 from onhand.outward.equipment import Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
@@ -31,7 +33,8 @@ LOCATIONS_LIMIT = 100
 
 class Began(msgspec.Struct, frozen=True):
     """A connection that was made. ``who`` is what the channel called us; ``feeds`` says which of our
-    locations feed which of its places ("" where it has none), by names; ``mirrored`` are its own places."""
+    locations feed which of its places ("" where it has none), by names; ``mirrored`` are its own places.
+    ``resumed`` when it was begun before and not finished."""
 
     connection: int
     channel: str
@@ -41,6 +44,7 @@ class Began(msgspec.Struct, frozen=True):
     unfed: list[str]
     mirrored: list[str]
     pulls: bool
+    resumed: bool = False
 
 
 class Unmatched(msgspec.Struct, frozen=True):
@@ -78,34 +82,43 @@ async def begin(
     """Make a connection with these settings, and ask the channel who we are and for its places.
 
     ``feeds`` names our locations for places of the channel (by id or name; "" where it has none). Raises
-    Refusal, and then nothing is left behind.
+    Refusal, and then nothing is left behind that was not there before.
     """
     module = equipment.module(channel)
     named = plain_name(name or module.CHANNEL.title)
     open_values, hidden = split(module, values)
     inventory = equipment.inventory
 
-    def unit(connection: Connection) -> int:
-        link = linking.number(connection, account)
+    def unit(connection: Connection) -> tuple[int, bool]:
+        old = unfinished.of_the_same_shop(connection, equipment, account, channel, open_values, hidden)
+        link = linking.number(connection, account) if old is None else old
         sealed = equipment.seals.seal(account, link, hidden) if hidden else None
         usual = tuple(lookup.usual(connection, account, None, LOCATIONS_LIMIT))
         new = Linked(link, channel, named, usual, open_values, rules or Rules(), True, 0)
-        linking.add(connection, account, new, sealed, equipment.now())
-        return link
+        if old is None:
+            linking.add(connection, account, new, sealed, equipment.now())
+        else:
+            changed = ("name", "locations", "settings", "rules")
+            values = {name: getattr(new, name) for name in changed} | {"secrets": sealed}
+            linking.change(connection, account, old, values)
+        return link, old is not None
 
-    link = await inventory.write(account, unit)
+    link, resumed = await inventory.write(account, unit)
+    equipment.forget(account, link)
     try:
         session = await equipment.session(account, link)
         who = await asked(session, module.check)
         locate = kind.locates(module)
         places = [] if locate is None else await asked(session, locate)
-        return await inventory.write(
+        made = await inventory.write(
             account, lambda c: _place(c, account, link, module, who, places, rules, feeds, equipment.now())
         )
     except BaseException:
         equipment.forget(account, link)
-        await inventory.write(account, lambda c: linking.drop(c, account, link))
+        if not resumed:
+            await inventory.write(account, lambda c: linking.drop(c, account, link))
         raise
+    return msgspec.structs.replace(made, resumed=resumed)
 
 
 def split(module: Kind, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -216,17 +229,21 @@ def _named(known: Mapping[str, Any], name: str, what: str) -> Any:
 def _mirror(connection: Connection, account: int, link: Linked, places: Sequence[Place], now: int) -> None:
     """A mirrored location of ours for each place that the channel itself fills."""
     own = next((one.id for one in catalog.sellers(connection, account) if one.own), None)
+    space = f"connection:{link.id}"
+    known = channels.internals(connection, account, space, "location", [place.id for place in places])
     taken = {one.name for one in catalog.locations(connection, account)}
     pairs = {}
     for place in places:
         if own is None:
             break
+        if place.id in known:
+            continue
         name = f"{link.name}: {place.name}"[:NAME_LIMIT]
         name = name if name not in taken else f"{name} ({link.id})"
         taken.add(name)
         made = catalog.add_location(connection, account, Location(0, name, own, mirroring.MIRRORED), now)
         pairs[place.id] = str(made.id)
-    channels.map_ids(connection, account, f"connection:{link.id}", "location", pairs)
+    channels.map_ids(connection, account, space, "location", pairs)
 
 
 # --- listings -----------------------------------------------------------------------------------------
@@ -297,13 +314,14 @@ def _why_not(seen: Seen, items: Mapping[str, int], name: str) -> str | None:
     return None
 
 
-async def finish(equipment: Equipment, account: int, link: int) -> int:
-    """Let the courier tell the connection; how many listings it has to be told of."""
+async def finish(equipment: Equipment, account: int, link: int, *, paused: bool = False) -> int:
+    """Let the courier tell the connection, unless it stays ``paused``; how many listings it has to be told
+    of."""
 
     def unit(connection: Connection) -> int:
         if not linking.links(connection, account, link):
             unknown_connection()
-        linking.change(connection, account, link, {"paused": False})
+        linking.change(connection, account, link, {"paused": paused, "unfinished": False})
         return drives.status(connection, account, link)[0].backlog
 
     backlog = await equipment.inventory.write(account, unit)

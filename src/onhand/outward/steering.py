@@ -117,6 +117,8 @@ async def change(
             values["name"] = connecting.plain_name(name)
         if paused is not None:
             values["paused"] = paused
+        if paused is False:
+            values["unfinished"] = False
         if rules is not None:
             check_rules(connection, account, rules)
             values["rules"] = rules

@@ -1,4 +1,4 @@
-"""How channels, connections, listings and drifts look to programs: plain values, times in RFC 3339."""
+"""How channels, connections, listings, drifts and incidents look to programs: plain values, times as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import msgspec
 from onhand.connectors.channel import Channel
 from onhand.outward import explaining, watching
 from onhand.outward.needs import needs
-from onhand.store import linking, showing
+from onhand.store import incidents, linking, showing
+from onhand.store.incidents import Incident
 
 COLUMNS = (
     "channel",
@@ -133,6 +134,61 @@ def drift_told(one: showing.Drifted) -> dict[str, Any]:
     values |= {name: moment(values[name]) for name in ("found_at", "healed_at")}
     values["place"] = values["place"] or None
     return values | {"connection": one.connection, "sku": one.sku, "external_id": one.external_id}
+
+
+def incident_told(one: Incident) -> dict[str, Any]:
+    """An incident for programs: ``why`` in a sentence, and in ``details`` what is known, by kind."""
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "state": incidents.OPEN if one.resolved_at is None else incidents.CLOSED,
+        "why": _why(one),
+        "opened_at": moment(one.opened_at),
+        "resolved_at": moment(one.resolved_at),
+        "resolution": _resolution(one.resolution),
+        "earlier": [
+            {
+                "opened_at": moment(time["opened_at"]),
+                "resolved_at": moment(time["resolved_at"]),
+                "resolution": _resolution(time["resolution"]),
+            }
+            for time in one.earlier
+        ],
+        "details": _details(one.kind, one.body),
+    }
+
+
+def _why(one: Incident) -> str:
+    body = one.body
+    if one.kind != incidents.OVERSOLD:
+        return str(body["why"])
+    what = body["sku"] or f"item {body['item']}"
+    figures = f"{body['on_hand']} on hand, {body['reserved']} reserved"
+    return f"{body['missing']} of {what} at {body['place']} are promised and not there ({figures})"
+
+
+def _resolution(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    movement = value.get("movement")
+    if movement is not None:
+        movement = movement | {"recorded_at": moment(movement["recorded_at"])}
+    who = {"by": value["by"], "note": value.get("note") or None, "caller": value.get("caller")}
+    return who | {"movement": movement}
+
+
+def _details(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in body.items() if name != "why"}
+    if kind == incidents.OVERSOLD:
+        found["orders"] = [_holder(one) for one in body["orders"]]
+    if kind == incidents.MESSAGE:
+        found["received_at"] = moment(body["received_at"])
+    return found
+
+
+def _holder(one: dict[str, Any]) -> dict[str, Any]:
+    """What holds units of an oversold level; ``lag`` in microseconds as `connection_told` has it."""
+    return one | {name: moment(one[name]) for name in ("since", "updated") if name in one}
 
 
 def explained(found: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 
 from onhand.sandbox import catalogue, protocol
 from onhand.sandbox.model import Faults, State
-from onhand.sandbox.protocol import Answer, Call, say
+from onhand.sandbox.protocol import Answer, Call, Counts, say
 from onhand.sandbox.shop import LARGEST, Refused, Shop
 from onhand.wire import BadBody, decode
 
@@ -86,10 +86,13 @@ class Anew(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Admin:
-    """Answers what begins with `PATH`. ``renew`` puts another state in place of the present one."""
+    """Answers what begins with `PATH`. ``renew`` puts another state in place of the present one, ``counts``
+    says what the protocol has seen."""
 
-    def __init__(self, shop: Callable[[], Shop], renew: Callable[[State], None]) -> None:
-        self._shop, self._renew = shop, renew
+    def __init__(
+        self, shop: Callable[[], Shop], renew: Callable[[State], None], counts: Callable[[], Counts]
+    ) -> None:
+        self._shop, self._renew, self._counts = shop, renew, counts
 
     def answer(self, call: Call) -> Answer:
         """What is said to a request; its key comes as a bearer token."""
@@ -151,6 +154,7 @@ class Admin:
             "orders": len(state.orders),
             "hook_url": state.keys.hook_url,
             "faults": state.faults,
+            "counts": {name: getattr(self._counts(), name) for name in Counts.__slots__},
         }
 
     def _sell(self, wanted: Placing) -> object:

@@ -58,7 +58,7 @@ class Sandbox:
         self._transport = ChannelTransport(private=True)
         self._hooks = Hooks(lambda: self.state, now, self._post)
         self.use(state)
-        self._admin = Admin(lambda: self.shop, self.use)
+        self._admin = Admin(lambda: self.shop, self.use, lambda: self._protocol.counts)
 
     def use(self, state: State) -> None:
         """Go on with another state."""

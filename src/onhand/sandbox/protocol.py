@@ -57,6 +57,16 @@ def problem(status: int, code: str, words: str, headers: Mapping[str, str] = {})
     return say(status, {"error": {"code": code, "message": words}}, headers)
 
 
+class Counts:
+    """What a channel has seen in this life: requests of its protocol, those of them that it turned away for
+    being too many, and numbers that it has set."""
+
+    __slots__ = ("numbers", "requests", "throttled")
+
+    def __init__(self) -> None:
+        self.requests = self.throttled = self.numbers = 0
+
+
 class Gate:
     """The published rate limit: a bucket of ``burst`` calls that fills at ``rate`` a second."""
 
@@ -84,13 +94,17 @@ class Protocol:
     ) -> None:
         self.shop = shop
         self._now, self._token = now, token
+        self.counts = Counts()
         self._gate = Gate()
         self._said: OrderedDict[str, tuple[str, Answer]] = OrderedDict()
 
     def answer(self, call: Call) -> Answer:
         """What is said to a request, faults included."""
         faults = self.shop.state.faults
-        return (self._fault(faults) or self._served(call, faults))._replace(delay=faults.delay)
+        answer = (self._fault(faults) or self._served(call, faults))._replace(delay=faults.delay)
+        self.counts.requests += 1
+        self.counts.throttled += answer.status == 429
+        return answer
 
     def _served(self, call: Call, faults: Faults) -> Answer:
         try:
@@ -229,6 +243,7 @@ class Protocol:
         if item.get("revision") not in (None, level.revision):
             return named | {"status": "conflict"} | _level(level)
         self.shop.put(variant, item.get("location"), None if item.get("unlimited") else item["quantity"])
+        self.counts.numbers += 1
         return named | {"status": "ok"} | _level(level)
 
 

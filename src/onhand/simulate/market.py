@@ -133,7 +133,7 @@ class Market:
             return self._look()
         if profile.hears is not None:
             return self._now + profile.hears + HUB_SECONDS
-        return _next(self._now, profile.polls) + HUB_SECONDS
+        return _next(self._now, self._way.rules.poll or profile.polls) + HUB_SECONDS
 
     def _look(self) -> float:
         every = self._way.every
@@ -175,7 +175,8 @@ class Market:
 
     def _offer(self, sku: str) -> int:
         level = Level(self._known.get(sku, 0), present=True)
-        return offer((Source(1, "stock", (Part(1, level),)),), self._way.rules).units
+        rules = self._way.by_sku.get(sku, self._way.rules)
+        return offer((Source(1, "stock", (Part(1, level),)),), rules).units
 
     # --- time -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from onhand.connectors.channel import Limit
@@ -39,18 +40,22 @@ takes files, one a minute, and shows them a minute later."""
 
 class Way(NamedTuple):
     """A way of keeping channels up to date. With ``every``, orders and stock are looked at so many seconds
-    apart and all that changed is told then; without, every change is told when it is known."""
+    apart and all that changed is told then; without, every change is told when it is known. ``by_sku`` are
+    the rules, already stacked, of SKUs that have rules of their own."""
 
     name: str
     rules: Rules = PLAIN
     every: float | None = None
+    by_sku: Mapping[str, Rules] = {}
 
 
-def compared(every: float, buffer: int, rules: Rules) -> tuple[Way, ...]:
+def compared(
+    every: float, buffer: int, rules: Rules, by_sku: Mapping[str, Rules] | None = None
+) -> tuple[Way, ...]:
     """The ways of the table: a sync without and with a constant buffer, and onhand with its rules."""
     minutes = f"{every / 60:g}-minute sync"
     return (
         Way(f"{minutes}, no buffer", PLAIN, every),
         Way(f"{minutes}, buffer of {buffer}", Rules(buffer=buffer), every),
-        Way("onhand as configured", rules),
+        Way("onhand as configured", rules, by_sku=by_sku or {}),
     )

@@ -104,21 +104,48 @@ class Offer(msgspec.Struct, frozen=True):
     terms: tuple[Term, ...]
 
 
+class _Count:
+    """The number so far."""
+
+    __slots__ = ("units",)
+
+    def __init__(self) -> None:
+        self.units = 0
+
+    def add(self, name: str, change: int, why: str, *values: int, location: int | None = None) -> None:
+        self.units += change
+
+
 class _Sum:
-    """The number so far, and its terms."""
+    """The number so far, and its terms: ``why`` with ``values`` put into it."""
+
+    __slots__ = ("terms", "units")
 
     def __init__(self) -> None:
         self.units = 0
         self.terms: list[Term] = []
 
-    def add(self, name: str, change: int, why: str, location: int | None = None) -> None:
+    def add(self, name: str, change: int, why: str, *values: int, location: int | None = None) -> None:
         self.units += change
-        self.terms.append(Term(name, change, self.units, why, location))
+        self.terms.append(Term(name, change, self.units, why.format(*values), location))
 
 
 def offer(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = False) -> Offer:
     """What a slot should show that is fed by ``sources``, under rules that are already stacked."""
     total = _Sum()
+    infinite = _reckon(total, sources, rules, closed=closed)
+    return Offer(total.units, infinite, tuple(total.terms))
+
+
+def units(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = False) -> tuple[int, bool]:
+    """The units of that `offer`, and whether they stand for unlimited stock: for those who tell many."""
+    total = _Count()
+    infinite = _reckon(total, sources, rules, closed=closed)
+    return total.units, infinite
+
+
+def _reckon(total: _Count | _Sum, sources: Iterable[Source], rules: Rules, *, closed: bool) -> bool:
+    """Add all terms; whether what is left stands for unlimited stock."""
     infinite = False
     for source in sources:
         infinite = _available(total, source, rules) or infinite
@@ -131,42 +158,47 @@ def offer(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = Fal
         total.add("floor", -total.units, "nothing is shown below 0")
     if closed:
         total.add("closed", -total.units, "the listing is closed")
-    return Offer(total.units, infinite and not closed, tuple(total.terms))
+    return infinite and not closed
 
 
-def _available(total: _Sum, source: Source, rules: Rules) -> bool:
+def _available(total: _Count | _Sum, source: Source, rules: Rules) -> bool:
     """Add what is available at a location; True when that is without limit."""
     where = source.location
     if source.kind == HELD:
-        total.add("held", 0, "stock at this location is held and not offered", where)
+        total.add("held", 0, "stock at this location is held and not offered", location=where)
         return False
     if source.kind == MIRRORED and not rules.mirrored:
-        total.add("mirrored", 0, "a channel owns this stock; no rule lets others offer it", where)
+        total.add("mirrored", 0, "a channel owns this stock; no rule lets others offer it", location=where)
         return False
     limited = [part for part in source.parts if not part.level.infinite]
     if not limited:
         return bool(source.parts)
-    scarce = min(limited, key=lambda part: part.level.available // part.per)
-    units = scarce.level.available // scarce.per
-    level = scarce.level
-    why = f"{level.on_hand} on hand, {level.reserved} reserved"
+    scarce = limited[0] if len(limited) == 1 else min(limited, key=_makes)
+    level, left = scarce.level, _makes(scarce)
     if len(source.parts) > 1 or scarce.per != 1:
-        total.add("kit", units, f"item {scarce.item} is the scarcest: {why}, {scarce.per} for each", where)
+        why = "item {} is the scarcest: {} on hand, {} reserved, {} for each"
+        total.add("kit", left, why, scarce.item, level.on_hand, level.reserved, scarce.per, location=where)
     else:
-        total.add("available", units, why, where)
+        total.add("available", left, "{} on hand, {} reserved", level.on_hand, level.reserved, location=where)
     return False
 
 
-def _hold_back(total: _Sum, rules: Rules) -> None:
-    percent = -(-max(0, total.units) * (rules.percent or 0) // 100)
-    units = rules.buffer or 0
-    if units or percent:
-        words = f"{units} units" if units >= percent else f"{rules.percent} % of {total.units}"
-        total.add("buffer", -max(units, percent), f"{words} are held back")
+def _makes(part: Part) -> int:
+    return part.level.available // part.per
+
+
+def _hold_back(total: _Count | _Sum, rules: Rules) -> None:
+    part = rules.percent or 0
+    percent = -(-max(0, total.units) * part // 100)
+    buffer = rules.buffer or 0
+    if buffer and buffer >= percent:
+        total.add("buffer", -buffer, "{} units are held back", buffer)
+    elif percent:
+        total.add("buffer", -percent, "{} % of {} are held back", part, total.units)
     if rules.minimum and 0 < total.units < rules.minimum:
-        total.add("minimum", -total.units, f"less than the minimum of {rules.minimum} is left")
+        total.add("minimum", -total.units, "less than the minimum of {} is left", rules.minimum)
     if rules.cap is not None and total.units > rules.cap:
-        total.add("cap", rules.cap - total.units, f"at most {rules.cap} are shown")
+        total.add("cap", rules.cap - total.units, "at most {} are shown", rules.cap)
 
 
 def feeding(rules: Rules, usual: Sequence[int]) -> Mapping[str, tuple[int, ...]]:

@@ -11,6 +11,10 @@ from sqlalchemy import Connection
 from onhand.stock.offering import Rules
 from onhand.store.sql import Statement
 
+HINTS_LIMIT = 100
+EVERYTHING = ""
+"""The hint to look at all that a channel shows."""
+
 
 class LeaseLost(Exception):
     """Another courier drives this connection now."""
@@ -27,6 +31,8 @@ class Due(NamedTuple):
     stale: bool
     polled_at: int | None
     swept_at: int | None
+    hinted: bool
+    """Whether a webhook said to look at something."""
 
 
 class Driven(NamedTuple):
@@ -46,6 +52,13 @@ class Driven(NamedTuple):
     open_until: int | None
     failures: int
     words: str | None
+    hints: str | None
+    """What webhooks said to look at: see `hint`."""
+
+    @property
+    def wanted(self) -> list[str]:
+        """The names of `hints`."""
+        return msgspec.json.decode(self.hints, type=list[str]) if self.hints else []
 
 
 # --- leases -------------------------------------------------------------------------------------------
@@ -89,7 +102,8 @@ def require(connection: Connection, account: int, link: int, owner: str) -> None
 
 _DUE = (
     "SELECT c.account, c.id, c.channel, c.rules, d.polled_at, d.swept_at,"
-    " EXISTS (SELECT 1 FROM outbox o WHERE o.account = c.account AND o.connection = c.id AND o.due <= :now)"
+    " EXISTS (SELECT 1 FROM outbox o WHERE o.account = c.account AND o.connection = c.id AND o.due <= :now),"
+    " d.hints IS NOT NULL"
     " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
     " WHERE {whose}c.connector = 1 AND c.paused = 0"
     " AND (d.until IS NULL OR d.until <= :now OR d.owner = :owner)"
@@ -99,8 +113,8 @@ _due_here = Statement(_DUE.replace("{whose}", ""))
 _due_of = Statement(_DUE.replace("{whose}", "c.account = :account AND "))
 _one = Statement(
     "SELECT c.id, c.channel, c.name, c.settings, c.secrets, c.rules, c.paused, d.orders_cursor, d.polled_at,"
-    " d.pull_cursor, d.swept_at, d.open_until, COALESCE(d.failures, 0), d.words FROM connections c"
-    " LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
+    " d.pull_cursor, d.swept_at, d.open_until, COALESCE(d.failures, 0), d.words, d.hints"
+    " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
     " WHERE c.account = :account AND c.id = :link AND c.connector = 1"
 )
 
@@ -113,7 +127,16 @@ def due(connection: Connection, owner: str, now: int, account: int | None = None
     else:
         found = _due_of.run(connection, owner=owner, now=now, account=account)
     return [
-        Due(one[0], one[1], one[2], msgspec.json.decode(one[3], type=Rules), bool(one[6]), one[4], one[5])
+        Due(
+            one[0],
+            one[1],
+            one[2],
+            msgspec.json.decode(one[3], type=Rules),
+            bool(one[6]),
+            one[4],
+            one[5],
+            bool(one[7]),
+        )
         for one in found
     ]
 
@@ -143,6 +166,22 @@ _notes = {
     )
     for name in NOTES
 }
+_polling = Statement(
+    "UPDATE drives SET polled_at = 1 WHERE account = :account AND connection = :link AND polled_at = 0"
+)
+_polled = Statement(
+    "INSERT INTO drives (account, connection, polled_at) VALUES (:account, :link, :at)"
+    " ON CONFLICT (account, connection) DO UPDATE SET polled_at = excluded.polled_at"
+    " WHERE drives.polled_at IS NULL OR drives.polled_at <> 0"
+)
+_hints = Statement("SELECT hints FROM drives WHERE account = :account AND connection = :link")
+_hint = Statement(
+    "INSERT INTO drives (account, connection, hints) VALUES (:account, :link, :hints)"
+    " ON CONFLICT (account, connection) DO UPDATE SET hints = excluded.hints"
+)
+_heeded = Statement(
+    "UPDATE drives SET hints = NULL WHERE account = :account AND connection = :link AND hints = :hints"
+)
 _keep = Statement("UPDATE connections SET secrets = :secrets WHERE account = :account AND id = :link")
 _secrets = Statement("SELECT secrets FROM connections WHERE account = :account AND id = :link")
 
@@ -152,6 +191,33 @@ def note(connection: Connection, account: int, link: int, values: Mapping[str, A
     or a sweep now."""
     for name in sorted(values):
         _notes[name].run(connection, account=account, link=link, value=values[name])
+
+
+def polling(connection: Connection, account: int, link: int) -> None:
+    """A poll begins: who asks for one from now on asks for another."""
+    _polling.run(connection, account=account, link=link)
+
+
+def polled(connection: Connection, account: int, link: int, at: int) -> None:
+    """A poll that began ``at`` (microseconds UTC) has come to its end; what was asked for since stays."""
+    _polled.run(connection, account=account, link=link, at=at)
+
+
+def hint(connection: Connection, account: int, link: int, names: Iterable[str]) -> None:
+    """A webhook says to look at these, by what the connector calls them. More than `HINTS_LIMIT` are
+    `EVERYTHING`."""
+    found = _hints.run(connection, account=account, link=link)
+    before = msgspec.json.decode(found[0][0], type=list[str]) if found and found[0][0] else []
+    wanted = list(dict.fromkeys([*before, *names]))
+    if len(wanted) > HINTS_LIMIT or EVERYTHING in wanted:
+        wanted = [EVERYTHING]
+    if wanted and wanted != before:
+        _hint.run(connection, account=account, link=link, hints=msgspec.json.encode(wanted).decode())
+
+
+def heeded(connection: Connection, account: int, link: int, hints: str) -> None:
+    """What ``hints`` name is looked at; where more was said meanwhile, all of it stays."""
+    _heeded.run(connection, account=account, link=link, hints=hints)
 
 
 def secrets(connection: Connection, account: int, link: int) -> str | None:

@@ -7,23 +7,29 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
+
+from onhand.store import addresses, roles
+from onhand.store.addresses import BadAddress
 
 SQLITE_OLDEST = (3, 37, 0)
 POSTGRESQL_OLDEST = 150_000
 MIGRATION_LOCK = 0x6F6E68616E64
+NOT_ALLOWED = "42501"
+MIGRATIONS = Path(__file__).parent / "migrations"
 READERS = 4
 WRITERS = 4
 BUSY_TIMEOUT_MS = 10_000
+
+is_postgresql = addresses.is_postgresql
 
 
 class StoreError(Exception):
@@ -63,11 +69,6 @@ def sqlite_version() -> str:
     return sqlite3.sqlite_version
 
 
-def is_postgresql(url: str) -> bool:
-    """Whether ``url`` names a PostgreSQL; anything else is the path of a SQLite file."""
-    return url.startswith(("postgresql://", "postgres://"))
-
-
 def open_store(
     url: str, *, accept_loss: bool = False, create: bool = True, reads_only: bool = False
 ) -> Store:
@@ -95,7 +96,11 @@ def open_store(
 
 def shown(url: str) -> str:
     """``url`` without its password."""
-    return make_url(url).render_as_string(hide_password=True) if is_postgresql(url) else url
+    return addresses.shown(url) if is_postgresql(url) else url
+
+
+DatabaseFailed: TypeAlias = SQLAlchemyError
+"""What a question or a change raises that the database could not do."""
 
 
 def reason(error: SQLAlchemyError) -> str:
@@ -111,10 +116,10 @@ def _sqlite(url: str) -> Store:
     path = Path(url)
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist")
-    writer = create_engine("sqlite://", creator=lambda: _connect(path, reads=False), poolclass=StaticPool)
+    writer = create_engine("sqlite://", creator=lambda: connect(path, reads=False), poolclass=StaticPool)
     reader = create_engine(
         "sqlite://",
-        creator=lambda: _connect(path, reads=True),
+        creator=lambda: connect(path, reads=True),
         poolclass=QueuePool,
         pool_size=READERS + 1,  # one more for the loop's own point reads
         max_overflow=0,
@@ -133,7 +138,7 @@ def _begin_read(connection: Connection) -> None:
         driver.execute("BEGIN")
 
 
-def _connect(path: Path, *, reads: bool) -> sqlite3.Connection:
+def connect(path: Path, *, reads: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     pragmas = [
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -161,12 +166,16 @@ def _connect(path: Path, *, reads: bool) -> sqlite3.Connection:
 
 
 def _postgresql(url: str) -> Store:
-    target = make_url(url).set(drivername="postgresql+psycopg")
+    try:
+        target = addresses.target(url)
+    except BadAddress as error:
+        raise StoreError(f"cannot read {shown(url)}: {error}") from error
     shared: dict[str, Any] = {
         "pool_pre_ping": False,
         "max_overflow": 0,
         # No session state: prepared statements and SET would not survive a transaction-mode pooler.
-        "connect_args": {"prepare_threshold": None, "connect_timeout": 10},
+        "connect_args": {"prepare_threshold": None},
+        "use_native_hstore": False,
     }
     writer = create_engine(target, pool_size=WRITERS, **shared)
     # The options travel in BEGIN, so that a snapshot costs no statement of its own.
@@ -177,9 +186,13 @@ def _postgresql(url: str) -> Store:
 
 
 def set_account(connection: Connection, account: int) -> None:
-    """Name the account of this transaction for row-level security; a no-op on SQLite."""
+    """Name the account of this transaction for row-level security; a no-op on SQLite.
+
+    A SET LOCAL, which ends with the transaction, and not a function: Citus hands only that on to the
+    nodes that hold the rows.
+    """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT set_config('onhand.account', %s, true)", (str(account),))
+        connection.exec_driver_sql(f"SET LOCAL onhand.account = '{int(account)}'")
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -224,23 +237,23 @@ def passes_walls(store: Store) -> bool:
 # --- migrations -----------------------------------------------------------------------------------
 
 
-def _config(url: str) -> Config:
+def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     return config
 
 
 def head() -> str:
     """The schema revision that this code speaks."""
-    found = ScriptDirectory.from_config(_config("")).get_current_head()
+    found = ScriptDirectory.from_config(_config()).get_current_head()
     if found is None:
         raise StoreError("this installation has no migrations")
     return found
 
 
 def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config("")).walk_revisions()}
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def revision(store: Store) -> str | None:
@@ -252,29 +265,60 @@ def revision(store: Store) -> str | None:
 def migrate(store: Store) -> None:
     """Bring the tables to this code's revision, under a lock, in one transaction.
 
-    Raises StoreError when the database is newer than this code.
+    Raises StoreError when the database is newer than this code, and when this role may not.
     """
-    config = _config(store.url)
     now = revision(store)
     if now == head():
+        _require_rights(store)
         return
-    if now is not None and now not in _known():
-        raise StoreError(f"the database is at revision {now}, which is newer than this onhand")
-    with store.writer.begin() as connection:
-        if not store.sqlite:
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    _refuse_newer(now)
+    try:
+        with store.writer.begin() as connection:
+            if now is None and (other := roles.elsewhere(connection)):
+                words = f"the schema {other} has onhand's tables, and this role does not look into it"
+                raise StoreError(f"{words}: use one of their roles, or set its search_path")
+            upgrade(connection)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
+            raise
+        words = f"{_state(now)}, this onhand needs {head()}, and this role may not change tables"
+        raise StoreError(f"{words}: run 'onhand init' as the role that owns them") from error
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that are missing, in this transaction, once nobody else does."""
+    if connection.dialect.name == "postgresql":
+        # Of the transaction, not of the session: a pooler hands sessions around.
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _require_rights(store: Store) -> None:
+    with store.reader.connect() as connection:
+        lacking = roles.missing(connection)
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise StoreError(f"this role has no right to {lacking[0]}{more}: run 'onhand init --roles'")
 
 
 def require_head(store: Store) -> None:
     """Refuse, in words, a database that this code does not speak."""
     now = revision(store)
-    if now is not None and now not in _known():
-        raise StoreError(f"the database is at revision {now}, which is newer than this onhand")
+    _refuse_newer(now)
     if now != head():
-        state = "empty" if now is None else f"at revision {now}"
-        raise StoreError(f"the database is {state}, this onhand needs {head()}: run 'onhand init'")
+        raise StoreError(f"{_state(now)}, this onhand needs {head()}: run 'onhand init'")
+
+
+def _refuse_newer(now: str | None) -> None:
+    """What a newer onhand's tables mean is not known here: neither is read nor written."""
+    if now is not None and now not in _known():
+        raise StoreError(f"{_state(now)}, which is newer than this onhand ({head()}): use that onhand")
+
+
+def _state(now: str | None) -> str:
+    return "the database is empty" if now is None else f"the database is at revision {now}"
 
 
 @contextlib.contextmanager

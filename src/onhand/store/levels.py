@@ -9,26 +9,47 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from onhand.stock.model import Level, Place
+from onhand.store.packed import Packed
 from onhand.store.sql import Statement
 
-_LEVEL = "l.item, l.location, l.on_hand, l.reserved, l.infinite, l.present, l.version, l.next_expiry"
-_at = Statement(
-    f"SELECT {_LEVEL} FROM {{rows}} JOIN levels l ON l.account = r.account AND l.item = r.item"
+
+class _Row(NamedTuple):
+    item: int
+    location: int
+    on_hand: int
+    reserved: int
+    infinite: int
+    present: int
+    version: int
+    next_expiry: int | None
+
+
+_LEVEL = [f"l.{name}" for name in _Row._fields]
+_at = Packed(
+    _Row,
+    _LEVEL,
+    rest="FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
     " AND l.location = r.location WHERE l.present = 1",
     rows="account int, item int, location int",
 )
-_of_items = Statement(
-    f"SELECT {_LEVEL} FROM {{rows}} JOIN levels l ON l.account = r.account AND l.item = r.item"
+_of_items = Packed(
+    _Row,
+    _LEVEL,
+    rest="FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
     " WHERE l.present = 1 ORDER BY l.item, l.location",
     rows="account int, item int",
 )
-_page = Statement(
-    f"SELECT {_LEVEL} FROM levels l WHERE l.account = :account AND l.present = 1"
-    " AND (l.item, l.location) > (:item, :location) ORDER BY l.item, l.location LIMIT :limit"
+_page = Packed(
+    _Row,
+    _LEVEL,
+    rest="FROM levels l WHERE l.account = :account AND l.present = 1"
+    " AND (l.item, l.location) > (:item, :location) ORDER BY l.item, l.location LIMIT :limit",
 )
-_page_at = Statement(
-    f"SELECT {_LEVEL} FROM levels l WHERE l.account = :account AND l.location = :at"
-    " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit"
+_page_at = Packed(
+    _Row,
+    _LEVEL,
+    rest="FROM levels l WHERE l.account = :account AND l.location = :at"
+    " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit",
 )
 _lapsed = Statement(
     "SELECT n.item, n.location, SUM(n.held),"

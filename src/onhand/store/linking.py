@@ -15,7 +15,8 @@ from onhand.store.sql import Insert, Statement
 
 
 class Linked(msgspec.Struct, frozen=True):
-    """A connection that the hub tells. ``settings`` hold no secrets; ``locations`` are ours, in order."""
+    """A connection that the hub tells. ``settings`` hold no secrets; ``locations`` are ours, in order. It is
+    ``unfinished`` until its listings were imported and somebody said so."""
 
     id: int
     channel: str
@@ -25,6 +26,7 @@ class Linked(msgspec.Struct, frozen=True):
     rules: Rules
     paused: bool
     created_at: int
+    unfinished: bool = False
 
 
 class Found(NamedTuple):
@@ -59,19 +61,20 @@ class Numbers(NamedTuple):
 
 # --- connections --------------------------------------------------------------------------------------
 
-_LINK = "id, channel, name, locations, settings, rules, paused, created_at"
+_LINK = "id, channel, name, locations, settings, rules, paused, created_at, unfinished"
 _links = Statement(
     f"SELECT {_LINK} FROM connections WHERE account = :account AND connector = 1"
     " AND (:link = 0 OR id = :link) ORDER BY id"
 )
 _add = Statement(
     "INSERT INTO connections (account, id, channel, name, connector, locations, settings, secrets, rules,"
-    " paused, created_at) VALUES (:account, :id, :channel, :name, 1, :locations, :settings, :secrets, :rules,"
-    " 1, :now)"
+    " paused, unfinished, created_at) VALUES (:account, :id, :channel, :name, 1, :locations, :settings,"
+    " :secrets, :rules, 1, 1, :now)"
 )
 _drop_drive = Statement("DELETE FROM drives WHERE account = :account AND connection = :id")
 _drop = Statement("DELETE FROM connections WHERE account = :account AND id = :id")
-CHANGES = frozenset({"name", "locations", "settings", "secrets", "rules", "paused"})
+_listed = Statement("SELECT 1 FROM listings WHERE account = :account AND connection = :id LIMIT 1")
+CHANGES = frozenset({"name", "locations", "settings", "secrets", "rules", "paused", "unfinished"})
 """The columns that `change` may set."""
 _change = {
     name: Statement(f"UPDATE connections SET {name} = :value WHERE account = :account AND id = :id")
@@ -91,6 +94,7 @@ def links(connection: Connection, account: int, link: int = 0) -> list[Linked]:
             msgspec.json.decode(row[5], type=Rules),
             bool(row[6]),
             row[7],
+            bool(row[8]),
         )
         for row in _links.run(connection, account=account, link=link)
     ]
@@ -102,7 +106,7 @@ def number(connection: Connection, account: int) -> int:
 
 
 def add(connection: Connection, account: int, new: Linked, secrets: str | None, now: int) -> None:
-    """Make a connection. It is paused, so that nobody tells it before it is whole."""
+    """Make a connection. It is unfinished, and paused, so that nobody tells it before it is whole."""
     _add.run(
         connection,
         account=account,
@@ -118,7 +122,9 @@ def add(connection: Connection, account: int, new: Linked, secrets: str | None, 
 
 
 def drop(connection: Connection, account: int, link: int) -> None:
-    """Take a connection back that has no listings yet."""
+    """Take a connection back; one that has listings stays."""
+    if _listed.run(connection, account=account, id=link):
+        return
     _drop_drive.run(connection, account=account, id=link)
     _drop.run(connection, account=account, id=link)
 

@@ -7,14 +7,17 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from onhand.store.packed import Packed
 from onhand.store.sql import Statement
 
 _items = Statement(
     "SELECT i.sku, i.id FROM {rows} JOIN items i ON i.account = r.account AND i.sku = r.sku",
     rows="account int, sku text",
 )
-_skus = Statement(
-    "SELECT i.id, i.sku FROM {rows} JOIN items i ON i.account = r.account AND i.id = r.id",
+_skus = Packed(
+    tuple[int, str | None],
+    ["i.id", "i.sku"],
+    rest="FROM {rows} JOIN items i ON i.account = r.account AND i.id = r.id",
     rows="account int, id int",
 )
 _places = Statement(
@@ -63,7 +66,7 @@ def items(connection: Connection, account: int, skus: Iterable[str]) -> dict[str
 def skus(connection: Connection, account: int, ids: Iterable[int]) -> dict[int, str | None]:
     """Item id to SKU, for the items that exist."""
     rows = [(account, one) for one in sorted(set(ids))]
-    return {row[0]: row[1] for row in _skus.run(connection, rows)} if rows else {}
+    return dict(_skus.run(connection, rows)) if rows else {}
 
 
 def places(connection: Connection, account: int, names: Iterable[str]) -> dict[str, Place]:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.store import incidents
 from onhand.store.sql import Insert, Row, Statement
-
-NAMED_LIMIT = 50
-"""Orders that an incident names at most."""
-
-NEWEST, OLDEST, LARGEST = "newest", "oldest", "largest"
-"""Who loses when more is promised than is there: the order that came last, came first, or holds most."""
 
 
 class KeptOrder(NamedTuple):
@@ -206,97 +199,3 @@ def channel_took(
     """
     if taken:
         _took[gross].run(connection, [(account, *one) for one in sorted(taken)], updated=updated)
-
-
-_short = Statement(
-    "SELECT DISTINCT l.item, l.location, l.on_hand, l.reserved, i.sku, p.name, r.loses FROM {rows}"
-    " JOIN reservation_lines n ON n.account = r.account AND n.reference = r.reference AND n.held > 0"
-    " JOIN levels l ON l.account = n.account AND l.item = n.item AND l.location = n.location"
-    " JOIN items i ON i.account = l.account AND i.id = l.item"
-    " JOIN locations p ON p.account = l.account AND p.id = l.location"
-    " WHERE l.infinite = 0 AND l.on_hand < l.reserved ORDER BY l.item, l.location",
-    rows="account int, reference text, loses text",
-)
-_holders = Statement(
-    "SELECT n.item, n.location, n.reference, SUM(n.held), h.created_at, h.owner, o.external_id, o.name,"
-    " o.updated, o.first_seen_at, c.id, c.channel, c.name FROM {rows}"
-    " JOIN reservation_lines n ON n.account = r.account AND n.item = r.item AND n.location = r.location"
-    " AND n.held > 0"
-    " JOIN reservations h ON h.account = n.account AND h.reference = n.reference"
-    " LEFT JOIN orders o ON o.account = n.account AND o.reference = n.reference"
-    " LEFT JOIN connections c ON c.account = o.account AND c.id = o.connection"
-    " GROUP BY n.item, n.location, n.reference, h.created_at, h.owner, o.external_id, o.name, o.updated,"
-    " o.first_seen_at, c.id, c.channel, c.name",
-    rows="account int, item int, location int",
-)
-
-
-def oversold(connection: Connection, account: int, references: Mapping[str, str], now: int) -> None:
-    """Open an incident for every level that these orders hold units at and that cannot keep its promises.
-
-    ``references`` says for each who loses. The incident has the arithmetic, the orders that hold units there
-    with their channel and its lag (microseconds from its own time of change to ours), and the losers.
-    """
-    if not references:
-        return
-    rows = [(account, *one) for one in sorted(references.items())]
-    # Several orders of a commit may leave the same level short: it is told once.
-    short = {(row[0], row[1]): row for row in _short.run(connection, rows)}
-    if not short:
-        return
-    holders: dict[tuple[int, int], list[Row]] = {}
-    for row in _holders.run(connection, [(account, *place) for place in sorted(short)]):
-        holders.setdefault((row[0], row[1]), []).append(row)
-    found = [_incident(row, holders.get(place, []), now) for place, row in sorted(short.items())]
-    incidents.report(connection, account, [(incidents.OVERSOLD, body) for body in found], now)
-
-
-def _incident(row: Row, holders: Sequence[Row], now: int) -> dict[str, Any]:
-    item, location, on_hand, reserved, sku, place, loses = row
-    missing = reserved - on_hand
-    ordered = sorted((_holder(one, now) for one in holders), key=lambda one: _rank(one, loses), reverse=True)
-    losers, left = [], missing
-    for one in ordered:
-        if left <= 0:
-            break
-        losers.append({"reference": one["reference"], "units": min(left, one["units"])})
-        left -= one["units"]
-    return {
-        "item": item,
-        "sku": sku,
-        "location": location,
-        "place": place,
-        "on_hand": on_hand,
-        "reserved": reserved,
-        "missing": missing,
-        "orders": ordered[:NAMED_LIMIT],
-        "policy": loses,
-        "losers": losers[:NAMED_LIMIT],
-    }
-
-
-def _holder(row: Row, now: int) -> dict[str, Any]:
-    _, _, reference, held, created, owner, external_id, name, updated, first, link, channel, called = row
-    made: dict[str, Any] = {"reference": reference, "units": int(held), "since": created}
-    if external_id is None:
-        return made | {"owner": owner}
-    return made | {
-        "order": external_id,
-        "name": name,
-        "connection": link,
-        "channel": channel,
-        "connection_name": called,
-        "since": first,
-        "updated": updated,
-        "lag": max(0, now - updated),
-    }
-
-
-def _rank(one: Mapping[str, Any], loses: str) -> tuple[int, int, str]:
-    """Who comes first loses first."""
-    came = (one["since"], one.get("updated", one["since"]))
-    if loses == OLDEST:
-        return (-came[0], -came[1], one["reference"])
-    if loses == LARGEST:
-        return (one["units"], came[0], one["reference"])
-    return (*came, one["reference"])

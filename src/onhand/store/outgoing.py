@@ -5,7 +5,7 @@ Every function belongs into one snapshot (`inventory.read`); `told` writes what 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,13 +15,11 @@ from onhand.stock.model import ABSENT, Level, Place
 from onhand.stock.offering import PLAIN, Part, Rules, Source
 from onhand.store import ahead, books, levels
 from onhand.store.ahead import Ahead
-from onhand.store.sql import Row, Statement
+from onhand.store.packed import Packed
+from onhand.store.sql import Statement
 
 FOREVER = 2**62
-NOTHING = "{}"
-_names = msgspec.json.Decoder(dict[str, str])
 _rules_of = msgspec.json.Decoder(Rules)
-_locations = msgspec.json.Decoder(tuple[int, ...])
 
 
 class Stale(NamedTuple):
@@ -81,47 +79,100 @@ class Aim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """Stale listings whose time has come, the connection's rules, and when the next time comes (None:
-    nothing waits for a time). ``full`` says that there may be more than were asked for."""
+    """Stale listings whose time has come, and the connection's rules."""
 
     aims: tuple[Aim, ...]
     rules: Rules
-    next_due: int | None
-    full: bool
 
 
 # --- claiming -----------------------------------------------------------------------------------------
 
+
+class _Found(NamedTuple):
+    """A listing as it is stored. ``slotted`` is None where the slot beside it is none: it has no slots."""
+
+    id: int
+    item: int
+    external_id: str
+    ids: dict[str, str]
+    sku: str | None
+    item_sku: str | None
+    notes: dict[str, str]
+    rules: Rules
+    writable: int
+    status: str
+    parked: str | None
+    kit: int
+    slotted: int | None
+
+
+class _Cause(NamedTuple):
+    """What was said of a movement."""
+
+    reason: str | None
+    context: str | None
+
+
+_LISTING = (
+    *("g.id", "g.item", "g.external_id", "json g.ids", "g.sku", "i.sku", "json g.notes", "json g.rules"),
+    *("g.writable", "g.status", "g.parked", "i.kit", "s.listing"),
+)
+_SLOT = (
+    *("COALESCE(s.place, '')", "json COALESCE(s.locations, '[]')"),
+    *(f"s.{name}" for name in SlotRow._fields[2:-1]),
+    "COALESCE(s.committed, 0)",
+)
+_BEHIND = (
+    " JOIN items i ON i.account = g.account AND i.id = g.item"
+    " LEFT JOIN slots s ON s.account = g.account AND s.listing = g.id"
+)
+_listed = Packed(
+    tuple[_Found, SlotRow],
+    _LISTING,
+    _SLOT,
+    rest="FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.id"
+    f"{_BEHIND} ORDER BY g.id, s.place",
+    rows="account int, id int",
+)
+# A listing that one movement made stale has that movement's reason; where there were more, none is right.
+_claimed = Packed(
+    tuple[Stale, _Cause, _Found, SlotRow],
+    [f"o.{name}" for name in Stale._fields],
+    ("m.reason", "m.context"),
+    _LISTING,
+    _SLOT,
+    rest="FROM {rows} JOIN outbox o ON o.account = r.account AND o.listing = r.id AND o.due <= :until"
+    f" JOIN listings g ON g.account = o.account AND g.id = o.listing{_BEHIND}"
+    " LEFT JOIN movements m ON m.account = o.account AND m.seq = o.seq AND o.since = o.seq"
+    " ORDER BY o.due, o.listing, s.place",
+    rows="account int, id int",
+)
+_DUE = "SELECT {one} FROM outbox WHERE account = :account AND connection = :link AND due"
 _due = Statement(
-    "SELECT o.listing, o.since, o.seq, o.marks, o.attempts, o.marked_at FROM outbox o"
-    " WHERE o.account = :account AND o.connection = :link AND o.due <= :now ORDER BY o.due LIMIT :limit"
+    sqlite="SELECT json_group_array(listing) FROM"
+    f" ({_DUE.replace('{one}', 'listing')} <= :until ORDER BY due LIMIT :limit)",
+    postgresql=f"{_DUE.replace('{one}', 'listing')} <= :until ORDER BY due LIMIT :limit",
 )
-_next = Statement(
-    "SELECT MIN(due) FROM outbox WHERE account = :account AND connection = :link AND due > :now"
-)
-_listed = Statement(
-    "SELECT g.id, g.item, g.external_id, g.ids, g.sku, i.sku, g.notes, g.rules, g.writable, g.status,"
-    " g.parked, i.kit FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.id"
-    " JOIN items i ON i.account = g.account AND i.id = g.item ORDER BY g.id",
-    rows="account int, id int",
-)
-_slots = Statement(
-    "SELECT s.listing, s.place, s.locations, s.wanted, s.wanted_at, s.acknowledged, s.acknowledged_at,"
-    " s.observed, s.observed_at, s.token, s.committed FROM {rows}"
-    " JOIN slots s ON s.account = r.account AND s.listing = r.id ORDER BY s.listing, s.place",
-    rows="account int, id int",
-)
+_next = Statement(f"{_DUE.replace('{one}', 'MIN(due)')} > :now")
 _kinds = Statement(
     "SELECT p.id, p.kind FROM {rows} JOIN locations p ON p.account = r.account AND p.id = r.id",
     rows="account int, id int",
 )
 _rules = Statement("SELECT rules FROM connections WHERE account = :account AND id = :link")
-# A listing that one movement made stale has that movement's reason; where there were more, none is right.
-_causes = Statement(
-    "SELECT m.seq, m.reason, m.context FROM {rows}"
-    " JOIN movements m ON m.account = r.account AND m.seq = r.seq",
-    rows="account int, seq int",
-)
+
+
+def due(connection: Connection, account: int, link: int, until: int, limit: int) -> list[int]:
+    """Up to ``limit`` stale listings of a connection that are due by then, longest waiting first."""
+    found = _due.run(connection, account=account, link=link, until=until, limit=limit)
+    if connection.dialect.name == "sqlite":
+        return msgspec.json.decode(found[0][0], type=list[int])
+    return [row[0] for row in found]
+
+
+def next_due(connection: Connection, account: int, link: int, now: int) -> int | None:
+    """When the next stale listing of a connection is due that is not yet; None where there is none."""
+    found: int | None = _next.run(connection, account=account, link=link, now=now)[0][0]
+    return found
 
 
 def claim(
@@ -129,26 +180,25 @@ def claim(
     account: int,
     link: int,
     now: int,
-    limit: int,
-    without: Collection[int] = (),
+    ids: Iterable[int],
     *,
     early: bool = False,
     futures: bool = False,
 ) -> Claimed:
-    """Up to ``limit`` stale listings of a connection that are due (or are not yet, if ``early``), longest
-    waiting first, but not ``without``; in one snapshot with all that their numbers are made of, planned
-    changes too if ``futures``. To be asked by who holds the lease."""
-    many = limit + len(without)
-    until = FOREVER if early else now
-    found = [Stale(*row) for row in _due.run(connection, account=account, link=link, now=until, limit=many)]
-    mine = [one for one in found if one.listing not in without][:limit]
-    causes = _reasons(connection, account, mine)
-    there = {one.id: one for one in listed(connection, account, [one.listing for one in mine], now)}
-    planned = ahead.changes(connection, account, _behind(there.values())) if futures else []
-    aims = [_aim(one, there[one.listing], now, causes, planned) for one in mine]
+    """Those of the listings ``ids`` that are stale and due (or are not yet, if ``early``), longest waiting
+    first, in one snapshot with all that their numbers are made of, planned changes too if ``futures``. To
+    be asked by who holds the lease."""
     rules = rules_of(connection, account, link)
-    next_due = _next.run(connection, account=account, link=link, now=now)[0][0]
-    return Claimed(tuple(aims), rules, next_due, len(found) == many)
+    rows = [(account, one) for one in ids]
+    if not rows:
+        return Claimed((), rules)
+    found = _claimed.run(connection, rows, until=FOREVER if early else now)
+    there = _made(connection, account, [(listing, slot) for _, _, listing, slot in found], now)
+    planned = ahead.changes(connection, account, _behind(there.values())) if futures else []
+    aims = {
+        stale.listing: _aim(stale, there[stale.listing], now, cause, planned) for stale, cause, _, _ in found
+    }
+    return Claimed(tuple(aims.values()), rules)
 
 
 def _behind(found: Iterable[Listed]) -> dict[Place, Level]:
@@ -163,24 +213,10 @@ def _behind(found: Iterable[Listed]) -> dict[Place, Level]:
     }
 
 
-def _aim(
-    stale: Stale,
-    one: Listed,
-    at: int,
-    causes: Mapping[int, tuple[str | None, str | None]],
-    planned: Sequence[Ahead],
-) -> Aim:
+def _aim(stale: Stale, one: Listed, at: int, cause: _Cause, planned: Sequence[Ahead]) -> Aim:
     places = _behind([one]) if planned else {}
     mine = tuple(change for change in planned if change.place in places)
-    cause = causes.get(stale.seq, (None, None)) if stale.since == stale.seq else (None, None)
-    return Aim(stale, one, at, *cause, mine)
-
-
-def _reasons(
-    connection: Connection, account: int, found: Iterable[Stale]
-) -> dict[int, tuple[str | None, str | None]]:
-    rows = sorted({(account, one.seq) for one in found if one.since == one.seq})
-    return {row[0]: (row[1], row[2]) for row in _causes.run(connection, rows)} if rows else {}
+    return Aim(stale, one, at, cause.reason, cause.context, mine)
 
 
 def rules_of(connection: Connection, account: int, link: int) -> Rules:
@@ -194,21 +230,33 @@ def listed(connection: Connection, account: int, ids: Iterable[int], now: int) -
     rows = [(account, one) for one in sorted(set(ids))]
     if not rows:
         return []
-    found = _listed.run(connection, rows)
-    slots: dict[int, list[SlotRow]] = {}
-    for listing, place, at, *numbers in _slots.run(connection, rows):
-        slots.setdefault(listing, []).append(SlotRow(place, _locations.decode(at), *numbers))
-    recipes = books.components(connection, [(account, row[1]) for row in found if row[11]])
-    parts = {row[1]: recipes.get((account, row[1]), []) if row[11] else [(row[1], 1)] for row in found}
+    return list(_made(connection, account, _listed.run(connection, rows), now).values())
+
+
+def _made(
+    connection: Connection, account: int, found: Sequence[tuple[_Found, SlotRow]], now: int
+) -> dict[int, Listed]:
+    """Listings by id, from a row for each of their slots, and what is read of the stock behind them."""
+    rows = {row.id: row for row, _ in found}
+    slots: dict[int, list[SlotRow]] = {number: [] for number in rows}
+    for row, slot in found:
+        if row.slotted is not None:
+            slots[row.id].append(slot)
+    kits = [(account, row.item) for row in rows.values() if row.kit]
+    recipes = books.components(connection, kits) if kits else {}
+    parts = {
+        row.item: recipes.get((account, row.item), ()) if row.kit else ((row.item, 1),)
+        for row in rows.values()
+    }
     places = {
         (part, at)
-        for row in found
-        for slot in slots.get(row[0], ())
+        for number, row in rows.items()
+        for slot in slots[number]
         for at in slot.locations
-        for part, _ in parts[row[1]]
+        for part, _ in parts[row.item]
     }
     behind = _Stock(connection, account, parts, places, now)
-    return [_one(row, tuple(slots.get(row[0], ())), behind) for row in found]
+    return {number: _one(row, tuple(slots[number]), behind) for number, row in rows.items()}
 
 
 class _Stock:
@@ -229,26 +277,17 @@ class _Stock:
 
     def source(self, item: int, location: int) -> Source:
         """An item, or the components of a kit, at one location."""
-        made = [
-            Part(part, self._levels.get((part, location), ABSENT), per) for part, per in self._parts[item]
-        ]
-        return Source(location, self._kinds.get(location, "stock"), tuple(made))
+        held = self._levels
+        made = tuple([Part(part, held.get((part, location), ABSENT), per) for part, per in self._parts[item]])
+        return Source(location, self._kinds.get(location, "stock"), made)
 
 
-def _one(row: Row, slots: tuple[SlotRow, ...], behind: _Stock) -> Listed:
-    number, item, external_id, ids, sku, item_sku, notes, rules, writable, status, parked, _ = row
+def _one(row: _Found, slots: tuple[SlotRow, ...], behind: _Stock) -> Listed:
+    number, item, external_id, ids, sku, item_sku, notes, rules, writable, status, parked, _, _ = row
+    sources = tuple([tuple([behind.source(item, at) for at in slot.locations]) for slot in slots])
     return Listed(
-        number,
-        item,
-        external_id,
-        _names.decode(ids),
-        sku,
-        item_sku,
-        _names.decode(notes) if notes != NOTHING else {},
-        _rules_of.decode(rules) if rules != NOTHING else PLAIN,
-        bool(writable),
-        status != "open",
+        *(number, item, external_id, ids, sku, item_sku, notes, rules, bool(writable), status != "open"),
         parked,
         slots,
-        tuple(tuple(behind.source(item, at) for at in slot.locations) for slot in slots),
+        sources,
     )

@@ -1,4 +1,4 @@
-"""The tables of what goes out to channels and comes back: slots, the outbox, drives, orders, drifts."""
+"""The tables of what goes out to channels and comes back: slots, the outbox, drives, orders, incidents."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ outbox = table(
 )
 
 # Who drives a connection and until when, where its polls stand, and how it goes: ``stats`` is a JSON object
-# of lags and counts. Apart from `connections`, so that a lease renewed every few seconds touches no setting.
+# of lags and counts, ``hints`` a JSON array of what webhooks said to look at. Apart from `connections`, so
+# that a lease renewed every few seconds touches no setting.
 drives = table(
     "drives",
     account(),
@@ -72,6 +73,7 @@ drives = table(
     big("failures", default=0),
     string("words", null=True),
     string("stats", default="{}"),
+    string("hints", null=True),
     PrimaryKeyConstraint("account", "connection"),
     to("account connection", "connections"),
 )
@@ -125,5 +127,32 @@ drifts = table(
         "listing",
         sqlite_where=text("healed_at IS NULL"),
         postgresql_where=text("healed_at IS NULL"),
+    ),
+)
+
+# What went wrong where nobody waited for an answer. One of an oversold level has its ``item`` and
+# ``location`` and is ``watched``: the level decides when it ends, and for some days whether it opens again.
+# ``resolution`` says how it ended, ``earlier`` the times before; both are JSON.
+incidents = table(
+    "incidents",
+    account(),
+    big("id"),
+    string("kind"),
+    string("body"),
+    big("opened_at"),
+    big("resolved_at", null=True),
+    big("item", null=True),
+    big("location", null=True),
+    flag("watched"),
+    string("resolution", null=True),
+    string("earlier", default="[]"),
+    PrimaryKeyConstraint("account", "id"),
+    Index(
+        "incidents_watched",
+        "account",
+        "item",
+        "location",
+        sqlite_where=text("watched = 1"),
+        postgresql_where=text("watched = 1"),
     ),
 )

@@ -40,7 +40,7 @@ _REST_AT = _ITEM_AT + len(Item.__struct_fields__)
 # A hot item has very many movements: the last one of each level is found through its index.
 _PRODUCTS = (
     f"SELECT {_LISTING}, {_ITEM},"
-    " (SELECT MIN(p.external_id) FROM listings p WHERE p.account = g.account"
+    " (SELECT MIN(p.external_id) FROM {parents} WHERE p.account = g.account"
     " AND p.item = i.parent AND p.connection = g.connection),"
     " EXISTS (SELECT 1 FROM items k WHERE k.account = i.account AND k.parent = i.id),"
     " (SELECT MAX(m.recorded_at) FROM levels l JOIN movements m ON m.account = l.account"
@@ -55,8 +55,11 @@ _PRODUCTS = (
 )
 _products = Statement(
     rows="account int, connection int, external_id text",
-    sqlite=_PRODUCTS.replace("{places}", "SELECT value FROM json_each(c.locations)"),
-    postgresql=_PRODUCTS.replace(
+    # Left to itself, SQLite looks for a parent among all listings of the connection.
+    sqlite=_PRODUCTS.replace("{parents}", "listings p INDEXED BY listings_level").replace(
+        "{places}", "SELECT value FROM json_each(c.locations)"
+    ),
+    postgresql=_PRODUCTS.replace("{parents}", "listings p").replace(
         "{places}", "SELECT e.value::bigint FROM jsonb_array_elements_text(c.locations::jsonb) AS e"
     ),
 )

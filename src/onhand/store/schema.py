@@ -274,6 +274,7 @@ connections = table(
     string("secrets", null=True),
     string("rules", default="{}"),
     flag("paused"),
+    flag("unfinished"),
     big("created_at"),
     PrimaryKeyConstraint("account", "id"),
     ForeignKeyConstraint(["account"], ["accounts.id"]),
@@ -350,17 +351,6 @@ planned = table(
         sqlite_where=text("status = 'waiting'"),
         postgresql_where=text("status = 'waiting'"),
     ),
-)
-
-incidents = table(
-    "incidents",
-    account(),
-    big("id"),
-    string("kind"),
-    string("body"),
-    big("opened_at"),
-    big("resolved_at", null=True),
-    PrimaryKeyConstraint("account", "id"),
 )
 
 external_ids = table(

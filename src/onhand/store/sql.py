@@ -25,7 +25,9 @@ class Statement:
     """A statement with ``:named`` parameters and, where ``rows`` is given, a ``{rows}`` source.
 
     ``rows`` is like ``"account int, sku text"``: it becomes a table ``r`` of those columns, filled
-    by one array parameter an engine: ``json_each`` on SQLite, ``unnest`` on PostgreSQL.
+    by one array parameter an engine: ``json_each`` on SQLite, ``unnest`` on PostgreSQL. There, where the
+    first column is the account, all rows of a run are one account's, which is a parameter of its own: so
+    the planner sees that the statement stays with that account's rows, and a node of Citus has them all.
     ``sqlite`` and ``postgresql`` give texts for the engine where one text cannot serve both.
     """
 
@@ -33,6 +35,7 @@ class Statement:
         self, text: str = "", rows: str | None = None, *, sqlite: str = "", postgresql: str = ""
     ) -> None:
         self._columns = [part.split() for part in rows.split(",")] if rows else []
+        self._by_account = len(self._columns) > 1 and self._columns[0] == ["account", "int"]
         self._texts = {
             "sqlite": self._compile(sqlite or text, "?", self._json_rows()),
             "postgresql": self._compile(postgresql or text, "%s", self._unnest_rows()),
@@ -45,9 +48,12 @@ class Statement:
         return f"(SELECT {values} FROM json_each(:rows)) AS r"
 
     def _unnest_rows(self) -> str:
-        names = ", ".join(name for name, _ in self._columns)
-        arrays = ", ".join(f":rows{'_' * at}::{_KINDS[kind]}" for at, (_, kind) in enumerate(self._columns))
-        return f"unnest({arrays}) AS r({names})"
+        found = [(f":rows{'_' * at}::{_KINDS[kind]}", name) for at, (name, kind) in enumerate(self._columns)]
+        arrays, names = zip(*found[self._by_account :], strict=True) if found else ((), ())
+        source = f"unnest({', '.join(arrays)})"
+        if not self._by_account:
+            return f"{source} AS r({', '.join(names)})"
+        return f"(SELECT :rows::bigint AS account, u.* FROM {source} AS u({', '.join(names)})) AS r"
 
     def _compile(self, text: str, mark: str, source: str) -> tuple[str, tuple[str, ...]]:
         whole = text.replace("{rows}", source) if self._columns else text
@@ -61,15 +67,29 @@ class Statement:
         if rows is None:
             return self._once(connection, values)
         found: list[Any] = []
-        for start in range(0, len(rows), CHUNK):
-            found += self._once(connection, values | self._bind(connection, rows[start : start + CHUNK]))
+        for whole in [rows] if connection.dialect.name == "sqlite" else self._apart(rows):
+            for start in range(0, len(whole), CHUNK):
+                piece = whole[start : start + CHUNK]
+                found += self._once(connection, values | self._bind(connection, piece))
         return found
+
+    def _apart(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
+        """The rows of each account; hardly ever of more than one."""
+        if not self._by_account or len({row[0] for row in rows}) < 2:
+            return [rows]
+        found: dict[int, list[Row]] = {}
+        for row in rows:
+            found.setdefault(row[0], []).append(row)
+        return list(found.values())
 
     def _bind(self, connection: Connection, rows: Sequence[Row]) -> dict[str, Any]:
         if connection.dialect.name == "sqlite":
             return {"rows": msgspec.json.encode(rows).decode()}
         columns = zip(*rows, strict=True)
-        return {f"rows{'_' * at}": list(column) for at, column in enumerate(columns)}
+        bound: dict[str, Any] = {f"rows{'_' * at}": list(column) for at, column in enumerate(columns)}
+        if self._by_account:
+            bound["rows"] = rows[0][0]
+        return bound
 
     def _once(self, connection: Connection, values: dict[str, Any]) -> list[Any]:
         text, names = self._texts[connection.dialect.name]

@@ -82,8 +82,8 @@ _MINE = "outbox.account = r.account AND outbox.listing = r.listing"
 _clear = Statement(
     rows=_ROW,
     sqlite="DELETE FROM outbox WHERE (account, listing, seq, marks) IN"
-    " (SELECT account, listing, seq, marks FROM {rows}) RETURNING listing",
-    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED} RETURNING outbox.listing",
+    " (SELECT account, listing, seq, marks FROM {rows})",
+    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED}",
 )
 # What is still there was marked again while it was told: all up to the movement that was told is known.
 _go_on = Statement(
@@ -161,9 +161,10 @@ def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: 
     def rows(some: Sequence[Told]) -> list[tuple[int | None, ...]]:
         return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
 
-    gone = {row[0] for row in _clear.run(connection, rows(ended))} if ended else set()
-    if moved := [one for one in ended if one.accepted and one.listing not in gone]:
-        _go_on.run(connection, rows(moved))
+    if ended:
+        _clear.run(connection, rows(ended))
+    if accepted := [one for one in ended if one.accepted]:
+        _go_on.run(connection, rows(accepted))
     if again:
         _put_off.run(connection, rows(again))
 

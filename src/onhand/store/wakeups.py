@@ -23,11 +23,19 @@ _expiry = Statement(
 )
 _planned = Statement("SELECT MIN(due) FROM planned WHERE account = :account AND status = 'waiting'")
 _inbox = Statement("SELECT MIN(received_at) FROM inbox WHERE account = :account")
-_due_levels = Statement(
-    "SELECT item, location FROM levels WHERE account = :account AND next_expiry <= :now"
+_DUE_LEVELS = (
+    "SELECT item, location FROM {levels} WHERE account = :account AND next_expiry <= :now"
     " ORDER BY next_expiry LIMIT :limit"
 )
-_due_everywhere = Statement("SELECT DISTINCT account FROM levels WHERE next_expiry <= :now")
+# Left to itself, SQLite looks at every level here, several times a second.
+_INDEXED = "levels INDEXED BY levels_next_expiry"
+_due_levels = Statement(
+    sqlite=_DUE_LEVELS.replace("{levels}", _INDEXED), postgresql=_DUE_LEVELS.replace("{levels}", "levels")
+)
+_due_everywhere = Statement(
+    sqlite=f"SELECT DISTINCT account FROM {_INDEXED} WHERE next_expiry <= :now",
+    postgresql="SELECT DISTINCT account FROM levels WHERE next_expiry <= :now",
+)
 
 
 def put(connection: Connection, rows: Iterable[Row]) -> None:

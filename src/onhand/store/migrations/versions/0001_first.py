@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from alembic import op
+from pathlib import Path
 
-from onhand.store import outward
-from onhand.store.schema import OUTSIDE
+from alembic import op
 
 revision = "0001"
 down_revision = None
 
+ENDS = ";\n"
+
 
 def upgrade() -> None:
-    """Create every table; on PostgreSQL let each transaction see only the account it names."""
+    """Run the statements that lie beside this file, which never change again, whatever the code's tables
+    become; on PostgreSQL they let each transaction see only the account that it names."""
     connection = op.get_bind()
-    metadata = outward.feeds.metadata
-    metadata.create_all(connection, checkfirst=False)
-    if connection.dialect.name != "postgresql":
-        return
-    for table in metadata.sorted_tables:
-        if table.name in OUTSIDE:
-            continue
-        op.execute(f'ALTER TABLE "{table.name}" ENABLE ROW LEVEL SECURITY')
-        op.execute(f'ALTER TABLE "{table.name}" FORCE ROW LEVEL SECURITY')
-        op.execute(
-            f'CREATE POLICY account ON "{table.name}" USING '
-            "(account = NULLIF(current_setting('onhand.account', true), '')::bigint)"
-        )
+    source = Path(__file__).with_suffix(f".{connection.dialect.name}.sql")
+    for statement in source.read_text(encoding="utf-8").split(ENDS):
+        if statement.strip():
+            connection.exec_driver_sql(statement)

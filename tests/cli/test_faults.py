@@ -1,0 +1,115 @@
+"""What is no database, and databases that fail under a command: words and an exit code, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from commands import onhand, started, write
+from servers import START_SECONDS
+
+PAGE_BYTES = 4096
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with the demo, all of it in its one file."""
+    made = tmp_path_factory.mktemp("faults") / "demo.db"
+    assert onhand("demo", "--db", made).code == 0
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return made
+
+
+@pytest.fixture
+def shop(demo: Path, tmp_path: Path) -> str:
+    """The same, a test's own."""
+    return str(shutil.copy(demo, tmp_path / "shop.db"))
+
+
+def ruin(db: str, table: str) -> None:
+    """Write rubbish over the first page of a table; the file still opens."""
+    with closing(sqlite3.connect(db)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    with Path(db).open("r+b") as file:
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(b"\xff" * PAGE_BYTES)
+
+
+RUINED = [
+    ("items", ("levels",)),
+    ("items", ("history", "LAMP-BRASS-40")),
+    ("levels", ("verify",)),
+    ("levels", ("export", "-")),
+    ("keys", ("keys", "list")),
+    ("keys", ("demo",)),
+    ("details", ("demo",)),
+    ("listings", ("demo",)),
+]
+
+
+@pytest.mark.parametrize(("table", "words"), RUINED)
+def test_a_database_that_fails(shop: str, table: str, words: tuple[str, ...]) -> None:
+    ruin(shop, table)
+    ran = onhand(*words, "--db", shop)
+    assert (ran.code, ran.err) == (1, "onhand: the database failed: database disk image is malformed\n")
+
+
+def test_an_import_into_a_database_that_fails(shop: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "sku,location,on_hand", "LAMP-BRASS-40,MAIN,7")
+    ruin(shop, "movements")
+    ran = onhand("import", file, "--db", shop)
+    assert (ran.code, ran.err) == (1, "onhand: the database failed: database disk image is malformed\n")
+
+
+def test_a_hub_whose_demo_fails(shop: str) -> None:
+    ruin(shop, "keys")
+    with started("serve", "--demo", "--db", shop, "--port", "0") as process:
+        _, complaints = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert complaints.splitlines()[-1] == "onhand: the database failed: database disk image is malformed"
+    assert "Traceback" not in complaints
+
+
+@pytest.mark.parametrize("command", ["init", "levels", "doctor", "serve"])
+@pytest.mark.parametrize("db", ["", ":memory:", "mysql://shop/stock", "sqlite:///stock.db"])
+def test_what_is_no_database(command: str, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = onhand(command, "--db", db)
+    assert ran.code == 1
+    assert ran.err == f"onhand: {db!r} is no database: give a SQLite file or a postgresql:// URL\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    for command in ("init", "verify"):
+        assert onhand(command, "--db", tmp_path).err == f"onhand: {tmp_path} is no file\n"
+
+
+def test_a_folder_for_credentials(shop: str, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    ran = onhand("demo", "--db", shop, "--json", place)
+    assert (ran.code, ran.err) == (1, f"onhand: {place} is a folder, not a file for credentials\n")
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_credentials_are_for_their_owner_only(shop: str, tmp_path: Path) -> None:
+    left = write(tmp_path / "demo.json.new", "left by a run that was killed")
+    left.chmod(0o644)
+    assert onhand("demo", "--db", shop, "--json", tmp_path / "demo.json").code == 0
+    assert (tmp_path / "demo.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_steers_a_terminal_is_written_out(shop: str) -> None:
+    # No file makes such a SKU, but a client of an API can.
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("UPDATE items SET sku = ? WHERE id = 2", ("EVIL\x1b]0;x\x07\u202e",))
+        connection.commit()
+    shown = onhand("levels", "--db", shop, "--limit", "0").out
+    assert "EVIL\\x1b]0;x\\x07\\u202e" in shown
+    assert "\x1b" not in shown

@@ -1,0 +1,152 @@
+"""The migrations make the code's tables, once, whoever starts at the same time; newer tables are refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from commands import onhand, started
+from onhand.store.engine import MIGRATIONS, Store, head, migrate, open_store, revision
+from onhand.store.outward import orders
+from servers import demo_server, start
+from stores import PostgresDatabases
+
+METADATA = orders.metadata
+REFUSED = 1
+PATIENCE_SECONDS = 60
+
+
+def asked(connection: Connection, query: str) -> list[str]:
+    return sorted(" ".join(" ".join(map(str, row)).split()) for row in connection.exec_driver_sql(query))
+
+
+def catalogue(store: Store) -> dict[str, list[str]]:
+    """What the database itself says of its tables: columns, defaults, constraints and indexes."""
+    with store.reader.connect() as connection:
+        if store.sqlite:
+            return {"tables": asked(connection, SQLITE)}
+        return {name: asked(connection, query) for name, query in POSTGRESQL.items()}
+
+
+SQLITE = "SELECT tbl_name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version' AND sql IS NOT NULL"
+_OURS = "n.nspname = 'public' AND c.relname <> 'alembic_version'"
+_JOINED = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
+POSTGRESQL = {
+    "columns": "SELECT table_name, column_name, data_type, is_nullable, column_default"
+    " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'",
+    "constraints": "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k "
+    + _JOINED.format("k.conrelid")
+    + f" WHERE {_OURS} AND k.contype <> 'n'",
+    "indexes": "SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i "
+    + _JOINED.format("i.indrelid")
+    + f" WHERE {_OURS}",
+}
+
+
+def test_the_frozen_statements_make_the_codes_tables(db_url: str) -> None:
+    """Down to defaults, checks and what indexes leave out, which a comparison of names would not see."""
+    store = open_store(db_url)
+    migrate(store)
+    migrated = catalogue(store)
+    with store.writer.begin() as connection:
+        METADATA.drop_all(connection)
+        assert not any(catalogue_here(connection, store).values())
+        METADATA.create_all(connection)
+    assert catalogue(store) == migrated
+    store.close()
+
+
+def catalogue_here(connection: Connection, store: Store) -> dict[str, list[str]]:
+    """The same, inside a transaction that has not ended yet."""
+    queries = {"tables": SQLITE} if store.sqlite else POSTGRESQL
+    return {name: asked(connection, query) for name, query in queries.items()}
+
+
+def test_no_migration_looks_at_the_codes_tables() -> None:
+    """What they become later must not change what an old migration did."""
+    for path in (MIGRATIONS / "versions").glob("*.py"):
+        assert not re.search(r"onhand|metadata", path.read_text(encoding="utf-8").partition('"""\n')[2]), path
+
+
+NEXT = '''"""Another table, and another column of one that is there."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE items ADD COLUMN shelf TEXT DEFAULT '' NOT NULL")
+    op.execute("CREATE TABLE shelves (account BIGINT NOT NULL, name TEXT, PRIMARY KEY (account))")
+'''
+
+
+def upgraded(store: Store, folder: Path) -> None:
+    """Do what a next version does to the tables, with a migration after ours."""
+    script = shutil.copytree(MIGRATIONS, folder / "migrations")
+    (script / "versions" / "0002_next.py").write_text(NEXT, encoding="utf-8")
+    config = Config()
+    config.set_main_option("script_location", str(script))
+    config.set_main_option("path_separator", "os")
+    with store.writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def test_a_next_migration_runs_after_ours(db_url: str, tmp_path: Path) -> None:
+    """On an empty database, where all of them run, and it finds the tables as ours left them."""
+    store = open_store(db_url)
+    upgraded(store, tmp_path)
+    assert revision(store) == "0002"
+    with store.reader.connect() as connection:
+        assert connection.exec_driver_sql("SELECT COUNT(shelf) FROM items").scalar_one() == 0
+    store.close()
+
+
+def test_two_hubs_start_on_an_empty_database(postgres: PostgresDatabases, tmp_path: Path) -> None:
+    url = postgres.empty()
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as pool:
+        hubs = list(pool.map(lambda folder: start(url, folder=folder, ONHAND_COURIER="false"), folders))
+    try:
+        for hub in hubs:
+            assert httpx2.get(f"{hub.url}/readyz").status_code == 200
+        assert [hub.stop() for hub in hubs] == [0, 0]
+    finally:
+        for hub in hubs:
+            hub.kill()
+    store = open_store(url)
+    assert revision(store) == head()
+    store.close()
+    postgres.drop(url)
+
+
+def test_a_rolling_upgrade(migrated_url: str, tmp_path: Path) -> None:
+    """A hub that runs goes on while a newer one extends the tables; an old one does not start on them."""
+    with demo_server(tmp_path, migrated_url) as (hub, demo):
+        store = open_store(migrated_url)
+        upgraded(store, tmp_path)
+        store.close()
+        headers = {"Authorization": f"Bearer {demo['native']['api_key']}"}
+        change = {"op": "adjust", "item": 1, "location": "MAIN", "delta": 3}
+        answer = httpx2.post(f"{hub.url}/api/v1/changes", headers=headers, json={"changes": [change]})
+        assert answer.status_code == 200, answer.text
+        assert hub.stop() == 0
+    sentence = f"onhand: the database is at revision 0002, which is newer than this onhand ({head()})"
+    for words in (["serve", "--port", "0"], ["init"], ["verify"], ["accounts", "list"]):
+        with started(*words, "--db", migrated_url, ONHAND_COURIER="false") as refused:
+            out, err = refused.communicate(timeout=PATIENCE_SECONDS)
+        assert (refused.returncode, out) == (REFUSED, "")
+        assert err.startswith(sentence)
+    doctor = onhand("doctor", "--db", migrated_url)
+    assert (doctor.code, "0002" in doctor.out) == (3, True)
