@@ -1,88 +1,88 @@
-"""The limits measured beside the hub: the same server without a ledger, and a bare loop on the database."""
+"""Servers that answer the hub's own bytes with no ledger behind them, each with one layer less."""
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
+import gc
+import json
+import socket
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import uvicorn
 import uvloop
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from benchmarks.scene import READY
 from onhand import frontdoor
 from onhand.asgi import application
+from onhand.hub import SWITCH_SECONDS, YOUNG_LIMIT
 from onhand.wire import BODY_LIMIT, body, respond
 
-
-async def serve(port_file: str, answer: str) -> None:
-    """The front door and the route table of the hub, answering the same bytes to every request."""
-    same = answer.encode()
-
-    async def endpoint(request: Request) -> Response:
-        await body(request, BODY_LIMIT)
-        return Response(same, media_type="application/json")
-
-    def ready(port: int) -> None:
-        Path(port_file).write_text(str(port), encoding="utf-8")
-
-    app = application([Route("/{rest:path}", endpoint, methods=["POST", "PUT"])], respond)
-    await frontdoor.serve(app, "127.0.0.1", 0, bulk=lambda _: False, on_ready=ready)
+FRAMEWORK, ASGI, UVICORN = "framework", "asgi", "uvicorn"
+"""The hub's front door and route table; a bare function behind the front door; the same on plain uvicorn."""
 
 
-TABLES = """
-CREATE TABLE levels (account INTEGER NOT NULL, item INTEGER NOT NULL, location INTEGER NOT NULL,
- on_hand INTEGER NOT NULL, reserved INTEGER NOT NULL, infinite INTEGER NOT NULL, present INTEGER NOT NULL,
- version INTEGER NOT NULL, next_expiry INTEGER, PRIMARY KEY (account, item, location)) STRICT, WITHOUT ROWID;
-CREATE TABLE movements (account INTEGER NOT NULL, seq INTEGER NOT NULL, item INTEGER NOT NULL,
- location INTEGER NOT NULL, version INTEGER NOT NULL, kind TEXT NOT NULL, on_hand INTEGER NOT NULL,
- reserved INTEGER NOT NULL, on_hand_after INTEGER NOT NULL, reserved_after INTEGER NOT NULL,
- infinite INTEGER NOT NULL, present INTEGER NOT NULL, reason TEXT, reference TEXT, caller TEXT NOT NULL,
- context TEXT, recorded_at INTEGER NOT NULL, effective_at INTEGER NOT NULL,
- PRIMARY KEY (account, seq)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX movements_level ON movements (account, item, location, seq);
-"""
+def framework(answers: dict[str, str]) -> ASGIApp:
+    """The route table of the hub: below each path the same bytes for every request."""
+
+    def endpoint(answer: bytes) -> Any:
+        async def same(request: Request) -> Response:
+            await body(request, BODY_LIMIT)
+            return Response(answer, media_type="application/json")
+
+        return same
+
+    routes = [
+        Route(path if path.endswith("changes") else path + "{rest:path}", endpoint(answer.encode()), methods=[
+            "GET", "POST", "PUT",
+        ])
+        for path, answer in answers.items()
+    ]  # fmt: skip
+    return application(routes, respond)
 
 
-def bare_loop(path: Path, items: Sequence[int], batch: int, seconds: float) -> float:
-    """Rows changed per second by a loop that does what a ledger must: read a level, write it, write
-    the movement; ``batch`` of them in each durable transaction, on the driver without any layer."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -16384"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.executescript(TABLES)
-    insert = f"INSERT INTO levels VALUES ({', '.join('?' * 9)})"
-    connection.executemany(insert, [(1, item, 1, 1000, 0, 0, 1, 1, None) for item in sorted(set(items))])
-    done, seq = 0, 0
-    until = (start := time.perf_counter()) + seconds
-    while time.perf_counter() < until:
-        connection.execute("BEGIN IMMEDIATE")
-        for _ in range(batch):
-            seq += 1
-            _change(connection, items[seq % len(items)], seq)
-        connection.execute("COMMIT")
-        done += batch
-    rate = done / (time.perf_counter() - start)
-    connection.close()
-    return rate
+def function(answers: dict[str, str]) -> ASGIApp:
+    """One function: the first of the answers, once the request was read."""
+    (answer, *_) = (text.encode() for text in answers.values())
+    length = str(len(answer)).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", length)]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": answer})
+
+    return app
 
 
-def _change(connection: sqlite3.Connection, item: int, seq: int) -> None:
-    key = (1, item, 1)
-    on_hand, version = connection.execute(
-        "SELECT on_hand, version FROM levels WHERE account = ? AND item = ? AND location = ?", key
-    ).fetchone()
-    connection.execute(
-        "UPDATE levels SET on_hand = ?, version = ? WHERE account = ? AND item = ? AND location = ?",
-        (on_hand + 1, version + 1, *key),
-    )
-    after = (on_hand + 1, 0, 0, 1)
-    row = (1, seq, item, 1, version + 1, "adjusted", 1, 0, *after, None, None, "bench", None, 1, 1)
-    connection.execute(f"INSERT INTO movements VALUES ({', '.join('?' * 18)})", row)
+def ready(port: int) -> None:
+    """Say where, in the words of the hub."""
+    print(f"the limit {READY}http://127.0.0.1:{port}", flush=True)
+
+
+async def serve(kind: str, answers: dict[str, str]) -> None:
+    """Serve until SIGINT, with the hub's own settings of the interpreter."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_LIMIT)
+    app = framework(answers) if kind == FRAMEWORK else function(answers)
+    if kind != UVICORN:
+        await frontdoor.serve(app, "127.0.0.1", 0, bulk=lambda _: False, on_ready=ready)
+        return
+    config: dict[str, Any] = {"http": "httptools", "log_level": "warning", "access_log": False}
+    with socket.create_server(("127.0.0.1", 0), backlog=frontdoor.BACKLOG) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", **config))
+        ready(listener.getsockname()[1])
+        await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(sys.argv[1], sys.argv[2]))
+    with contextlib.suppress(KeyboardInterrupt):
+        uvloop.run(serve(sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))))

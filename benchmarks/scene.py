@@ -1,4 +1,4 @@
-"""What is measured: a database with items and stock, the hub that serves it, and the limit beside it."""
+"""What is measured: prepared databases, the hub that serves them, the limits beside it, and the load."""
 
 from __future__ import annotations
 
@@ -6,37 +6,24 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-import uvloop
-from sqlalchemy import Connection
+from benchmarks.load import Asked, Load
+from onhand.store.engine import is_postgresql
 
-from benchmarks.load import Load
-from onhand.inventory import Inventory
-from onhand.lock import holder
-from onhand.office import people, trial
-from onhand.stock.model import SetOnHand
-from onhand.store import catalog
-from onhand.store.catalog import Item
-from onhand.store.engine import migrate, open_store
-from onhand.work import Group, Work
+READY = "is ready on "
+"""What a server says before its address."""
 
-START_SECONDS = 30
-OPENING = 1_000_000
-CHUNK = 5_000
-
-
-class Scene(NamedTuple):
-    """A prepared database: its URL, and the key of our own API."""
-
-    db: str
-    api_key: str
-    items: int
+START_SECONDS = 60
+STOP_SECONDS = 30
+ASK_SECONDS = 30
 
 
 class Server(NamedTuple):
@@ -47,104 +34,123 @@ class Server(NamedTuple):
     process: subprocess.Popen[bytes]
     ready_seconds: float
 
+    def resident_mb(self) -> float:
+        """Memory of it that is in RAM, in MB."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="utf-8").split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE") / 1e6
 
-def prepare(db: str, items: int) -> Scene:
-    """Make an account with ``items`` items named S0, S1 ... and a million units of each."""
-    return uvloop.run(_prepare(db, items))
-
-
-async def _prepare(db: str, items: int) -> Scene:
-    store = open_store(db)
-    migrate(store)
-    inventory = Inventory(store)
-    inventory.start()
-    account = int((await people.add_account(inventory, name="bench"))["id"])
-    key = await trial.add_key(inventory, account=account, dialect="native", scopes="write")
-    for start in range(0, items, CHUNK):
-        new = [Item(0, sku=f"S{n}") for n in range(start, min(items, start + CHUNK))]
-
-        def unit(connection: Connection, new: list[Item] = new) -> list[Item]:
-            return catalog.add_items(connection, account, new, inventory.now())
-
-        made = await inventory.write(account, unit)
-        commands = tuple(SetOnHand(item.id, 1, OPENING) for item in made)
-        await inventory.record(Work(account, (Group(commands),), "bench"))
-    await inventory.stop()
-    store.close()
-    return Scene(db, str(key["api_key"]), items)
+    def highest_mb(self) -> float:
+        """The most that it ever had in RAM, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
 
 
 @contextlib.contextmanager
 def hub(db: str) -> Iterator[Server]:
     """`onhand serve` on a free port, in a process of its own."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "onhand", "serve", "--db", db, "--port", "0"],
-        stdout=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""},
-    )
-    with _ended(process):
-        until = start + START_SECONDS
-        found = None
-        while found is None or found.pid != process.pid:
-            _alive(process, until)
-            found = holder(Path(db).absolute())
-        host, _, port = found.url.removeprefix("http://").partition(":")
-        yield Server(host, int(port), process, time.perf_counter() - start)
+    with _running([sys.executable, "-m", "onhand", "serve", "--db", db, "--port", "0"]) as server:
+        yield server
 
 
 @contextlib.contextmanager
-def same_bytes(folder: Path, answer: str) -> Iterator[Server]:
-    """The hub's server and framework, answering ``answer`` to everything, with no ledger."""
-    start = time.perf_counter()
-    file = folder / "port"
-    file.unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.limits", str(file), answer])
-    with _ended(process):
-        while not (file.exists() and file.read_text(encoding="utf-8")):
-            _alive(process, start + START_SECONDS)
-        port = int(file.read_text(encoding="utf-8"))
-        yield Server("127.0.0.1", port, process, time.perf_counter() - start)
-
-
-def _alive(process: subprocess.Popen[bytes], until: float) -> None:
-    if process.poll() is not None or time.perf_counter() > until:
-        raise SystemExit("the server did not start")
-    time.sleep(0.005)
+def hubs(db: str, count: int) -> Iterator[list[Server]]:
+    """Several hubs on one PostgreSQL."""
+    assert is_postgresql(db)
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(hub(db)) for _ in range(count)]
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)
+def limit(kind: str, answers: Mapping[str, str]) -> Iterator[Server]:
+    """A server of `benchmarks.limits` that gives these answers, by the beginning of the path."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".json") as file:
+        json.dump(answers, file)
+        file.flush()
+        with _running([sys.executable, "-m", "benchmarks.limits", kind, file.name]) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str]) -> Iterator[Server]:
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            stdout=said,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""},
+            cwd=Path(__file__).parent.parent,
+        )
         try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            while not (words := _said(said)).partition(READY)[2].partition("\n")[1]:
+                if process.poll() is not None or time.perf_counter() > start + START_SECONDS:
+                    raise SystemExit(f"the server did not start: {words}")
+                time.sleep(0.005)
+            url = words.partition(READY)[2].split()[0]
+            host, _, port = url.removeprefix("http://").partition(":")
+            yield Server(host, int(port), process, time.perf_counter() - start)
+        finally:
+            _end(process)
 
 
-def press(server: Server, requests: list[list[str]], seconds: float, warm_up: float = 1.0) -> Load:
-    """Load ``server`` from a process of its own: one connection for each list of requests."""
-    asked = {
-        "host": server.host,
-        "port": server.port,
-        "warm_up": warm_up,
-        "seconds": seconds,
-        "requests": requests,
-    }
+def _said(file: IO[bytes]) -> str:
+    return os.pread(file.fileno(), 65_536, 0).decode()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def press(
+    servers: Server | Sequence[Server],
+    requests: list[list[str]],
+    seconds: float,
+    *,
+    warm_up: float = 0.4,
+    rate: float | None = None,
+    statuses: Sequence[str] = ("200",),
+) -> Load:
+    """Load one server, or several, from a process of its own: one connection for each list of requests.
+
+    A status that is not among ``statuses`` ends the run: what is refused fast must not count.
+    """
+    several = [servers] if isinstance(servers, Server) else servers
+    asked = Asked([(one.host, one.port) for one in several], warm_up, seconds, rate, requests)
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"],
-        input=json.dumps(asked).encode(),
+        input=json.dumps(asked._asdict()).encode(),
         stdout=subprocess.PIPE,
         check=True,
         timeout=seconds + warm_up + 120,
     )
-    return Load(**json.loads(done.stdout))
+    load = Load(**json.loads(done.stdout))
+    if not set(load.total) <= set(statuses):
+        raise SystemExit(f"not only {statuses} but {load.total} for {requests[0][0][:300]}")
+    return load
 
 
-def resident_mb(process: subprocess.Popen[bytes]) -> float:
-    """Memory of a process that is in RAM, in MB."""
-    pages = Path(f"/proc/{process.pid}/statm").read_text(encoding="utf-8").split()[1]
-    return int(pages) * os.sysconf("SC_PAGESIZE") / 1e6
+def ask(server: Server, request: str, statuses: Sequence[str] = ("200",)) -> str:
+    """The body of the answer to one request."""
+    with socket.create_connection((server.host, server.port), timeout=ASK_SECONDS) as line:
+        line.sendall(request.encode())
+        answer = b""
+        while not _whole(answer):
+            more = line.recv(1 << 20)
+            if not more:
+                break
+            answer += more
+    head, _, text = answer.decode().partition("\r\n\r\n")
+    if head[9:12] not in statuses:
+        raise SystemExit(f"the hub answers {head} {text} to {request[:500]}")
+    return text
+
+
+def _whole(answer: bytes) -> bool:
+    head, found, rest = answer.partition(b"\r\n\r\n")
+    at = head.lower().find(b"content-length:")
+    return bool(found) and (at < 0 or len(rest) >= int(head[at + 15 :].split(b"\r\n")[0]))
