@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from onhand import batch, faults
 from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account
+from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account, warning
 from onhand.store.sql import direct, undo
 from onhand.work import Arrival, Plan, Recorded, Work
 
@@ -94,6 +94,10 @@ class _CommitFailed(Exception):
     """COMMIT itself did not answer."""
 
 
+class _NotReplicated(Exception):
+    """COMMIT came back before the standby had it: somebody has cancelled the wait."""
+
+
 class Opened(NamedTuple):
     """A batch that is decided and written, but for its COMMIT."""
 
@@ -160,6 +164,11 @@ class Transactions:
             except _CommitFailed:
                 self._look_up(tickets)
                 return []
+            except _NotReplicated as error:
+                # It is there, and a failover would take it away: nobody may rely on it, whatever its key is.
+                for ticket in tickets:
+                    ticket.fail(Unknowable(str(error)))
+                return []
             except DBAPIError as error:
                 if not self._store.sqlite and faults.away(error):
                     return self._turned_away(tickets, error)
@@ -217,6 +226,8 @@ class Transactions:
             self._patience_ms = milliseconds
 
     def _commit(self, connection: Connection) -> None:
+        if not self._store.sqlite:
+            warning(connection)
         try:
             connection.commit()
         except DBAPIError as error:
@@ -225,6 +236,9 @@ class Transactions:
             log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
             raise _CommitFailed from error
+        if not self._store.sqlite and (words := warning(connection)):
+            log.warning("commit came back with a warning", reason=words)
+            raise _NotReplicated(f"the database committed, and warned: {words}")
 
     def _remember(self, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
         """Write down when this account must be looked at again; a scan rebuilds what gets lost."""

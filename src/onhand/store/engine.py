@@ -13,9 +13,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
 from onhand.store import addresses, roles
 from onhand.store.addresses import BadAddress
@@ -28,6 +29,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 READERS = 4
 WRITERS = 4
 BUSY_TIMEOUT_MS = 10_000
+WARNED = "warned"
 
 is_postgresql = addresses.is_postgresql
 
@@ -182,7 +184,22 @@ def _postgresql(url: str) -> Store:
     reader = create_engine(
         target, pool_size=READERS, isolation_level="REPEATABLE READ", **shared
     ).execution_options(postgresql_readonly=True)
+    event.listen(writer, "connect", _listen)
     return Store(url, writer, reader)
+
+
+def _listen(driver: Any, record: ConnectionPoolEntry) -> None:
+    def heard(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            record.info[WARNED] = notice.message_primary
+
+    driver.add_notice_handler(heard)
+
+
+def warning(connection: Connection) -> str | None:
+    """What PostgreSQL warned of on this connection since the last call; None for nothing."""
+    words: str | None = connection.info.pop(WARNED, None)
+    return words
 
 
 def set_account(connection: Connection, account: int) -> None:
