@@ -38,6 +38,9 @@ WAITING_LIMIT = 20_000
 MEMORY_LIMIT = 100_000
 """Things remembered of the catalogue at most; then it begins anew."""
 
+MEMORY_SECONDS = 1.0
+"""How old what is remembered of a PostgreSQL may be, which other processes may have changed."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -90,6 +93,7 @@ class Inventory:
         self._stopped = False
         self._memory: dict[tuple[int, Hashable], Any] = {}
         self._remembered = 0
+        self._fresh_until = 0.0
         self._generation = 0
         """How often the catalogue was changed through this process."""
 
@@ -185,18 +189,30 @@ class Inventory:
 
         For what only units of `write` change: keys, items, sellers, locations, connections, external
         ids, and listings but for their status. ``query`` is one statement. Nothing that is not found is
-        remembered. With several processes on one database (PostgreSQL) nothing is.
+        remembered. On PostgreSQL, where other processes may change the catalogue, what is remembered is
+        at most `MEMORY_SECONDS` old.
         """
-        found: T | None
-        if self._inline is None:
-            return await self.read(account, query)
-        generation = self._generation
-        found = self._memory.get((account, name)) if self._remembered == generation else None
+        generation, memory = self._generation, self._known()
+        found: T | None = memory.get((account, name))
         if found is None:
-            found = self._alone(self._inline, query)
+            found = await self._looked_up(account, query)
             if found is not None:
                 self._keep(generation, (account, name), found)
         return found
+
+    async def _looked_up(self, account: int, query: Callable[[Connection], T]) -> T:
+        if self._inline is not None:
+            return self._alone(self._inline, query)
+        return await self.read(account, query)
+
+    def _known(self) -> dict[tuple[int, Hashable], Any]:
+        """What is remembered and still true."""
+        if self._remembered != self._generation:
+            return {}
+        if self._inline is None and (now := time.monotonic()) > self._fresh_until:
+            self._memory = {}
+            self._fresh_until = now + MEMORY_SECONDS
+        return self._memory
 
     async def recall_many(
         self,
@@ -209,7 +225,7 @@ class Inventory:
         found: dict[K, T] = {}
         missing: list[K] = []
         generation = self._generation
-        known = self._memory if self._inline is not None and self._remembered == generation else {}
+        known = self._known()
         for name in names:
             value = known.get((account, (kind, name)))
             if value is None:
@@ -217,20 +233,19 @@ class Inventory:
             else:
                 found[name] = value
         if missing:
-            if self._inline is not None:
-                more = self._alone(self._inline, lambda connection: query(connection, missing))
-            else:
-                more = await self.read(account, lambda connection: query(connection, missing))
+            more = await self._looked_up(account, lambda connection: query(connection, missing))
             found.update(more)
-            if self._inline is not None:
-                for name, value in more.items():
-                    self._keep(generation, (account, (kind, name)), value)
+            for name, value in more.items():
+                self._keep(generation, (account, (kind, name)), value)
         return found
 
     def _keep(self, generation: int, name: tuple[int, Hashable], value: Any) -> None:
+        if generation < self._remembered:
+            return  # it was read before the catalogue changed
         if generation != self._remembered or len(self._memory) >= MEMORY_LIMIT:
             self._memory = {}
             self._remembered = generation
+            self._fresh_until = time.monotonic() + MEMORY_SECONDS
         self._memory[name] = value
 
     def _read(self, account: int, query: Callable[[Connection], T]) -> T:
