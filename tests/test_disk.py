@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -72,6 +73,25 @@ def test_a_full_disk_is_said_and_gone_when_there_is_room(small: Shop) -> None:
     level = small.level((1, 1))
     assert level is not None
     assert level.on_hand == done + 1
+    small.check()
+
+
+def test_a_connection_that_cannot_be_had_at_first_holds_nobody_up(small: Shop) -> None:
+    left = [1]
+
+    def refuse(*_: Any) -> None:
+        if left:
+            left.pop()
+            raise sqlite3.OperationalError("unable to open database file")
+
+    async def main() -> Recorded:
+        event.listen(small.store.writer, "checkout", refuse)
+        async with running(small) as inventory:
+            return await asyncio.wait_for(inventory.record(small.work(PLUS)), PATIENCE_SECONDS)
+
+    recorded = asyncio.run(main())
+    assert not left
+    assert told(recorded) == "adjusted 1@1 +1+0 1/0"
     small.check()
 
 

@@ -307,7 +307,10 @@ class Inventory:
         thread fights for the interpreter, and only its COMMIT, which waits for the disk, is left to the
         writer thread. A large one would hold up everybody else, so that thread does all of it."""
         batch = self._take(lane)
-        opened = self._transactions.open(batch) if _light(batch) else None
+        try:
+            opened = self._transactions.open(batch) if _light(batch) else None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lane would stand still for ever
+            stop_now(f"the writer broke: {error!r}")
         self._ready.put(partial(self._commit, lane, batch, opened))
 
     def _turn(self, lane: Lane) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import structlog
 from sqlalchemy import Connection
@@ -121,9 +121,11 @@ class Transactions:
         It waits for nothing: not for another process that writes, and not for the disk. It speaks to the
         driver itself, which takes a fifth of the time of a connection from the pool.
         """
-        if self._kept is None:
-            self._kept = self._store.writer.connect()
-        connection = self._kept
+        try:
+            connection = self._keep()
+        except SQLAlchemyError as error:
+            log.debug("no connection to write on", reason=reason(error))
+            return None
         try:
             self._wait_at_most(connection, 0)
             direct(connection, "BEGIN IMMEDIATE")
@@ -132,6 +134,11 @@ class Transactions:
             log.debug("a batch is begun again", reason=repr(error))
             undo(connection)
             return None
+
+    def _keep(self) -> Connection:
+        if self._kept is None:
+            self._kept = self._store.writer.connect()
+        return self._kept
 
     def close(self) -> None:
         """Give the connection back that `open` has kept."""
@@ -226,8 +233,7 @@ class Transactions:
             self._patience_ms = milliseconds
 
     def _commit(self, connection: Connection) -> None:
-        if not self._store.sqlite:
-            warning(connection)
+        warning(connection)  # what came before is not of this COMMIT
         try:
             connection.commit()
         except DBAPIError as error:
@@ -236,7 +242,7 @@ class Transactions:
             log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
             raise _CommitFailed from error
-        if not self._store.sqlite and (words := warning(connection)):
+        if words := warning(connection):
             log.warning("commit came back with a warning", reason=words)
             raise _NotReplicated(f"the database committed, and warned: {words}")
 
@@ -378,7 +384,7 @@ def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
     return again
 
 
-def stop_now(words: str) -> None:
+def stop_now(words: str) -> NoReturn:
     """An I/O error leaves it open what is on the disk: stop, so that nothing untrue is said."""
     log.critical("stopping", reason=words)
     os._exit(EXIT_IO_ERROR)
