@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from onhand.connectors.flow import Accepted, Later, Rejected, Target, Verdict, Whole
@@ -16,7 +16,7 @@ would park every listing for what is no listing's fault."""
 
 async def verdicts(
     push: Push, targets: Sequence[Target], split: Callable[[], None]
-) -> AsyncIterator[Sequence[Verdict]]:
+) -> AsyncGenerator[Sequence[Verdict], None]:
     """The verdicts on ``targets``, as they come, each target once and none of them `Whole`. ``split`` is
     called each time a batch is halved."""
     waiting: list[Sequence[Target]] = [targets]

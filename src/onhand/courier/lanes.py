@@ -8,6 +8,7 @@ full batches.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -200,19 +201,25 @@ class Lanes:
             return await self._push(some, paid.pop() if paid else None)
 
         ended = bisecting.verdicts(push, list(targets.values()), lambda: way.probe("split"))
-        async for verdicts in ended:
-            way.probe("told")
-            now = way.clock.now()
-            moved = [one for one in verdicts if isinstance(one, Stale)]
-            if still := [one for one in verdicts if not isinstance(one, Stale)]:
-                await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in still])
-            if moved:
-                # It has probably sold, and what it is told next must know of that: until it is settled, no
-                # lane tells it.
-                if self._asks is not None:
-                    await self._asks(now)
-                await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in moved])
-            way.probe("settled")
+        # Who is cut off here leaves nothing that would go on when the garbage is found.
+        async with contextlib.aclosing(ended):
+            async for verdicts in ended:
+                way.probe("told")
+                await self._hear(aims, verdicts)
+                way.probe("settled")
+
+    async def _hear(self, aims: dict[int, Aim], verdicts: Sequence[Verdict]) -> None:
+        way = self._office.way
+        now = way.clock.now()
+        moved = [one for one in verdicts if isinstance(one, Stale)]
+        if still := [one for one in verdicts if not isinstance(one, Stale)]:
+            await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in still])
+        if moved:
+            # It has probably sold, and what it is told next must know of that: until it is settled, no
+            # lane tells it.
+            if self._asks is not None:
+                await self._asks(now)
+            await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in moved])
 
     async def _push(self, targets: Sequence[Target], paid: str | None) -> Sequence[Verdict]:
         """The verdicts of one flow. What a module must not do (raise, forget a target) puts the batch off."""
