@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import struct
@@ -178,7 +179,6 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {sessions}
 server_reset_query =
-logfile = {folder}/pgbouncer.log
 """
 
 
@@ -189,11 +189,12 @@ def pgbouncer(port: int, folder: Path, user: str) -> Iterator[int]:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         own = int(found.getsockname()[1])
-    words = SETTINGS.format(server=f"{port} user={user}", port=own, sessions=SESSIONS, folder=folder)
+    words = SETTINGS.format(server=f"{port} user={user}", port=own, sessions=SESSIONS)
     file = folder / "pgbouncer.ini"
     file.write_text(words, encoding="utf-8")
-    folder.chmod(0o777)
-    with subprocess.Popen([BOUNCER, "-u", "nobody", str(file)]) as process:
+    # It reads the file and only then becomes somebody else, as it must when root starts it.
+    other = ["-u", "nobody"] if os.geteuid() == 0 else []
+    with subprocess.Popen([BOUNCER, *other, str(file)]) as process:
         try:
             until = time.monotonic() + START_SECONDS
             while not _listens(own):
