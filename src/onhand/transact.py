@@ -16,6 +16,7 @@ from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account, warning
 from onhand.store.sql import direct, undo
+from onhand.store.together import flush
 from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
@@ -216,9 +217,10 @@ class Transactions:
             if self._store.sqlite:
                 self._wait_at_most(connection, BUSY_TIMEOUT_MS)
             connection.begin()
-            if not self._store.sqlite:
-                set_account(connection, tickets[0].account)
+            set_account(connection, tickets[0].account)
             decided = self._decided(connection, tickets)
+            if not self._store.sqlite:
+                flush(connection)
             self._commit(connection)
             return decided
 
@@ -258,7 +260,7 @@ class Transactions:
             return
         try:
             with self._store.writer.begin() as connection:
-                wakeups.put(connection, [(tickets[0].account, kind, at) for kind, at in due.items()])
+                wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
         except SQLAlchemyError as error:
             log.warning("wake-up not written", reason=reason(error))
 

@@ -75,7 +75,7 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
         return {}
     found: dict[Spot, Spotted] = {}
     if connection.dialect.name == "postgresql":
-        _prepare.run(connection, rows)
+        _prepare.later(connection, rows)
     for account, item, at, *values in _loaded(connection, rows):
         on_hand, reserved, infinite, present, version, expiry, kit, kind = values
         if version is None:
@@ -312,7 +312,7 @@ def last(connection: Connection, account: int) -> tuple[int, int]:
 
 def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
     """Write each level once, in key order."""
-    _put_levels.run(
+    _put_levels.later(
         connection,
         [
             (
@@ -331,7 +331,7 @@ def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
 
 def append(connection: Connection, rows: Sequence[Row]) -> None:
     """Append movements: the only place in onhand that writes the ledger."""
-    _append.run(connection, rows)
+    _append.later(connection, rows)
 
 
 def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> None:

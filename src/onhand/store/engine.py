@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
-from onhand.store import addresses, roles
+from onhand.store import addresses, roles, together
 from onhand.store.addresses import BadAddress
 
 SQLITE_OLDEST = (3, 37, 0)
@@ -189,6 +189,8 @@ def _postgresql(url: str) -> Store:
         target, pool_size=READERS, isolation_level="REPEATABLE READ", **shared
     ).execution_options(postgresql_readonly=True)
     event.listen(writer, "connect", _listen)
+    together.send_together(writer)
+    together.send_together(reader)
     return Store(url, writer, reader)
 
 
@@ -213,7 +215,7 @@ def set_account(connection: Connection, account: int) -> None:
     nodes that hold the rows.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL onhand.account = '{int(account)}'")
+        together.later(connection, f"SET LOCAL onhand.account = '{int(account)}'")
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+
+from onhand.store.together import later
 
 Row: TypeAlias = Sequence[Any]
 """A row as it goes in or comes out: whole numbers, text and None."""
@@ -67,11 +69,25 @@ class Statement:
         if rows is None:
             return self._once(connection, values)
         found: list[Any] = []
+        for piece in self._pieces(connection, rows):
+            found += self._once(connection, values | self._bind(connection, piece))
+        return found
+
+    def _pieces(self, connection: Connection, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         for whole in [rows] if connection.dialect.name == "sqlite" else self._apart(rows):
             for start in range(0, len(whole), CHUNK):
-                piece = whole[start : start + CHUNK]
-                found += self._once(connection, values | self._bind(connection, piece))
-        return found
+                yield whole[start : start + CHUNK]
+
+    def later(self, connection: Connection, rows: Sequence[Row], **values: Any) -> None:
+        """The same for a statement that returns nothing: on PostgreSQL it is sent with the next one, which
+        raises what is wrong with it; see `store.together`."""
+        if connection.dialect.name == "sqlite":
+            self.run(connection, rows, **values)
+            return
+        text, names = self._texts["postgresql"]
+        for piece in self._pieces(connection, rows):
+            bound = values | self._bind(connection, piece)
+            later(connection, text, tuple([bound[name] for name in names]))
 
     def _apart(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
         """The rows of each account; hardly ever of more than one."""
@@ -147,3 +163,11 @@ class Insert:
             _step(connection, self._sqlite, filled, many=True)
         else:
             self._array.run(connection, filled)
+
+    def later(self, connection: Connection, rows: Iterable[Row]) -> None:
+        """The same, with the next statement of the transaction: see `Statement.later`."""
+        filled = list(rows)
+        if connection.dialect.name == "sqlite":
+            self.run(connection, filled)
+        elif filled:
+            self._array.later(connection, filled)

@@ -1,0 +1,62 @@
+"""Fewer round trips to PostgreSQL: what nobody waits for travels with the next statement, in one pipeline."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, event
+
+AHEAD = "ahead"
+"""Under this name a connection keeps what is still to be sent."""
+
+
+def send_together(engine: Engine) -> None:
+    """Have the connections of ``engine`` send what `later` was given, and BEGIN, with the next statement."""
+    event.listen(engine, "begin", _forget)
+    event.listen(engine, "rollback", _forget)
+    event.listen(engine, "commit", flush)
+    event.listen(engine, "do_execute", _execute)
+    event.listen(engine, "do_execute_no_params", _execute_plain)
+
+
+def later(connection: Connection, text: str, parameters: Any = None) -> None:
+    """Run a statement of which no rows are wanted together with the transaction's next one, or its COMMIT.
+
+    Should it fail, then that is where it is raised: so it must not be left waiting where a savepoint begins
+    or ends.
+    """
+    _kept(connection).setdefault(AHEAD, []).append((text, parameters))
+
+
+def flush(connection: Connection) -> None:
+    """Send what waits now. Who must tell a failure from that of COMMIT does it before that."""
+    if waiting := _kept(connection).get(AHEAD):
+        text, parameters = waiting.pop()  # which takes the others along
+        connection.exec_driver_sql(text, parameters)
+
+
+def _kept(connection: Connection) -> dict[str, Any]:
+    return cast(dict[str, Any], connection.connection.record_info)
+
+
+def _forget(connection: Connection) -> None:
+    if not connection.invalidated:
+        _kept(connection).pop(AHEAD, None)
+
+
+def _execute_plain(cursor: Any, statement: str, context: Any) -> bool:
+    return _execute(cursor, statement, None, context)
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Whether it was sent, because there was something to send with it."""
+    waiting = _kept(context.root_connection).pop(AHEAD, ())
+    driver = cursor.connection
+    if not waiting and driver.pgconn.transaction_status != TransactionStatus.IDLE:
+        return False
+    with driver.pipeline():  # the driver's own BEGIN goes first
+        for text, values in waiting:
+            driver.execute(text, values)
+        cursor.execute(statement, parameters)
+    return True
