@@ -54,7 +54,7 @@ async def identify(
     found = None
     if "\0" not in lookup:
         name = ("key", dialect, lookup)
-        found = await inventory.recall(0, name, lambda c: keys.find(c, dialect, lookup))
+        found = await inventory.recall_owned(name, lambda c: keys.find(c, dialect, lookup))
     return prove(found, secret, inventory.now())
 
 

@@ -112,7 +112,7 @@ class Clockwork:
         # Looking first keeps an idle hub from writing.
         if not await self._inventory.read(0, lambda c: wakeups.any_due(c, now)):
             return {}
-        return _by_account(await self._inventory.write(0, lambda c: wakeups.take(c, now)))
+        return _by_account(await self._inventory.write(0, lambda c: wakeups.take(c, now), quiet=True))
 
     async def _see_to(self, account: int, kinds: set[str], gate: asyncio.Semaphore) -> None:
         jobs = {wakeups.EXPIRY: self._expire, wakeups.PLANNED: self._carry_out}
@@ -132,7 +132,7 @@ class Clockwork:
         ahead = await self._inventory.read(account, lambda c: wakeups.ahead(c, account))
         rows = [(account, kind, due) for kind, due in ahead.items()]
         if rows:
-            await self._inventory.write(0, lambda c: wakeups.put(c, rows))
+            await self._inventory.write(0, lambda c: wakeups.put(c, rows), quiet=True)
 
     async def _scan(self) -> None:
         """Rebuild the wake-ups from the tables: one may have been lost with the process that took it."""
@@ -148,10 +148,11 @@ class Clockwork:
         for account in await self._inventory.read(0, accounts.accounts):
             if self._stopping.is_set():
                 return
-            await self._inventory.write(account.id, partial(requests.prune, account=account.id, now=now))
+            prune = partial(requests.prune, account=account.id, now=now)
+            await self._inventory.write(account.id, prune, quiet=True)
             unwatch = partial(oversold.let_go, account=account.id, now=now)
             await self._inventory.write(account.id, unwatch, quiet=True)
-        await self._inventory.write(0, lambda c: keys.drop_expired(c, now))
+        await self._inventory.write(0, lambda c: keys.drop_expired(c, now), quiet=True)
 
     # --- oversold levels --------------------------------------------------------------------------
 
@@ -231,7 +232,9 @@ class Clockwork:
             if gone:
                 self._strikes.forget(thing)
                 now, why = self._inventory.now(), repr(error)
-                await self._inventory.write(account, lambda c: _give_up(c, account, plan, why, now))
+                await self._inventory.write(
+                    account, lambda c: _give_up(c, account, plan, why, now), quiet=True
+                )
             return False
         self._strikes.forget(thing)
         return True

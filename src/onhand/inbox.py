@@ -103,7 +103,7 @@ class Inbox:
             return
         self._strikes.forget(thing)
         now = self._inventory.now()
-        await self._inventory.write(account, lambda c: _park(c, account, message, error, now))
+        await self._inventory.write(account, lambda c: _park(c, account, message, error, now), quiet=True)
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:

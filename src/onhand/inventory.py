@@ -17,13 +17,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from onhand.faults import away
-from onhand.store import wakeups
+from onhand.joint import Joint
+from onhand.memory import MEMORY_LIMIT, Memory, Owned
+from onhand.store import counters, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import READERS, WRITERS, Store, reading
 from onhand.transact import Busy, Opened, Ticket, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
+W = TypeVar("W", bound=Owned)
 K = TypeVar("K", bound=Hashable)
 
 BATCH_LIMIT = 512
@@ -34,12 +37,6 @@ LIGHT_LIMIT = 512
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
-
-MEMORY_LIMIT = 100_000
-"""Things remembered of the catalogue at most; then it begins anew."""
-
-MEMORY_SECONDS = 1.0
-"""How old what is remembered of a PostgreSQL may be, which other processes may have changed."""
 
 log = structlog.get_logger(__name__)
 
@@ -91,11 +88,10 @@ class Inventory:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._inline: Connection | None = None
         self._stopped = False
-        self._memory: dict[tuple[int, Hashable], Any] = {}
-        self._remembered = 0
-        self._fresh_until = 0.0
-        self._generation = 0
-        """How often the catalogue was changed through this process."""
+        self._memory = Memory(None if store.sqlite else self._changes)
+        self._joint = Joint()
+        self._owners: dict[Hashable, int] = {}
+        """Whose it is that `recall_owned` has found."""
 
     def start(self) -> None:
         """Start the writer threads."""
@@ -187,32 +183,32 @@ class Inventory:
     async def recall(self, account: int, name: Hashable, query: Callable[[Connection], T | None]) -> T | None:
         """What ``query`` finds, remembered under ``name`` until a `write` changes the catalogue.
 
-        For what only units of `write` change: keys, items, sellers, locations, connections, external
-        ids, and listings but for their status. ``query`` is one statement. Nothing that is not found is
-        remembered. On PostgreSQL, where other processes may change the catalogue, what is remembered is
-        at most `MEMORY_SECONDS` old.
+        For what only units of `write` on this account change: items, sellers, locations, connections,
+        external ids, and listings but for their status. ``query`` is one statement. Nothing that is not
+        found is remembered. What another process has changed on PostgreSQL is seen `MEMORY_SECONDS` later
+        at the latest.
         """
-        generation, memory = self._generation, self._known()
-        found: T | None = memory.get((account, name))
+        known = await self._memory.of(account)
+        found: T | None = known.get(name)
         if found is None:
             found = await self._looked_up(account, query)
             if found is not None:
-                self._keep(generation, (account, name), found)
+                self._memory.keep(known, name, found)
         return found
 
-    async def _looked_up(self, account: int, query: Callable[[Connection], T]) -> T:
-        if self._inline is not None:
-            return self._alone(self._inline, query)
-        return await self.read(account, query)
-
-    def _known(self) -> dict[tuple[int, Hashable], Any]:
-        """What is remembered and still true."""
-        if self._remembered != self._generation:
-            return {}
-        if self._inline is None and (now := time.monotonic()) > self._fresh_until:
-            self._memory = {}
-            self._fresh_until = now + MEMORY_SECONDS
-        return self._memory
+    async def recall_owned(self, name: Hashable, query: Callable[[Connection], W | None]) -> W | None:
+        """The same for what is looked up before an account is known and says itself whose it is. It is
+        remembered from the second time on: by then its account's memory is the one to ask."""
+        owner = self._owners.get(name)
+        found = None if owner is None else await self.recall(owner, name, query)
+        if owner is not None and (found is None or found.account == owner):
+            return found
+        found = await self._looked_up(0, query)
+        if found is not None:
+            if len(self._owners) >= MEMORY_LIMIT:
+                self._owners.clear()
+            self._owners[name] = found.account
+        return found
 
     async def recall_many(
         self,
@@ -221,32 +217,44 @@ class Inventory:
         names: Iterable[K],
         query: Callable[[Connection, list[K]], Mapping[K, T]],
     ) -> dict[K, T]:
-        """The same for many names at once: ``query`` is asked for those that are not remembered."""
+        """`recall` for many names at once: ``query`` is asked for those that are not remembered."""
         found: dict[K, T] = {}
         missing: list[K] = []
-        generation = self._generation
-        known = self._known()
+        known = await self._memory.of(account)
         for name in names:
-            value = known.get((account, (kind, name)))
+            value = known.get((kind, name))
             if value is None:
                 missing.append(name)
             else:
                 found[name] = value
         if missing:
-            more = await self._looked_up(account, lambda connection: query(connection, missing))
-            found.update(more)
-            for name, value in more.items():
-                self._keep(generation, (account, (kind, name)), value)
+            more = await self._looked_up_many(account, kind, missing, query)
+            for name in missing:
+                if (value := more.get(name)) is not None:
+                    self._memory.keep(known, (kind, name), value)
+                    found[name] = value
         return found
 
-    def _keep(self, generation: int, name: tuple[int, Hashable], value: Any) -> None:
-        if generation < self._remembered:
-            return  # it was read before the catalogue changed
-        if generation != self._remembered or len(self._memory) >= MEMORY_LIMIT:
-            self._memory = {}
-            self._remembered = generation
-            self._fresh_until = time.monotonic() + MEMORY_SECONDS
-        self._memory[name] = value
+    async def _looked_up_many(
+        self, account: int, kind: str, names: list[K], query: Callable[[Connection, list[K]], Mapping[K, T]]
+    ) -> Mapping[K, T]:
+        """At least what is found of ``names``."""
+        if self._inline is not None:
+            return self._alone(self._inline, lambda connection: query(connection, names))
+
+        async def ask(all_names: list[K]) -> Mapping[K, T]:
+            return await self.read(account, lambda connection: query(connection, all_names))
+
+        return await self._joint.ask((account, kind), names, ask)
+
+    async def _looked_up(self, account: int, query: Callable[[Connection], T]) -> T:
+        if self._inline is not None:
+            return self._alone(self._inline, query)
+        return await self.read(account, query)
+
+    async def _changes(self, account: int) -> int:
+        """How often the catalogue of an account was changed, by whomever."""
+        return await self.read(account, lambda c: counters.last(c, account, counters.CATALOGUE))
 
     def _read(self, account: int, query: Callable[[Connection], T]) -> T:
         try:
@@ -255,7 +263,9 @@ class Inventory:
         except DBAPIError as error:
             if not error.connection_invalidated and (self.store.sqlite or not away(error)):
                 raise
-        # The server was away, and every connection that we kept is dead: once more, on a fresh one.
+        # The server was away, and every connection that we kept is dead: once more, on a fresh one. Another
+        # server may be in its place, which counts from where it was.
+        self._memory.forget()
         try:
             with reading(self.store, account) as connection:
                 return query(connection)
@@ -324,9 +334,9 @@ class Inventory:
             for ticket in batch:
                 ticket.fail(error)
             again = []
-        if any(ticket.changes_catalogue for ticket in batch):
-            # Before anyone hears of it: what is remembered from before does not count any more.
-            self._generation += 1
+        # Before anyone hears of it: what is remembered from before does not count any more.
+        for account in {ticket.account for ticket in batch if ticket.changes_catalogue}:
+            self._memory.forget(account or None)
         more = self._give_back(lane, batch, again)
         self._wake(batch, lane if more else None)
 

@@ -320,7 +320,20 @@ def _results(connection: Connection, tickets: Sequence[Ticket], now: int, marked
         recorded = batch.commit(connection, [work for _, work in works], now, marked)
         for (at, _), one in zip(works, recorded, strict=True):
             results[at] = one if one is not None else _WAIT
+    if connection.dialect.name == "postgresql":
+        _number(connection, tickets, results)
     return results
+
+
+def _number(connection: Connection, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
+    """Say that the catalogue of this batch's account has changed, for those who remember it elsewhere.
+
+    It comes last: who waits here for another process holds what that one does not want any more. Units of
+    no account only make new ones, of which nobody remembers anything.
+    """
+    account, ended = tickets[0].account, zip(tickets, results, strict=True)
+    if account and any(one.changes_catalogue and not isinstance(found, _Failure) for one, found in ended):
+        counters.take(connection, account, counters.CATALOGUE)
 
 
 def _arrive(
