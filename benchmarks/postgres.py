@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import re
+import runpy
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
 
-KEEPER = Path(__file__).parent.parent / "tests" / "postgres_keeper.py"
+STARTER = Path(__file__).parent.parent / "tests" / "postgres_server.py"
+_server: Callable[[], AbstractContextManager[str]] = runpy.run_path(str(STARTER))["server"]
+"""The tests' own way to start one."""
+
 PGBENCH = Path("pginstall", "bin", "pgbench")
 """Where the wheel has it."""
 
@@ -23,7 +27,6 @@ ROLE = "onhand_bench"
 
 CLIENTS = 64
 THREADS = 2
-STOP_SECONDS = 30
 
 _ONE_STATEMENT = """\
 \\set item {item}
@@ -95,23 +98,8 @@ class Postgres(NamedTuple):
 @contextlib.contextmanager
 def server() -> Iterator[Postgres]:
     """A PostgreSQL that ends with the block, however that ends."""
-    with subprocess.Popen(
-        [sys.executable, KEEPER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as keeper:
-        assert keeper.stdin is not None
-        assert keeper.stdout is not None
-        try:
-            url = keeper.stdout.readline().strip()
-            if not url:
-                raise SystemExit("PostgreSQL did not start; its words are above")
-            yield Postgres(url)
-        finally:
-            keeper.stdin.close()
-            keeper.wait(STOP_SECONDS)
+    with _server() as url:
+        yield Postgres(url)
 
 
 def _wheel() -> Path:

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +11,14 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from postgres_server import server
+
 SERVER_VARIABLE = "ONHAND_TEST_PG"
 """Names a PostgreSQL (a superuser's URL) to test on instead of one that the tests start."""
 
 ROLE = "onhand_tests"
 """Tests log in as this role: row-level security does not hold for a superuser."""
 
-KEEPER = Path(__file__).with_name("postgres_keeper.py")
-STOP_SECONDS = 30
 DROP_TOGETHER = 8
 """Dropping a database costs a checkpoint, and many together cost hardly more than one."""
 
@@ -126,23 +124,8 @@ def postgres_server() -> Iterator[str]:
     if given := os.environ.get(SERVER_VARIABLE):
         yield given
         return
-    # Its own session, so that Ctrl-C reaches the tests first and the server outlives their clean-up.
-    with subprocess.Popen(
-        [sys.executable, KEEPER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as keeper:
-        assert keeper.stdin is not None
-        assert keeper.stdout is not None
-        try:
-            url = keeper.stdout.readline().strip()
-            assert url, "PostgreSQL did not start; its words are above"
-            yield url
-        finally:
-            keeper.stdin.close()
-            keeper.wait(STOP_SECONDS)
+    with server() as url:
+        yield url
 
 
 def _name_of(prepare: Callable[[str], None]) -> str:
