@@ -152,6 +152,7 @@ class Clockwork:
             await self._inventory.write(account.id, prune, quiet=True)
             unwatch = partial(oversold.let_go, account=account.id, now=now)
             await self._inventory.write(account.id, unwatch, quiet=True)
+        # Quiet: one that is remembered is expired all the same.
         await self._inventory.write(0, lambda c: keys.drop_expired(c, now), quiet=True)
 
     # --- oversold levels --------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from onhand.memory import MEMORY_LIMIT, Memory, Owned
 from onhand.store import counters, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import READERS, WRITERS, Store, reading
-from onhand.transact import Busy, Opened, Ticket, Transactions, stop_now
+from onhand.ticket import Ticket
+from onhand.transact import Busy, Opened, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
@@ -151,11 +152,13 @@ class Inventory:
         self.arrived(account)
         return number
 
-    async def read(self, account: int, query: Callable[[Connection], T], *, long: bool = False) -> T:
+    async def read(
+        self, account: int, query: Callable[[Connection], T], *, long: bool = False, alone: bool = False
+    ) -> T:
         """Run ``query`` on a snapshot of the account. Point reads of SQLite run at once; ``long``
-        ones, and all of PostgreSQL's, in a thread."""
+        ones, and all of PostgreSQL's, in a thread. ``alone`` says that it is one statement."""
         if self._inline is not None and not long:
-            return self._at_once(self._inline, query)
+            return (self._alone if alone else self._at_once)(self._inline, query)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self._read, account, query)
 
@@ -188,10 +191,10 @@ class Inventory:
         found is remembered. What another process has changed on PostgreSQL is seen `MEMORY_SECONDS` later
         at the latest.
         """
-        known = await self._memory.of(account)
-        found: T | None = known.get(name)
+        known = self._memory.now(account) or await self._memory.of(account)
+        found: T | None = known.single.get(name)
         if found is None:
-            found = await self._looked_up(account, query)
+            found = await self.read(account, query, alone=True)
             if found is not None:
                 self._memory.keep(known, name, found)
         return found
@@ -203,7 +206,7 @@ class Inventory:
         found = None if owner is None else await self.recall(owner, name, query)
         if owner is not None and (found is None or found.account == owner):
             return found
-        found = await self._looked_up(0, query)
+        found = await self.read(0, query, alone=True)
         if found is not None:
             if len(self._owners) >= MEMORY_LIMIT:
                 self._owners.clear()
@@ -218,21 +221,15 @@ class Inventory:
         query: Callable[[Connection, list[K]], Mapping[K, T]],
     ) -> dict[K, T]:
         """`recall` for many names at once: ``query`` is asked for those that are not remembered."""
-        found: dict[K, T] = {}
-        missing: list[K] = []
-        known = await self._memory.of(account)
-        for name in names:
-            value = known.get((kind, name))
-            if value is None:
-                missing.append(name)
-            else:
-                found[name] = value
-        if missing:
+        wanted = list(names)
+        known = self._memory.now(account) or await self._memory.of(account)
+        table = known.tables.get(kind, {})
+        found: dict[K, T] = {name: table[name] for name in wanted if name in table}
+        if missing := [name for name in wanted if name not in found]:
             more = await self._looked_up_many(account, kind, missing, query)
-            for name in missing:
-                if (value := more.get(name)) is not None:
-                    self._memory.keep(known, (kind, name), value)
-                    found[name] = value
+            mine = {name: more[name] for name in missing if name in more}
+            self._memory.keep_many(known, kind, mine)
+            found.update(mine)
         return found
 
     async def _looked_up_many(
@@ -246,11 +243,6 @@ class Inventory:
             return await self.read(account, lambda connection: query(connection, all_names))
 
         return await self._joint.ask((account, kind), names, ask)
-
-    async def _looked_up(self, account: int, query: Callable[[Connection], T]) -> T:
-        if self._inline is not None:
-            return self._alone(self._inline, query)
-        return await self.read(account, query)
 
     async def _changes(self, account: int) -> int:
         """How often the catalogue of an account was changed, by whomever."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, Protocol
 
 MEMORY_LIMIT = 100_000
 """Things remembered at most; then it begins anew."""
@@ -15,8 +15,6 @@ MEMORY_SECONDS = 1.0
 
 MEMORY_LIFE_SECONDS = 60.0
 """How long at most, whatever the number is: somebody may have changed rows with SQL of their own."""
-
-Entries: TypeAlias = dict[Hashable, Any]
 
 
 class Owned(Protocol):
@@ -30,20 +28,22 @@ class Owned(Protocol):
 class Known:
     """What is remembered of an account under one number of changes."""
 
-    __slots__ = ("ends", "entries", "number", "until")
+    __slots__ = ("ends", "number", "single", "tables", "until")
 
     def __init__(self, number: int, asked: float, ends: float) -> None:
-        self.entries: Entries = {}
+        self.single: dict[Hashable, Any] = {}
+        self.tables: dict[str, dict[Any, Any]] = {}
+        """Things of one kind, by their names."""
         self.number = number
         self.until = asked + MEMORY_SECONDS
         self.ends = ends
 
 
 class Memory:
-    """Remembers what was found, by account and name.
+    """Remembers what was found, by account: single things by name, and tables of things of one kind.
 
-    What is looked up goes into the very entries that were there before it was asked for: those that were
-    dropped meanwhile take it along, so that nothing old is kept under a newer number.
+    What is looked up goes into the very `Known` that was there before it was asked for: one that was
+    dropped meanwhile takes it along, so that nothing old is kept under a newer number.
 
     ``number`` reads how often an account's catalogue was changed; None where this process is the only one
     that changes it. `forget` may be called in any thread, all else in the loop.
@@ -55,19 +55,23 @@ class Memory:
         self._looks: dict[int, asyncio.Task[Known]] = {}
         self._count = 0
 
-    async def of(self, account: int) -> Entries:
-        """What is remembered of an account and still counts."""
+    def now(self, account: int) -> Known | None:
+        """What is remembered of an account and still counts; None where that must be asked first, by `of`."""
         known = self._known.get(account)
-        if known is None or known.until < time.monotonic():
-            known = await self._looked_at(account)
-        return known.entries
-
-    async def _looked_at(self, account: int) -> Known:
         if self._number is None:
-            return self._known.setdefault(account, _forever())
+            return self._known.setdefault(account, Known(0, 0.0, 0.0)) if known is None else known
+        return None if known is None or known.until < time.monotonic() else known
+
+    async def of(self, account: int) -> Known:
+        """The same, once it is known to count."""
+        if self._number is None:
+            return self._known.setdefault(account, Known(0, 0.0, 0.0))
+        return await self._looked_at(account, self._number)
+
+    async def _looked_at(self, account: int, number: Callable[[int], Awaitable[int]]) -> Known:
         look = self._looks.get(account)
         if look is None or look.get_loop() is not asyncio.get_running_loop():
-            look = asyncio.ensure_future(self._look(account, self._number))
+            look = asyncio.ensure_future(self._look(account, number))
             self._looks[account] = look
             look.add_done_callback(lambda done: self._looked(account, done))
         # One look for all who wait; a caller that leaves does not end it for the others.
@@ -92,12 +96,21 @@ class Memory:
         self._known[account] = known
         return known
 
-    def keep(self, entries: Entries, name: Hashable, value: Any) -> None:
-        """Remember ``value`` in what `of` gave before it was looked up."""
-        if self._count >= MEMORY_LIMIT:
+    def keep(self, known: Known, name: Hashable, value: Any) -> None:
+        """Remember ``value`` in what was known before it was looked up."""
+        self._make_room(1)
+        known.single[name] = value
+
+    def keep_many(self, known: Known, kind: str, values: Mapping[Any, Any]) -> None:
+        """Remember more of a table."""
+        if values:
+            self._make_room(len(values))
+            known.tables.setdefault(kind, {}).update(values)
+
+    def _make_room(self, count: int) -> None:
+        if self._count + count > MEMORY_LIMIT:
             self.forget()
-        entries[name] = value
-        self._count += 1
+        self._count += count
 
     def forget(self, account: int | None = None) -> None:
         """An account's catalogue was changed; without one, anything may have been."""
@@ -106,9 +119,3 @@ class Memory:
             self._count = 0
         else:
             self._known.pop(account, None)
-
-
-def _forever() -> Known:
-    known = Known(0, 0.0, 0.0)
-    known.until = float("inf")
-    return known

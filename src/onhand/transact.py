@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -17,6 +16,7 @@ from onhand.store.books import Marked
 from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account, warning
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush
+from onhand.ticket import Ticket
 from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
@@ -38,57 +38,6 @@ class StoreFull(Exception):
 
 class Unknowable(Exception):
     """The database did not say whether it committed; ask again with the same key, or look."""
-
-
-_NOTHING_MARKED: set[Marked] = set()
-
-
-class Ticket:
-    """One caller's work and the future that it waits on."""
-
-    __slots__ = ("account", "ended", "error", "future", "job", "loop", "marked", "quiet", "result", "wakes")
-
-    def __init__(
-        self,
-        account: int,
-        job: Work | Arrival | Callable[[Connection], Any],
-        future: asyncio.Future[Any],
-        loop: asyncio.AbstractEventLoop,
-        wakes: tuple[tuple[str, int], ...] = (),
-    ) -> None:
-        self.wakes = wakes
-        self.account = account
-        self.job = job
-        self.future = future
-        self.loop = loop
-        self.quiet = False
-        self.marked: set[Marked] = _NOTHING_MARKED
-        """What its batch made stale; only the first ticket of a batch tells."""
-        self.ended = False
-        self.result: Any = None
-        self.error: Exception | None = None
-
-    @property
-    def changes_catalogue(self) -> bool:
-        """Whether it may have changed more than stock: only units may, and not those that say so."""
-        return not self.quiet and not isinstance(self.job, (Work, Arrival))
-
-    def done(self, result: Any) -> None:
-        """The work is committed."""
-        self.result, self.ended = result, True
-
-    def fail(self, error: Exception) -> None:
-        """The work was not done, or nobody knows."""
-        self.error, self.ended = error, True
-
-    def settle(self) -> None:
-        """Wake the caller. To be called in the caller's loop."""
-        if self.future.cancelled():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class _CommitFailed(Exception):

@@ -166,8 +166,10 @@ def test_it_has_an_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(inventory: Inventory) -> None:
         for name in range(23):
             assert await inventory.recall(1, name, lambda _, name=name: str(name)) == str(name)  # type: ignore[misc]
+            rows = await inventory.recall_many(1, "row", [name, -name], lambda _, ids: dict.fromkeys(ids, 7))
+            assert rows == {name: 7, -name: 7}
             known = await inventory._memory.of(1)
-            assert len(known) <= 5
+            assert len(known.single) + sum(len(table) for table in known.tables.values()) <= 5
 
     play(shop, story)
 
