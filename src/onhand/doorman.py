@@ -1,13 +1,13 @@
 """What the front door lets in: the bounds of a request and the judgement on a request's head, without I/O."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import httptools
 
-from onhand.wire import BODY_LIMIT, BULK_LIMIT, encode
+from onhand.wire import BODY_LIMIT, BULK_LIMIT, Headers, encode, header
 
 Shape = Callable[[str, int, str], tuple[bytes, str]]
 Placed = Callable[[str, str], str]
@@ -117,12 +117,9 @@ def path_of(url: bytes) -> str:
     return unquote(path.decode("latin-1")) if path else ""
 
 
-def host_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def host_of(headers: Headers) -> str:
     """The name or address that a request was sent to, in lower case and without its port; "" for none."""
-    for name, value in headers:
-        if name == b"host":
-            return value.decode("latin-1").lower().partition(":")[0].removesuffix(".")
-    return ""
+    return header(headers, b"host").lower().partition(":")[0].removesuffix(".")
 
 
 _TITLES = {

@@ -56,7 +56,7 @@ async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, 
 
 
 async def _caller(inventory: Inventory, request: Request) -> Caller:
-    given = wire.header(request.scope, b"authorization")
+    given = wire.header(request.scope["headers"], b"authorization")
     if given[: len(BEARER)].lower() != BEARER:
         raise Problem("unauthorized", "Send Authorization: Bearer and a key")
     caller = await auth.identify(inventory, NAME, auth.digest(given[len(BEARER) :].strip()))
@@ -146,10 +146,10 @@ class Call:
 
     def _key(self) -> Key | None:
         scope = self.request.scope
-        name = wire.header(scope, b"idempotency-key")
-        given = [one for one in scope["headers"] if one[0] == b"idempotency-key"]
+        given = wire.every(scope["headers"], b"idempotency-key")
         if not given:
             return None
+        name = given[0]
         if len(given) > 1 or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
             words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
             raise bad_header("Idempotency-Key", words)
@@ -157,7 +157,7 @@ class Call:
             name = name[1:-1]
         asked = hashlib.sha256(self.raw)
         head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        for part in (head, wire.header(scope, b"if-match")):
+        for part in (head, wire.header(scope["headers"], b"if-match")):
             asked.update(b"\0" + part.encode("utf-8", "surrogatepass"))
         return Key(self.caller.principal, name, asked.hexdigest())
 
