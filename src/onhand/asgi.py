@@ -24,14 +24,15 @@ log = structlog.get_logger(__name__)
 
 
 class _Table:
-    """Routes by their path: plain ones are found at once, those with parameters are tried in turn."""
+    """Routes by their path: plain ones are found at once, those with parameters are tried in turn, if
+    the path begins as they do."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._plain: dict[str, dict[str, Route]] = {}
-        self._patterns: list[Route] = []
+        self._patterns: list[tuple[str, Route]] = []
         for route in routes:
             if route.param_convertors:
-                self._patterns.append(route)
+                self._patterns.append((route.path.partition("{")[0], route))
             else:
                 for method in route.methods or ():
                     self._plain.setdefault(route.path, {}).setdefault(method, route)
@@ -42,7 +43,9 @@ class _Table:
         if plain is not None and method in plain:
             return plain[method], {}, set()
         allowed: set[str] = set(plain or ())
-        for route in self._patterns:
+        for beginning, route in self._patterns:
+            if not path.startswith(beginning):
+                continue
             found = route.path_regex.match(path)
             if found is None:
                 continue
