@@ -6,7 +6,21 @@ from typing import Any
 
 import pytest
 
-from native_calls import EAST, GIFT, GIFT_SKU, LAMP, LAMP_SKU, MAIN, SHADE, Api, adjust, codes, escaped, hold
+from native_calls import (
+    EAST,
+    GIFT,
+    GIFT_SKU,
+    LAMP,
+    LAMP_SKU,
+    MAIN,
+    SHADE,
+    SHADE_SKU,
+    Api,
+    adjust,
+    codes,
+    escaped,
+    hold,
+)
 
 
 @pytest.mark.parametrize("path", [f"/levels/{GIFT}/{MAIN}", f"/levels/sku:{GIFT_SKU}/name:MAIN"])
@@ -39,6 +53,32 @@ def test_one_level(api: Api, path: str) -> None:
 def test_a_level_that_is_not_there(api: Api, path: str, code: str) -> None:
     answer = api.ask("GET", path)
     assert (answer.status_code, answer.json()["code"]) == (404, code)
+
+
+def test_a_new_name_is_seen_at_once(either: Api) -> None:
+    by_name = "/levels/sku:{}/name:{}"
+    for _ in range(2):  # the second time by what is remembered
+        assert either.get(by_name.format(GIFT_SKU, "MAIN"))["sku"] == GIFT_SKU
+        assert either.get(f"/levels/{GIFT}/{MAIN}")["location_name"] == "MAIN"
+        assert GIFT_SKU in [row["sku"] for row in either.get("/levels", params={"location": MAIN})["data"]]
+    assert either.ask("PATCH", f"/items/{GIFT}", {"sku": "NEW"}).is_success
+    assert either.ask("PATCH", f"/locations/{MAIN}", {"name": "Cellar"}).is_success
+    assert either.get(by_name.format(GIFT_SKU, "Cellar"), 404)["code"] == "unknown_item"
+    assert either.get(by_name.format("NEW", "MAIN"), 404)["code"] == "unknown_location"
+    named = {"item": GIFT, "sku": "NEW", "location": MAIN, "location_name": "Cellar"}
+    for path in (by_name.format("NEW", "Cellar"), f"/levels/{GIFT}/{MAIN}"):
+        assert either.get(path).items() >= named.items()
+    rows = either.get("/levels", params={"location": MAIN})["data"]
+    assert {row["location_name"] for row in rows} == {"Cellar"}
+    assert [row["sku"] for row in rows if row["item"] == GIFT] == ["NEW"]
+
+
+def test_a_bound_key_sees_its_own_levels_alone(either: Api) -> None:
+    bound = either.caller(seller=2)
+    assert {row["location"] for row in bound.get("/levels")["data"]} == {EAST}
+    assert bound.get(f"/levels/{SHADE}/{EAST}")["on_hand"] == 10
+    assert bound.get(f"/levels/{SHADE}/{MAIN}", 404)["code"] == "unknown_location"
+    assert bound.get(f"/levels/sku:{SHADE_SKU}/name:MAIN", 404)["code"] == "unknown_location"
 
 
 def test_pages_have_everything_once(api: Api) -> None:

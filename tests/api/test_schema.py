@@ -212,5 +212,7 @@ def test_changes_are_told_as_they_were_asked(body: dict[str, Any]) -> None:
 
 def test_a_level_tells_an_expiry_only_while_something_is_reserved() -> None:
     level = Level(5, 2, present=True, version=3, next_expiry=NOW)
-    assert told.level((1, 2), level)["next_expiry"] == schema.shown(NOW)
-    assert told.level((1, 2), Level(5, 0, present=True, version=3, next_expiry=NOW))["next_expiry"] is None
+    assert told.level((1, 2), level).next_expiry == schema.shown(NOW)
+    assert told.level((1, 2), Level(5, 0, present=True, version=3, next_expiry=NOW)).next_expiry is None
+    rows = [(1, 2, 5, reserved, 0, 3, NOW) for reserved in (2, 0)]
+    assert [row.next_expiry for row in told.standing(rows, told.NO_LABELS)] == [schema.shown(NOW), None]

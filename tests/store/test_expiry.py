@@ -1,6 +1,7 @@
 """Expiry is exact: a read, a decision and the past all know of it, whether it was written down or not."""
 
 import pytest
+from sqlalchemy import Connection
 
 from onhand.stock.model import (
     Adjust,
@@ -47,7 +48,30 @@ def test_a_read_knows_it_before_it_is_written(lent: Shop) -> None:
             levels.page(connection, 1, (0, 0), 10, DUE),
             levels.page(connection, 1, (0, 0), 10, DUE, location=1),
         )
-    assert [[level.reserved for level in page.values()] for page in pages] == [[0, 0], [0, 0], [0]]
+        assert [[level.reserved for level in page.values()] for page in pages] == [[0, 0], [0, 0], [0]]
+        assert standing(connection, DUE - 1) == [(1, 1, 10, 4, 0, 2, DUE), (1, 2, 4, 4, 0, 2, DUE)]
+        assert standing(connection, DUE) == [(1, 1, 10, 0, 0, 2, None), (1, 2, 4, 0, 0, 2, None)]
+        assert standing(connection, DUE, 1) == [(1, 1, 10, 0, 0, 2, None)]
+
+
+def standing(connection: Connection, now: int, location: int | None = None) -> list[levels.Standing]:
+    return levels.standing(connection, 1, (0, 0), 10, now, location)
+
+
+@pytest.mark.parametrize("now", [DUE - 1, DUE, DUE + 1, DUE + 2_000])
+def test_one_level_is_what_many_are(lent: Shop, now: int) -> None:
+    lent.say(hold("b", want(1, 3), until=DUE + 1_000))
+    lent.say(Release("a", parts((1, 1, 2))))
+    with lent.reading() as connection:
+        found = levels.at(connection, 1, [(1, 1), (1, 2)], now)
+        last = levels.last_seq(connection, 1)
+        for place in ((1, 1), (1, 2), (2, 1)):
+            assert levels.one(connection, 1, place, now) == (last, found.get(place))
+        assert levels.one(connection, 404, (1, 1), now) == (0, None)
+        rows = standing(connection, now)
+    assert [(row[:2], row[3], row[6]) for row in rows] == [
+        (place, level.reserved, level.next_expiry) for place, level in found.items()
+    ]
 
 
 def now_reserved(shop: Shop, now: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_header, bad_parameter
 from onhand.api.schema import Where
+from onhand.api.told import Labels
 from onhand.auth import Caller
 from onhand.batch import replay
 from onhand.inventory import Inventory
@@ -139,6 +140,28 @@ class Call:
         names = self.names(connection, wanted)
         return item_of(item, names, ""), location_of(location, names, "")
 
+    async def placed(self) -> tuple[Place, Labels]:
+        """The same by what is remembered, with what the two are called."""
+        item, location = self.item(), self.location()
+        wanted = Wanted(set(), set(), set())
+        wanted.sellable(item)
+        wanted.places(location)
+        names = await self.resolved(wanted)
+        found = item_of(item, names, ""), location_of(location, names, "")
+        # What was asked for by its name has that name.
+        if item.sku is not None and isinstance(location, str):
+            return found, Labels({found[0]: item.sku}, {found[1]: location})
+        return found, await self.labels(found[:1], found[1:])
+
+    async def labels(self, items: Iterable[int], locations: Iterable[int]) -> Labels:
+        """What items and locations are called, by what is remembered."""
+        recall = self.inventory.recall_many
+        skus = await recall(self.account, "sku of", items, lambda c, ids: lookup.skus(c, self.account, ids))
+        names = await recall(
+            self.account, "name of", locations, lambda c, ids: lookup.names(c, self.account, ids)
+        )
+        return Labels(skus, names)
+
     def account_wide(self) -> None:
         """Refuse a key that is bound to a seller."""
         if self.caller.seller is not None:
@@ -163,9 +186,9 @@ class Call:
 
     # --- look-ups
 
-    async def read(self, query: Callable[[Connection], T], *, long: bool = False) -> T:
-        """Run ``query`` on a snapshot of the account."""
-        return await self.inventory.read(self.account, query, long=long)
+    async def read(self, query: Callable[[Connection], T], *, long: bool = False, alone: bool = False) -> T:
+        """Run ``query`` on a snapshot of the account; ``alone`` if it is one statement."""
+        return await self.inventory.read(self.account, query, long=long, alone=alone)
 
     async def before(self) -> Response | None:
         """The answer that was given before under the same key, if there was one."""
@@ -213,6 +236,12 @@ class Call:
         for seller in by["allowed"]:
             found["allowed", seller] = lookup.of_seller(connection, account, seller)
         return found
+
+    async def seen(self) -> frozenset[int] | None:
+        """The locations this caller may see, by what is remembered; None for all."""
+        if self.caller.seller is None:
+            return None
+        return (await self.resolved(Wanted(set(), set(), set()))).allowed
 
     def names(self, connection: Connection, wanted: Wanted) -> Names:
         """The same on an open connection, without the usual locations."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import Connection
 from starlette.responses import Response
 
 from onhand.api import calls, told
 from onhand.api.calls import Call, answer
-from onhand.api.levels import labels_of
 from onhand.api.problems import Problem, bad_header, fault, invalid
 from onhand.api.schema import Body, Count, Text
-from onhand.api.told import Labels
 from onhand.stock import model
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Place, Stale
@@ -37,7 +34,7 @@ async def put(call: Call) -> Response:
     call.params()
     asked = call.body(Put)
     version = _if_match(call)
-    place, labels = await call.read(lambda c: _placed(c, call))
+    place, labels = await call.placed()
     group = Group((_command(asked, place),), expect=() if version is None else ((place, version),))
 
     def made(recorded: Recorded) -> Answer:
@@ -47,9 +44,10 @@ async def put(call: Call) -> Response:
         level = recorded.levels[place]
         outcome = recorded.outcomes[0]
         moved = isinstance(outcome, Accepted) and bool(outcome.entries)
-        more = {"seq": outcome.seq if isinstance(outcome, Accepted) and moved else None}
+        seq = outcome.seq if isinstance(outcome, Accepted) and moved else None
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
-        return answer(200, told.level(place, level, labels) | more | seen, {"ETag": told.etag(level)})
+        body = told.level_and(place, level, labels, seq=seq, **seen)
+        return answer(200, body, {"ETag": told.etag(level)})
 
     return await call.record([group], made, watch=[place])
 
@@ -58,18 +56,13 @@ async def forgotten(call: Call) -> Response:
     """DELETE /levels/{item}/{location}: there is no level any more, which differs from 0."""
     call.params()
     version = _if_match(call)
-    place, _ = await call.read(lambda c: _placed(c, call))
+    place, _ = await call.placed()
     group = Group((model.Forget(*place),), expect=() if version is None else ((place, version),))
 
     def made(recorded: Recorded) -> Answer:
         return _refused(recorded, place, version) or answer(204)
 
     return await call.record([group], made)
-
-
-def _placed(connection: Connection, call: Call) -> tuple[Place, Labels]:
-    place = call.place(connection)
-    return place, labels_of(connection, call.account, [place])
 
 
 def _command(asked: Put, place: Place) -> model.AnyCommand:

@@ -10,6 +10,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from onhand import wire
 from onhand.api import calls, params, told
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
@@ -20,6 +21,7 @@ from onhand.api.schema import shown as time_shown
 from onhand.api.told import Labels
 from onhand.stock.model import Level, Place
 from onhand.store import levels, lookup, past
+from onhand.store.levels import Standing
 
 NAMED_LIMIT = 100
 """SKUs, and ids, in the query of GET /levels."""
@@ -72,6 +74,8 @@ async def listed(call: Call) -> Response:
     filters = (ids, skus, where, at.at, at.seq)
     text = params.one(found, "cursor")
     after: Place = (0, 0) if text is None else position(text, "levels", filters, tuple[Position, Position])
+    if not (ids or skus or at.past):
+        return await _standing(call, where, filters, after, limit)
 
     def query(connection: Connection) -> dict[str, Any]:
         seq, at_seq = _seqs(connection, call, at)
@@ -79,18 +83,36 @@ async def listed(call: Call) -> Response:
         items = None
         if ids or skus:
             items = {*ids, *lookup.items(connection, call.account, skus).values()}
-        bounds = (items, location, after, limit + 1)
+        bounds = (location, after, limit + 1)
         if at.past:
-            places = _ever(connection, call, *bounds)
+            places = _ever(connection, call, items, *bounds)
             rows = _at(connection, call, places[:limit], at, at_seq)
         else:
-            current = _current(connection, call, *bounds)
-            places = list(current)
+            current = levels.of_items(connection, call.account, items or (), call.now)
+            places = _cut(current, *bounds)
             rows = {place: current[place] for place in _visible(connection, call, places[:limit])}
         more = cursor("levels", filters, *places[limit - 1]) if len(places) > limit else None
         return told.page(_bodies(connection, call.account, rows), more, seq)
 
     return calls.response(answer(200, await call.read(query)))
+
+
+async def _standing(
+    call: Call, where: str | None, filters: tuple[object, ...], after: Place, limit: int
+) -> Response:
+    """A page of all that is there now, or of all at one location."""
+    allowed = await call.seen()
+
+    def query(connection: Connection) -> tuple[int, list[Standing]]:
+        seq = levels.last_seq(connection, call.account)
+        location = None if where is None else _location(connection, call, where)
+        return seq, levels.standing(connection, call.account, after, limit + 1, call.now, location)
+
+    seq, rows = await call.read(query)
+    more = cursor("levels", filters, *rows[limit - 1][:2]) if len(rows) > limit else None
+    shown = [row for row in rows[:limit] if allowed is None or row[1] in allowed]
+    labels = await call.labels({row[0] for row in shown}, {row[1] for row in shown})
+    return wire.respond(200, told.page(told.standing(shown, labels), more, seq))
 
 
 async def queried(call: Call) -> Response:
@@ -124,20 +146,29 @@ async def shown(call: Call) -> Response:
     found = call.params("at", "seq")
     at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
 
-    def query(connection: Connection) -> tuple[dict[str, Any], Level]:
+    if at.past:
+        return await _shown_past(call, at)
+    place, labels = await call.placed()
+    seq, level = await call.read(lambda c: levels.one(c, call.account, place, call.now), alone=True)
+    if level is None:
+        raise Problem("unknown_level", "There is no level of this item at this location")
+    headers = {"ETag": told.etag(level)}
+    same = wire.header(call.request.scope["headers"], b"if-none-match").strip() == headers["ETag"]
+    body = None if same else told.level_and(place, level, labels, as_of_seq=seq)
+    return wire.respond(304 if same else 200, body, headers=headers)
+
+
+async def _shown_past(call: Call, at: Moment) -> Response:
+    def query(connection: Connection) -> dict[str, Any]:
         seq, at_seq = _seqs(connection, call, at)
         place = call.place(connection)
         rows = _at(connection, call, [place], at, at_seq)
         if place not in rows:
             raise Problem("unknown_level", "There is no level of this item at this location")
-        return _bodies(connection, call.account, rows)[0] | {"as_of_seq": seq}, rows[place]
+        labels = labels_of(connection, call.account, rows)
+        return told.level_and(place, rows[place], labels, as_of_seq=seq)
 
-    body, level = await call.read(query)
-    if at.past:
-        return calls.response(answer(200, body))
-    headers = {"ETag": told.etag(level)}
-    same = call.request.headers.get("if-none-match", "").strip() == headers["ETag"]
-    return calls.response(answer(304 if same else 200, None if same else body, headers))
+    return wire.respond(200, await call.read(query))
 
 
 def _moment(
@@ -181,16 +212,6 @@ def _location(connection: Connection, call: Call, text: str) -> int:
         return 0  # a list of what is not there is empty
 
 
-def _current(
-    connection: Connection, call: Call, items: set[int] | None, location: int | None, after: Place, limit: int
-) -> dict[Place, Level]:
-    """A page of what is there now."""
-    if items is None:
-        return levels.page(connection, call.account, after, limit, call.now, location)
-    found = levels.of_items(connection, call.account, items, call.now)
-    return {place: found[place] for place in _cut(found, location, after, limit)}
-
-
 def _ever(
     connection: Connection, call: Call, items: set[int] | None, location: int | None, after: Place, limit: int
 ) -> list[Place]:
@@ -219,7 +240,7 @@ def _at(
     return levels.at(connection, call.account, seen, call.now)
 
 
-def _bodies(connection: Connection, account: int, rows: dict[Place, Level]) -> list[dict[str, Any]]:
+def _bodies(connection: Connection, account: int, rows: dict[Place, Level]) -> list[told.Shown]:
     labels = labels_of(connection, account, rows)
     return [told.level(place, level, labels) for place, level in rows.items()]
 

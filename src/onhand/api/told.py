@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
 import msgspec
@@ -13,6 +13,7 @@ from onhand.api.schema import cursor, pointer, shown
 from onhand.stock import model
 from onhand.stock.ledger import Entry
 from onhand.stock.model import AnyCommand, AnyRefusal, HoldLine, Level, Place, Reservation
+from onhand.store.levels import Standing
 
 MOVEMENTS = "movements"
 
@@ -42,21 +43,60 @@ def token(seq: int) -> str:
 # --- levels and movements --------------------------------------------------------------------------
 
 
-def level(place: Place, found: Level, labels: Labels = NO_LABELS) -> dict[str, Any]:
+class Shown(msgspec.Struct, frozen=True, gc=False):
     """One level."""
-    item, location = place
-    return {
-        "item": item,
-        "sku": labels.skus.get(item),
-        "location": location,
-        "location_name": labels.locations.get(location),
-        "on_hand": found.on_hand,
-        "reserved": found.reserved,
-        "available": found.available,
-        "infinite": found.infinite,
-        "version": found.version,
-        "next_expiry": shown(found.next_expiry) if found.reserved else None,
-    }
+
+    item: int
+    sku: str | None
+    location: int
+    location_name: str | None
+    on_hand: int
+    reserved: int
+    available: int
+    infinite: bool
+    version: int
+    next_expiry: str | None
+
+
+def level(place: Place, found: Level, labels: Labels = NO_LABELS) -> Shown:
+    """One level."""
+    return Shown(
+        place[0],
+        labels.skus.get(place[0]),
+        place[1],
+        labels.locations.get(place[1]),
+        found.on_hand,
+        found.reserved,
+        found.available,
+        found.infinite,
+        found.version,
+        shown(found.next_expiry) if found.reserved else None,
+    )
+
+
+def level_and(place: Place, found: Level, labels: Labels, **more: Any) -> dict[str, Any]:
+    """One level, with what is said besides."""
+    return msgspec.structs.asdict(level(place, found, labels)) | more
+
+
+def standing(rows: Iterable[Standing], labels: Labels) -> list[Shown]:
+    """The levels of a page: there are hundreds, and nothing but this is made of each."""
+    sku, name = labels.skus.get, labels.locations.get
+    return [
+        Shown(
+            item,
+            sku(item),
+            location,
+            name(location),
+            on_hand,
+            reserved,
+            on_hand - reserved,
+            infinite == 1,
+            version,
+            shown(expiry) if reserved else None,
+        )
+        for item, location, on_hand, reserved, infinite, version, expiry in rows
+    ]
 
 
 def etag(found: Level) -> str:

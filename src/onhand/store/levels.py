@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -103,6 +103,72 @@ def page(
     else:
         rows = _page_at.run(connection, account=account, item=after[0], at=location, limit=limit)
     return current(connection, account, rows, now)
+
+
+# --- levels that are only shown ----------------------------------------------------------------------
+
+Standing: TypeAlias = tuple[int, int, int, int, int, int, int | None]
+"""Item, location, on hand, reserved, infinite (0 or 1), version and next expiry of a level: a row of a long
+list, which nobody makes a `Level` of."""
+
+_STANDING = [f"l.{name}" for name in _Row._fields if name != "present"]
+_standing: Packed[Standing] = Packed(
+    Standing,  # type: ignore[arg-type]
+    _STANDING,
+    rest="FROM levels l WHERE l.account = :account AND l.present = 1"
+    " AND (l.item, l.location) > (:item, :location) ORDER BY l.item, l.location LIMIT :limit",
+)
+_standing_at: Packed[Standing] = Packed(
+    Standing,  # type: ignore[arg-type]
+    _STANDING,
+    rest="FROM levels l WHERE l.account = :account AND l.location = :at"
+    " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit",
+)
+_HELD = (
+    "FROM reservation_lines n WHERE n.account = :account AND n.item = :item AND n.location = :location"
+    " AND n.held > 0 AND n.expires_at"
+)
+_one = Statement(
+    "SELECT a.seq, l.on_hand, l.reserved, l.infinite, l.version, l.next_expiry,"
+    f" CASE WHEN l.next_expiry <= :now THEN (SELECT CAST(SUM(n.held) AS BIGINT) {_HELD} <= :now) END,"
+    f" CASE WHEN l.next_expiry <= :now THEN (SELECT MIN(n.expires_at) {_HELD} > :now) END"
+    " FROM accounts a LEFT JOIN levels l ON l.account = :account AND l.item = :item"
+    " AND l.location = :location AND l.present = 1 WHERE a.id = :account"
+)
+
+
+def standing(
+    connection: Connection, account: int, after: Place, limit: int, now: int, location: int | None = None
+) -> list[Standing]:
+    """The same page as rows."""
+    if location is None:
+        rows = _standing.run(connection, account=account, item=after[0], location=after[1], limit=limit)
+    else:
+        rows = _standing_at.run(connection, account=account, item=after[0], at=location, limit=limit)
+    due = [(account, row[0], row[1]) for row in rows if row[6] is not None and row[6] <= now]
+    if due:
+        lapsed = {(row[0], row[1]): row[2:] for row in _lapsed.run(connection, due, now=now)}
+        rows = [_less(row, *lapsed[row[:2]]) if row[:2] in lapsed else row for row in rows]
+    return rows
+
+
+def _less(row: Standing, held: int, ahead: int | None) -> Standing:
+    item, location, on_hand, reserved, infinite, version, _ = row
+    return item, location, on_hand, reserved - int(held), infinite, version, ahead
+
+
+def one(connection: Connection, account: int, place: Place, now: int) -> tuple[int, Level | None]:
+    """(the account's last movement, the level at ``place`` if it is present), in one statement."""
+    item, location = place
+    rows = _one.run(connection, account=account, item=item, location=location, now=now)
+    if not rows:
+        return 0, None
+    seq, on_hand, reserved, infinite, version, expiry, held, ahead = rows[0]
+    if version is None:
+        return seq, None
+    if held is not None:
+        reserved, expiry = reserved - held, ahead
+    return seq, Level(on_hand, reserved, bool(infinite), True, version, expiry)
 
 
 def last_seq(connection: Connection, account: int) -> int:
