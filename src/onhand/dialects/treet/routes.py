@@ -22,13 +22,12 @@ from onhand.stock.model import ABSENT, Level, Place
 from onhand.store import catalog, channels, levels
 from onhand.store.catalog import Item
 from onhand.store.channels import Listing
-from onhand.store.engine import set_account
 from onhand.wire import BODY_LIMIT, BadBody
 from onhand.work import Group, Work
 
 NAME = "treet"
-CLIENT_HEADER = "x-treet-client-id"
-KEY_HEADER = "x-treet-authentication-key"
+CLIENT_HEADER = b"x-treet-client-id"
+KEY_HEADER = b"x-treet-authentication-key"
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -37,13 +36,13 @@ class _Denied(Exception):
     """A request that Treet answers with 403."""
 
 
-class _Found(NamedTuple):
-    """Who is calling, and its listing; ``elsewhere`` when the listing is another client's."""
+class _Offer(NamedTuple):
+    """What an update needs to know of a listing; whether it is open is the ledger's to say."""
 
-    caller: Caller
-    link: int
-    listing: Listing | None
-    elsewhere: bool
+    id: int
+    name: str
+    item: int
+    location: int | None
 
 
 def shape(status: int, message: str) -> Response:
@@ -57,18 +56,20 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 
     async def update(request: Request) -> Response:
         asked = _asked(request, await wire.body(request, BODY_LIMIT))
-        name = asked[0] if isinstance(asked, tuple) else None
-        caller, _, listing, elsewhere = await _enter(inventory, request, WRITE, name)
+        caller, link = await _enter(inventory, request, WRITE)
         if not isinstance(asked, tuple):
             return shape(400, asked)
-        if elsewhere:
-            raise _Denied("The listing belongs to another client")
-        if listing is None:
+        name, wish = asked
+        offer = await inventory.recall(
+            caller.account, (NAME, link, name), lambda c: _offer(c, caller.account, link, name)
+        )
+        if offer is None:
+            await _refuse_elsewhere(inventory, caller.account, name)
             return shape(unknown_status, "Listing not found")
-        return await _record(inventory, caller, listing, asked[1])
+        return await _record(inventory, caller, offer, wish)
 
     async def listings(request: Request) -> Response:
-        caller, link, *_ = await _enter(inventory, request, READ, None)
+        caller, link = await _enter(inventory, request, READ)
         try:
             asked = schema.query(request.query_params.multi_items())
         except Invalid as error:
@@ -104,45 +105,41 @@ def _asked(request: Request, raw: bytes) -> tuple[str, schema.Update] | str:
         return error.message
 
 
-async def _enter(inventory: Inventory, request: Request, scope: str, name: str | None) -> _Found:
-    """The caller and, if ``name`` is given, the listing, in one read. Raises _Denied, without saying
-    which part of the credentials was wrong."""
-    client, key = request.headers.get(CLIENT_HEADER), request.headers.get(KEY_HEADER)
+async def _enter(inventory: Inventory, request: Request, scope: str) -> tuple[Caller, int]:
+    """The caller and its connection. Raises _Denied, without saying which part of the credentials was
+    wrong."""
+    headers = request.scope["headers"]
+    client, key = wire.header(headers, CLIENT_HEADER), wire.header(headers, KEY_HEADER)
     if not client or not key:
         raise _Denied("The headers X-Treet-Client-Id and X-Treet-Authentication-Key are required")
-    now = inventory.now()
-    found = await inventory.read(0, lambda c: _look(c, client, key, name, now))
-    if found is None:
-        raise _Denied("The client id and authentication key do not match an active client")
-    if not found.caller.may(scope):
-        raise _Denied("The authentication key does not have permission for this")
-    return found
-
-
-def _look(connection: Connection, client: str, key: str, name: str | None, now: int) -> _Found | None:
-    caller = auth.check(connection, NAME, client, key, now)
+    caller = await auth.identify(inventory, NAME, client, key)
     if caller is None or caller.connection is None:
-        return None
-    account, link = caller.account, caller.connection
-    if name is None:
-        return _Found(caller, link, None, False)
-    # The rest of this read belongs to the caller's account.
-    set_account(connection, account)
-    listing = channels.listings_by_external(connection, account, link, [name]).get(name)
-    elsewhere = listing is None and channels.listed_anywhere(connection, account, NAME, name)
-    return _Found(caller, link, listing, elsewhere)
+        raise _Denied("The client id and authentication key do not match an active client")
+    if not caller.may(scope):
+        raise _Denied("The authentication key does not have permission for this")
+    return caller, caller.connection
 
 
-async def _record(inventory: Inventory, caller: Caller, listing: Listing, asked: schema.Update) -> Response:
-    if listing.location is None:
+def _offer(connection: Connection, account: int, link: int, name: str) -> _Offer | None:
+    found = channels.listings_by_external(connection, account, link, [name]).get(name)
+    return None if found is None else _Offer(found.id, found.external_id, found.item, found.location)
+
+
+async def _refuse_elsewhere(inventory: Inventory, account: int, name: str) -> None:
+    if await inventory.read(account, lambda c: channels.listed_anywhere(c, account, NAME, name)):
+        raise _Denied("The listing belongs to another client")
+
+
+async def _record(inventory: Inventory, caller: Caller, offer: _Offer, asked: schema.Update) -> Response:
+    if offer.location is None:
         return shape(400, "The listing is not bound to a location")
-    place = (listing.item, listing.location)
-    group = Group((schema.command(asked, *place),), listing=listing.id)
+    place = (offer.item, offer.location)
+    group = Group((schema.command(asked, *place),), listing=offer.id)
     recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=(place,)))
     outcome = recorded.outcomes[0]
     if isinstance(outcome, Refused):
         return shape(400, schema.refused(outcome.refusal))
-    return wire.respond(200, schema.updated(listing.external_id, recorded.levels[place]))
+    return wire.respond(200, schema.updated(offer.name, recorded.levels[place]))
 
 
 def entries(
