@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -104,7 +104,7 @@ async def _only_get(request: Request) -> Response:
 
 
 async def _token(inventory: Inventory, settings: Settings, request: Request) -> Response:
-    app = oauth.basic(request.headers.get("authorization"))
+    app = oauth.basic(_authorization(request))
     now, seconds = inventory.now(), settings.flipkart_token_seconds
     account, found = await inventory.read(0, lambda c: tokens.look_up(c, app, now, seconds))
     query = request.scope["query_string"].decode("latin-1")
@@ -125,10 +125,13 @@ async def _form(request: Request) -> dict[str, str]:
         raise oauth.Denied(400, "invalid_request", "The form has too many fields") from None
 
 
+def _authorization(request: Request) -> str:
+    return wire.header(request.scope["headers"], b"authorization")
+
+
 async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
-    token = oauth.bearer(request.headers.get("authorization"))
-    lookup, now = auth.digest(token), inventory.now()
-    caller = await inventory.read(0, lambda c: auth.check(c, DIALECT, lookup, None, now))
+    token = oauth.bearer(_authorization(request))
+    caller = await auth.identify(inventory, DIALECT, auth.digest(token))
     if caller is None:
         raise oauth.invalid_token(token)
     if not caller.may(scope):
@@ -143,7 +146,7 @@ async def _update(inventory: Inventory, request: Request) -> Response:
     caller = await _caller(inventory, request, WRITE)
     body = await _json(request)
     asked = schema.envelope(body)
-    listings, places = await inventory.read(caller.account, lambda c: _look_up(c, caller, asked))
+    listings, places = await _look_up(inventory, caller, asked)
     settled = [_settled(one, listings.get(one.sku), places) for one in asked]
     changes = [one for one in settled if isinstance(one, schema.Change)]
     recorded = Recorded()
@@ -177,15 +180,24 @@ def _settled(
     return schema.settle(asked, rendering.offer(listing) if listing else None, places)
 
 
-def _look_up(connection: Connection, caller: Caller, asked: Iterable[schema.Asked]) -> Looked:
-    link = _link(connection, caller)
+async def _look_up(inventory: Inventory, caller: Caller, asked: Sequence[schema.Asked]) -> Looked:
+    """By what is remembered, but for the listings, whose status counts."""
+    account = caller.account
+    link = await inventory.recall(account, (DIALECT, "link", caller.connection), lambda c: _link(c, caller))
     if link is None:
         return {}, {}
-    skus = [one.sku for one in asked]
+    skus, number = [one.sku for one in asked], link.id
     names = {spot.id for one in asked for spot in one.spots}
-    listings = channels.listings_by_external(connection, caller.account, link.id, skus)
-    known = channels.internals(connection, caller.account, SPACE, LOCATION, names)
+    known = await inventory.recall_many(
+        account,
+        "flipkart location",
+        names,
+        lambda c, some: channels.internals(c, account, SPACE, LOCATION, some),
+    )
     mine = {name: int(number) for name, number in known.items()}
+    listings = await inventory.read(
+        account, lambda c: channels.listings_by_external(c, account, number, skus), alone=True
+    )
     return listings, {name: number for name, number in mine.items() if number in link.locations}
 
 
