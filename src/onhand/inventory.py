@@ -189,7 +189,8 @@ class Inventory:
         For what only units of `write` on this account change: items, sellers, locations, connections,
         external ids, and listings but for their status. ``query`` is one statement. Nothing that is not
         found is remembered. What another process has changed on PostgreSQL is seen `MEMORY_SECONDS` later
-        at the latest.
+        at the latest. Who makes one thing out of several that are remembered does so each time, or within
+        one ``query``: they may be of different ages.
         """
         known = self._memory.now(account) or await self._memory.of(account)
         found: T | None = known.single.get(name)
@@ -219,25 +220,34 @@ class Inventory:
         kind: str,
         names: Iterable[K],
         query: Callable[[Connection, list[K]], Mapping[K, T]],
+        *,
+        alone: bool = True,
     ) -> dict[K, T]:
-        """`recall` for many names at once: ``query`` is asked for those that are not remembered."""
+        """`recall` for many names at once: ``query`` is asked for those that are not remembered. ``alone`` is
+        False where it is several statements that must see one snapshot."""
         wanted = list(names)
         known = self._memory.now(account) or await self._memory.of(account)
         table = known.tables.get(kind, {})
         found: dict[K, T] = {name: table[name] for name in wanted if name in table}
         if missing := [name for name in wanted if name not in found]:
-            more = await self._looked_up_many(account, kind, missing, query)
+            more = await self._looked_up_many(account, kind, missing, query, alone=alone)
             mine = {name: more[name] for name in missing if name in more}
             self._memory.keep_many(known, kind, mine)
             found.update(mine)
         return found
 
     async def _looked_up_many(
-        self, account: int, kind: str, names: list[K], query: Callable[[Connection, list[K]], Mapping[K, T]]
+        self,
+        account: int,
+        kind: str,
+        names: list[K],
+        query: Callable[[Connection, list[K]], Mapping[K, T]],
+        *,
+        alone: bool,
     ) -> Mapping[K, T]:
         """At least what is found of ``names``."""
         if self._inline is not None:
-            return self._alone(self._inline, lambda connection: query(connection, names))
+            return await self.read(account, lambda connection: query(connection, names), alone=alone)
 
         async def ask(all_names: list[K]) -> Mapping[K, T]:
             return await self.read(account, lambda connection: query(connection, all_names))

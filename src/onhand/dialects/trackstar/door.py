@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +27,8 @@ from onhand.work import Answer, Conflict, Key
 
 NAME = "trackstar"
 KEY_HEADER, TOKEN_HEADER = "x-trackstar-api-key", "x-trackstar-access-token"
-IDEMPOTENCY_HEADER, REPLAYED_HEADER = "idempotency-key", "Idempotent-Replayed"
+_KEY, _TOKEN = KEY_HEADER.encode(), TOKEN_HEADER.encode()
+IDEMPOTENCY_HEADER, REPLAYED_HEADER = b"idempotency-key", "Idempotent-Replayed"
 
 READS = Window(10, 1.0)
 WRITES = Window(50, 1.0)
@@ -102,7 +102,7 @@ def labelled(app: ASGIApp) -> ASGIApp:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(raw=message["headers"]).update(extra)
+                message["headers"] += [(name.encode(), value.encode()) for name, value in extra.items()]
             await send(message)
 
         await app(scope, receive, sending)
@@ -119,38 +119,41 @@ class Door:
 
     async def organisation(self, request: Request) -> Caller:
         """The caller by its API key alone; 401."""
-        key = request.headers.get(KEY_HEADER, "")
-        return _organisation(await self._check(key))
+        return _organisation(await self._identify(wire.header(request.scope["headers"], _KEY)))
 
     async def visit(self, request: Request, *, write: bool = False) -> Visit:
         """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
-        headers = request.headers
-        key, token = headers.get(KEY_HEADER, ""), headers.get(TOKEN_HEADER, "")
-        found = await self._check(key, token)
-        organisation, caller = _organisation(found[:1]), found[1]
+        headers = request.scope["headers"]
+        organisation = _organisation(await self._identify(wire.header(headers, _KEY)))
+        token = auth.digest(wire.header(headers, _TOKEN))
+        caller = await auth.identify(self.inventory, NAME, token)
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
-        self._pace(request, auth.digest(token), write)
+        self._pace(request, token, write)
         if write and not (organisation.may(WRITE) and caller.may(WRITE)):
             raise Turned(problem(403, "adjust_inventory is disabled: the API key is read only"))
         return Visit(caller.account, caller.principal, caller.connection)
 
     async def connection_of(self, request: Request, organisation: Caller) -> int | None:
         """The connection of an access token that may be left out; 401 when it is wrong."""
-        token = request.headers.get(TOKEN_HEADER)
-        if token is None:
+        given = wire.every(request.scope["headers"], _TOKEN)
+        if not given:
             return None
-        (caller,) = await self._check(token)
+        caller = await self._identify(given[0])
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
         return caller.connection
 
-    async def _check(self, *parts: str) -> list[Caller | None]:
-        now = self.inventory.now()
-        lookups = [auth.digest(part) for part in parts]
-        return await self.inventory.read(
-            0, lambda c: [auth.check(c, NAME, lookup, None, now) for lookup in lookups]
+    async def place(self, visit: Visit) -> Place:
+        """The same as `place`, by what is remembered."""
+        number = visit.connection
+        found = await self.inventory.recall_many(
+            visit.account, "trackstar", [number], lambda c, _: {number: place(c, visit)}, alone=False
         )
+        return found[number]
+
+    async def _identify(self, secret: str) -> Caller | None:
+        return await auth.identify(self.inventory, NAME, auth.digest(secret))
 
     def _pace(self, request: Request, token: str, write: bool) -> None:
         pace = self._paces.get(write)
@@ -166,8 +169,7 @@ class Door:
             raise Turned(problem(429, "Rate limit exceeded"), {"retry-after": str(ruling.retry_after)})
 
 
-def _organisation(found: list[Caller | None]) -> Caller:
-    caller = found[0]
+def _organisation(caller: Caller | None) -> Caller:
     # An access token is no API key, although both are found by a digest.
     if caller is None or caller.connection is not None:
         raise Turned(problem(401, _WRONG_KEY))
@@ -207,10 +209,10 @@ async def body(request: Request) -> object:
 
 def idempotency(request: Request, scope: str, asked: object) -> Key | None:
     """The request's idempotency key, which stands for this method, path and body; 422 if it is no key."""
-    given = request.headers.get(IDEMPOTENCY_HEADER)
-    if given is None:
+    found = wire.every(request.scope["headers"], IDEMPOTENCY_HEADER)
+    if not found:
         return None
-    words = None
+    given, words = found[0], None
     if not given:
         words = "Shorter than minimum length 1."
     elif len(given) > KEY_LIMIT:
@@ -224,11 +226,6 @@ def idempotency(request: Request, scope: str, asked: object) -> Key | None:
     # Where the hub is mounted is not part of it either: the same client may come by host name.
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     return Key(scope, given, auth.digest(f"{request.method} {path}\n{canonical}"))
-
-
-def look_up(connection: Connection, account: int, key: Key | None) -> requests.Stored | None:
-    """What is kept under a key already."""
-    return None if key is None else requests.look_up(connection, (account, key.scope, key.key))
 
 
 def known(stored: requests.Stored | None, key: Key | None) -> Response | None:

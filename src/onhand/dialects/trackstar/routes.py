@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,14 +31,6 @@ Made = tuple[int, Any]
 """A status and a body that can be encoded."""
 
 
-class Seen(NamedTuple):
-    """What a write looks up before it is recorded."""
-
-    place: Place
-    found: Mapping[str, Product]
-    stored: requests.Stored | None
-
-
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """Trackstar's cart API, for paths below its mount."""
     hall = Door(inventory, settings)
@@ -50,33 +41,34 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         asked = await door.body(request)
         key = door.idempotency(request, visit.principal, asked)
         name = request.path_params["id"]
-        seen = await _look(inventory, visit, key, rendering.names(name))
-        if (before := door.known(seen.stored, key)) is not None:
+        place = await hall.place(visit)
+        if (before := await _before(inventory, visit, key)) is not None:
             return before
         now = inventory.now()
-        change = schema.read_change(asked, seen.place.rule, seen.place.site, strict, now)
+        change = schema.read_change(asked, place.rule, place.site, strict, now)
         if not isinstance(change, Change):
             raise Turned(schema.invalid(change))
-        product = _variant(rendering.pick(seen.found, name), name, "product_id")
-        return await _record(inventory, *_adjustment(visit, seen.place, product, change, key))
+        found = await _look(inventory, visit, rendering.names(name))
+        product = _variant(rendering.pick(found, name), name, "product_id")
+        return await _record(inventory, *_adjustment(visit, place, product, change, key))
 
     async def batch(request: Request) -> Response:
         visit = await hall.visit(request, write=True)
         asked = await door.body(request)
         key = door.idempotency(request, visit.principal, asked)
-        seen = await _look(inventory, visit, key, ())
-        if (before := door.known(seen.stored, key)) is not None:
+        place = await hall.place(visit)
+        if (before := await _before(inventory, visit, key)) is not None:
             return before
-        wanted = schema.read_batch(asked, seen.place.rule, seen.place.site, strict)
+        wanted = schema.read_batch(asked, place.rule, place.site, strict)
         if not isinstance(wanted, Batch):
             raise Turned(schema.invalid(wanted))
         wishes = {name for line in wanted.lines for name in rendering.names(line.product)}
-        found = (await _look(inventory, visit, None, tuple(wishes))).found
+        found = await _look(inventory, visit, tuple(wishes))
         chosen = [
             _variant(rendering.pick(found, line.product), line.product, f"line_items.{at}.product_id")
             for at, line in enumerate(wanted.lines)
         ]
-        return await _record(inventory, *_settings(visit, seen.place, wanted, chosen, key))
+        return await _record(inventory, *_settings(visit, place, wanted, chosen, key))
 
     routes = [
         Route("/cart/products/batch-adjust-inventory", guarded(batch), methods=["PUT"]),
@@ -86,17 +78,18 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     return labelled(asgi.application(routes, shape))
 
 
-async def _look(inventory: Inventory, visit: Visit, key: Key | None, names: tuple[str, ...]) -> Seen:
-    account = visit.account
+async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:
+    """The answer to a key that was used before."""
+    if key is None:
+        return None
+    name = (visit.account, key.scope, key.key)
+    stored = await inventory.read(visit.account, lambda c: requests.look_up(c, name), alone=True)
+    return door.known(stored, key)
 
-    def query(connection: Connection) -> Seen:
-        return Seen(
-            door.place(connection, visit),
-            products.products(connection, account, visit.connection, names),
-            door.look_up(connection, account, key),
-        )
 
-    return await inventory.read(account, query)
+async def _look(inventory: Inventory, visit: Visit, names: tuple[str, ...]) -> Mapping[str, Product]:
+    account, link = visit.account, visit.connection
+    return await inventory.read(account, lambda c: products.products(c, account, link, names), alone=True)
 
 
 def _variant(product: Product | None, name: str, field: str) -> Product:
