@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from starlette.requests import Request
@@ -16,9 +16,10 @@ from onhand.dialects.marketplacer.schema import DIALECT
 from onhand.inventory import Inventory
 from onhand.pace import Pace, Window
 from onhand.settings import Settings
+from onhand.wire import Headers
 
 CALLS_A_SECOND = 50
-KEY_HEADER = "marketplacer-api-key"
+KEY_HEADER = b"marketplacer-api-key"
 
 
 class Front(NamedTuple):
@@ -73,19 +74,16 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Request], A
 
 
 async def _caller(front: Front, request: Request) -> Caller | None:
-    key = _key(request.headers)
-    if not key:
-        return None
-    lookup, now = auth.digest(key), front.inventory.now()
-    return await front.inventory.read(0, lambda c: auth.check(c, DIALECT, lookup, None, now))
+    key = _key(request.scope["headers"])
+    return await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
 
 
-def _key(headers: Mapping[str, str]) -> str:
+def _key(headers: Headers) -> str:
     """The API key: its own header first, because Authorization may be the site's Basic then."""
-    own = headers.get(KEY_HEADER, "").strip()
+    own = wire.header(headers, KEY_HEADER).strip()
     if own:
         return own
-    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    scheme, _, rest = wire.header(headers, b"authorization").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else ""
 
 

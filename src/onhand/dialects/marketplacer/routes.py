@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,7 +19,6 @@ from onhand.dialects.marketplacer.errors import missing
 from onhand.dialects.marketplacer.rendering import Record
 from onhand.dialects.marketplacer.schema import Wish
 from onhand.dialects.marketplacer.shop import Shop, State
-from onhand.dialects.marketplacer.variants import Variant
 from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.stock.model import Level
@@ -51,28 +49,17 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 
 async def list_inventories(front: Front, caller: Caller, request: Request) -> Response:
     """All inventories of a variant, for the parent and for every member."""
-    inventory, name = front.inventory, request.path_params["variant"]
-
-    def look(connection: Connection) -> tuple[Shop, int, State]:
-        here = shop.enter(connection, caller)
-        item = shop.shared(connection, here, name).item.id
-        return here, item, shop.state(connection, here, item, inventory.now())
-
-    here, item, state = await inventory.read(caller.account, look)
-    return await _shown(front, here, item, state)
+    here = await shop.entered(front.inventory, caller)
+    item = await shop.shared_item(front.inventory, here, request.path_params["variant"])
+    return await _shown(front, here, item, await _state(front, here, item))
 
 
 async def put_inventories(front: Front, caller: Caller, request: Request) -> Response:
     """Create or change records: any member's by the parent, a member's own by the member."""
     inventory, name = front.inventory, request.path_params["variant"]
     body = await read_body(front, request)
-
-    def look(connection: Connection) -> tuple[Shop, Variant]:
-        here = shop.enter(connection, caller)
-        return here, shop.shared(connection, here, name)
-
-    here, variant = await inventory.read(caller.account, look)
-    item, places = variant.item.id, here.places
+    here = await shop.entered(inventory, caller)
+    item, places = await shop.shared_item(inventory, here, name), here.places
     chosen = schema.by_seller(schema.wishes(body), places, here.bound)
     commands = [c for seller, wish in chosen.items() for c in schema.commands(wish, item, places[seller])]
     also = [c for seller, wish in chosen.items() for c in schema.companions(wish, item, seller)]
@@ -81,28 +68,22 @@ async def put_inventories(front: Front, caller: Caller, request: Request) -> Res
     recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=watch))
     schema.accepted(recorded, name)
     written = {seller: recorded.levels[item, places[seller]] for seller in chosen}
-    state = await inventory.read(
-        caller.account, lambda c: shop.state(c, here, item, inventory.now(), tuple(chosen))
-    )
+    state = await _state(front, here, item)
     return await _shown(front, here, item, _as_written(state, chosen, written), tuple(chosen))
 
 
 async def delete_inventory(front: Front, caller: Caller, request: Request) -> Response:
     """End a record: the level becomes absent, its prices go."""
     inventory, name = front.inventory, request.path_params["record"]
-
-    def look(connection: Connection) -> tuple[int, int, int]:
-        here = shop.enter(connection, caller)
-        item = shop.shared(connection, here, request.path_params["variant"]).item.id
-        whose = shop.owner(connection, caller.account, name)
-        if whose is None or whose[0] != item or here.bound not in (None, whose[1]):
-            raise missing(name)
-        home = here.homes.get(whose[1])
-        if home is None:
-            raise missing(name)
-        return item, home.seller, home.location
-
-    commands, also = schema.removal(*await inventory.read(caller.account, look))
+    here = await shop.entered(inventory, caller)
+    item = await shop.shared_item(inventory, here, request.path_params["variant"])
+    whose = await inventory.read(caller.account, lambda c: shop.owner(c, caller.account, name))
+    if whose is None or whose[0] != item or here.bound not in (None, whose[1]):
+        raise missing(name)
+    home = here.homes.get(whose[1])
+    if home is None:
+        raise missing(name)
+    commands, also = schema.removal(item, home.seller, home.location)
     recorded = await inventory.record(Work(caller.account, (Group(commands, also=also),), caller.principal))
     schema.accepted(recorded, name)
     return wire.respond(204, None)
@@ -120,16 +101,18 @@ def _as_written(state: State, chosen: Mapping[int, Wish], written: Mapping[int, 
             providers.pop(seller, None)
         elif wish.provider is not UNSET:
             providers[seller] = wish.provider
-    return State({**state.levels, **written}, prices, providers, state.ids)
+    return State({**state.levels, **written}, prices, providers)
+
+
+async def _state(front: Front, here: Shop, item: int) -> State:
+    now = front.inventory.now()
+    return await front.inventory.read(here.account, lambda c: shop.state(c, here, item, now))
 
 
 async def _shown(front: Front, here: Shop, item: int, state: State, first: Sequence[int] = ()) -> Response:
     """The records of a state; one that is shown for the first time gets its id now."""
-    ids = state.ids
-    new = [seller for seller in dict.fromkeys((*first, *sorted(state.levels))) if seller not in ids]
-    if new:
-        made = await front.inventory.write(here.account, lambda c: shop.give_ids(c, here.account, item, new))
-        ids = {**ids, **made}
+    sellers = list(dict.fromkeys((*first, *sorted(state.levels))))
+    ids = await shop.record_ids(front.inventory, here.account, item, sellers)
     nothing = Price(None, None, None)
     records = [
         Record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -11,6 +12,7 @@ from onhand.auth import Caller
 from onhand.dialects.marketplacer.errors import Problem, missing
 from onhand.dialects.marketplacer.schema import DETAIL, DIALECT, number
 from onhand.dialects.marketplacer.variants import Variant
+from onhand.inventory import Inventory
 from onhand.stock.model import Level
 from onhand.store import catalog, channels, counters, levels, offers
 from onhand.store.catalog import Price
@@ -51,7 +53,17 @@ class Shop(NamedTuple):
 
 def enter(connection: Connection, caller: Caller) -> Shop:
     """The caller's shop. Raises Problem 403 for a key of neither the parent nor a member."""
-    found = offers.homes(connection, caller.account)
+    return _of(offers.homes(connection, caller.account), caller)
+
+
+async def entered(inventory: Inventory, caller: Caller) -> Shop:
+    """The same by what is remembered."""
+    account = caller.account
+    found = await inventory.recall(account, (DIALECT, "homes"), lambda c: offers.homes(c, account))
+    return _of(found or [], caller)
+
+
+def _of(found: Sequence[Home], caller: Caller) -> Shop:
     homes = {home.seller: home for home in found}
     if caller.seller is None:
         mine = next((home for home in found if home.own), found[0] if found else None)
@@ -72,35 +84,53 @@ def variant(connection: Connection, shop: Shop, name: str) -> Variant:
 
 def variants(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[str, Variant]:
     """The variants of these ids that are there for this caller, by id as it was written."""
-    wanted = [name for name in names if number(name)]
-    listed = channels.listings_by_external(connection, shop.account, shop.link, wanted)
-    items = catalog.items(connection, shop.account, [listing.item for listing in listed.values()])
-    found = {name: Variant(int(name), items[listing.item]) for name, listing in listed.items()}
+    found = _listed(connection, shop, names)
     return {name: one for name, one in found.items() if one.multi_store or shop.single}
 
 
-def shared(connection: Connection, shop: Shop, name: str) -> Variant:
-    """A variant that has inventories. Raises Problem 404; also for one that only one seller sells."""
-    found = variant(connection, shop, name)
-    if not found.multi_store:
+def _listed(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[str, Variant]:
+    wanted = [name for name in names if number(name)]
+    listed = channels.listings_by_external(connection, shop.account, shop.link, wanted)
+    items = catalog.items(connection, shop.account, [listing.item for listing in listed.values()])
+    return {name: Variant(int(name), items[listing.item]) for name, listing in listed.items()}
+
+
+async def shared_item(inventory: Inventory, shop: Shop, name: str) -> int:
+    """The item of a variant that has inventories, by what is remembered. Raises Problem 404."""
+    known = await inventory.recall_many(
+        shop.account, f"variant of {shop.link}", [name], lambda c, names: _kept(c, shop, names), alone=False
+    )
+    found = known.get(name)
+    if found is None or not found.multi_store:
         raise missing(name)
-    return found
+    return found.item
+
+
+class _Kept(NamedTuple):
+    """What is remembered of a variant, whoever may see it."""
+
+    item: int
+    multi_store: bool
+
+
+def _kept(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[str, _Kept]:
+    found = _listed(connection, shop, names)
+    return {name: _Kept(one.item.id, one.multi_store) for name, one in found.items()}
 
 
 # --- records ------------------------------------------------------------------------------------------
 
 
 class State(NamedTuple):
-    """The records of one variant, each part by seller; ``ids`` may lack one that was never shown."""
+    """The records of one variant, each part by seller."""
 
     levels: dict[int, Level]
     prices: dict[int, Price]
     providers: dict[int, str]
-    ids: dict[int, int]
 
 
-def state(connection: Connection, shop: Shop, item: int, now: int, also: Sequence[int] = ()) -> State:
-    """What the members have of an item; ids of ``also`` are looked up too."""
+def state(connection: Connection, shop: Shop, item: int, now: int) -> State:
+    """What the members have of an item."""
     at = levels.of_items(connection, shop.account, [item], now)
     here = {
         home.seller: level
@@ -113,15 +143,27 @@ def state(connection: Connection, shop: Shop, item: int, now: int, also: Sequenc
         here,
         {seller: price for (_, seller), price in prices.items()},
         {seller: body["fulfilment_provider"] for (_, seller), body in details.items()},
-        ids(connection, shop.account, item, [*here, *also]),
     )
 
 
-def ids(connection: Connection, account: int, item: int, sellers: Iterable[int]) -> dict[int, int]:
-    """Seller to the id of its record, where it has one."""
-    names = {_pair(item, seller): seller for seller in sellers}
-    found = channels.externals(connection, account, DIALECT, RECORD, names)
-    return {names[pair]: int(name) for pair, name in found.items()}
+async def record_ids(inventory: Inventory, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
+    """Seller to the id of its record; those without one are given one now, in the order of ``sellers``."""
+    pairs = {_pair(item, seller): seller for seller in sellers}
+    known = await inventory.recall_many(
+        account, "marketplacer record", pairs, lambda c, some: _ids(c, account, some)
+    )
+    found = {seller: known[pair] for pair, seller in pairs.items() if pair in known}
+    if new := [seller for seller in pairs.values() if seller not in found]:
+        # Quiet: what has no id yet is not remembered, and what has one keeps it.
+        unit = partial(give_ids, account=account, item=item, sellers=new)
+        found |= await inventory.write(account, unit, quiet=True)
+    return found
+
+
+def _ids(connection: Connection, account: int, pairs: Iterable[str]) -> dict[str, int]:
+    """The ids of records, by item and seller, where they have one."""
+    found = channels.externals(connection, account, DIALECT, RECORD, pairs)
+    return {pair: int(name) for pair, name in found.items()}
 
 
 def give_ids(connection: Connection, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
@@ -131,13 +173,14 @@ def give_ids(connection: Connection, account: int, item: int, sellers: Sequence[
     row is taken first, so that of two at once the second sees what the first gave.
     """
     counters.at_least(connection, account, COUNTER, 0)
-    known = ids(connection, account, item, sellers)
+    pairs = {_pair(item, seller): seller for seller in sellers}
+    known = {pairs[pair]: number for pair, number in _ids(connection, account, pairs).items()}
     new = [seller for seller in dict.fromkeys(sellers) if seller not in known]
     if new:
         first = counters.take(connection, account, COUNTER, len(new))
         made = {seller: first + at for at, seller in enumerate(new)}
-        pairs = {str(given): _pair(item, seller) for seller, given in made.items()}
-        channels.map_ids(connection, account, DIALECT, RECORD, pairs)
+        names = {str(given): _pair(item, seller) for seller, given in made.items()}
+        channels.map_ids(connection, account, DIALECT, RECORD, names)
         known |= made
     return known
 
