@@ -70,13 +70,22 @@ def _runs(calls: Sequence[Call]) -> Iterator[list[Call]]:
 async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> None:
     skus = {change.sku for call in run for _, change in call.queued.changes}
     detailed = {change.sku for call in run for _, change in call.queued.changes if has_detail(change)}
-    ids, details = await inventory.read(account, lambda c: look_up(c, account, skus, detailed))
+    ids = await inventory.recall_many(
+        account, "item of", skus, lambda c, some: catalog.item_ids(c, account, some)
+    )
+    details: Details = {}
+    if detailed:
+        wanted = [ids[sku] for sku in detailed if sku in ids]
+        details = await inventory.read(account, lambda c: channels.details(c, account, NAME, KIND, wanted))
     made = {
         change.sku for call in run if call.queued.create for _, change in call.queued.changes
     } - ids.keys()
     if made:
         now = inventory.now()
-        ids |= await inventory.write(account, lambda c: catalog.ensure_items(c, account, made, now))
+        # Quiet: what is not there yet is not remembered.
+        ids |= await inventory.write(
+            account, lambda c: catalog.ensure_items(c, account, made, now), quiet=True
+        )
     groups = tuple(
         group(change, ids[change.sku], location, details, existing=None if call.queued.create else True)
         for call in run

@@ -103,9 +103,8 @@ async def _answer(
 
 
 async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
-    token, secret = _credentials(request.headers.get("authorization", ""))
-    now = inventory.now()
-    caller = await inventory.read(0, lambda c: auth.check(c, NAME, token, secret, now))
+    token, secret = _credentials(wire.header(request.scope["headers"], b"authorization"))
+    caller = await auth.identify(inventory, NAME, token, secret)
     if caller is None or not caller.may(scope):
         raise _Denied
     return caller
@@ -152,9 +151,14 @@ async def _queue(inventory: Inventory, caller: Caller, request: Request, *, crea
 
 async def _locations(inventory: Inventory, caller: Caller, changes: list[Change]) -> dict[str, int] | None:
     """The location behind each warehouse that is named; None if one is not there."""
+    account, seller = caller.account, caller.seller
     names = {change.warehouse for change in changes}
-    found = await inventory.read(
-        caller.account, lambda c: warehouses.ids(c, caller.account, caller.seller, names)
+    found = await inventory.recall_many(
+        account,
+        f"sellbrite warehouse of {seller}",
+        names,
+        lambda c, some: warehouses.ids(c, account, seller, some),
+        alone=False,
     )
     return found if len(found) == len(names) else None
 
@@ -177,7 +181,9 @@ async def _create(inventory: Inventory, caller: Caller, request: Request) -> Res
     if exists:
         return wire.respond(409, {"body": schema.EXISTS})
     if skus - ids.keys():
-        ids = await inventory.write(account, lambda c: catalog.ensure_items(c, account, skus, now))
+        ids = await inventory.write(
+            account, lambda c: catalog.ensure_items(c, account, skus, now), quiet=True
+        )
     groups = [
         queue.group(one, ids[one.sku], locations[one.warehouse], details, existing=False) for one in changes
     ]
