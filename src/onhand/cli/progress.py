@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from onhand.cli import frame
 
@@ -16,15 +16,29 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
 
+class Bar:
+    """What is shown: call it with steps done."""
+
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+
+    def __call__(self, steps: int) -> None:
+        self._shown.advance(self._task, steps)
+
+    def total(self, steps: int) -> None:
+        """Now it is known how many there are."""
+        self._shown.update(self._task, total=steps)
+
+
 @contextlib.contextmanager
-def bar(words: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def bar(words: str, total: int | None) -> Iterator[Bar]:
     """A progress bar on standard error while the block runs; call what it gives with steps done. ``total``
-    None: nobody knows how many there are."""
+    None: nobody knows how many there are, or not yet."""
     columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = Progress(*columns, console=Console(stderr=True), disable=not frame.watched(), transient=True)
     with shown:
-        task = shown.add_task(words, total=total)
-        yield lambda steps: shown.advance(task, steps)
+        yield Bar(shown, shown.add_task(words, total=total))
 
 
 @contextlib.contextmanager
