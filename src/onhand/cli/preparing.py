@@ -50,8 +50,10 @@ async def init(
         return _distribute(settings, dry_run)
     if dry_run:
         with _opened(settings, create=False) as store:
-            now = engine.revision(store) or "nothing"
-        frame.say(f"{engine.shown(settings.db)} has {now}, and would be brought to {engine.head()}")
+            engine.refuse_unknown(now := engine.revision(store))
+        frame.say(
+            f"{engine.shown(settings.db)} has {now or 'nothing'}, and would be brought to {engine.head()}"
+        )
         return frame.OK
     async with door.writing(settings):
         frame.say(f"{engine.shown(settings.db)} is at schema {engine.head()}")

@@ -168,6 +168,10 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
     now = engine.revision(store)
     facts["schema"] = now or "none"
     faults = list(engine.durability_faults(store))
+    try:
+        engine.refuse_unknown(now)
+    except engine.StoreError as error:
+        return [*faults, str(error)]
     if now != engine.head():
         return [*faults, f"the schema is {now or 'empty'}, this version needs {engine.head()}: 'onhand init'"]
     with engine.reading(store) as connection:

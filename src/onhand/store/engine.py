@@ -23,6 +23,9 @@ from onhand.store.addresses import BadAddress
 
 SQLITE_OLDEST = (3, 37, 0)
 POSTGRESQL_OLDEST = 150_000
+RETIRED = "retired "
+"""Before the schema's revision, of a database that must not be written any more: other versions of onhand
+do not know such a revision and refuse it, too."""
 MIGRATION_LOCK = 0x6F6E68616E64
 NOT_ALLOWED = "42501"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -282,25 +285,39 @@ def _known() -> set[str]:
 def revision(store: Store) -> str | None:
     """The schema revision of the database; None for an empty one."""
     with store.reader.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return revision_of(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The schema revision, as this transaction sees it."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def migrate(store: Store) -> None:
     """Bring the tables to this code's revision, under a lock, in one transaction.
 
-    Raises StoreError when the database is newer than this code, and when this role may not.
+    Raises StoreError when the database is newer than this code or retired, and when this role may not.
     """
     now = revision(store)
     if now == head():
         _require_rights(store)
         return
-    _refuse_newer(now)
+    refuse_unknown(now)
+    with store.writer.begin() as connection:
+        bring_up(connection)
+
+
+def bring_up(connection: Connection) -> None:
+    """`migrate` within a transaction that does more. Raises StoreError."""
+    now = revision_of(connection)
+    if now == head():
+        return
+    refuse_unknown(now)
     try:
-        with store.writer.begin() as connection:
-            if now is None and (other := roles.elsewhere(connection)):
-                words = f"the schema {other} has onhand's tables, and this role does not look into it"
-                raise StoreError(f"{words}: use one of their roles, or set its search_path")
-            upgrade(connection)
+        if now is None and (other := roles.elsewhere(connection)):
+            words = f"the schema {other} has onhand's tables, and this role does not look into it"
+            raise StoreError(f"{words}: use one of their roles, or set its search_path")
+        upgrade(connection)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
             raise
@@ -313,6 +330,7 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Of the transaction, not of the session: a pooler hands sessions around.
         connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+    refuse_unknown(revision_of(connection))
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -320,22 +338,31 @@ def upgrade(connection: Connection) -> None:
 
 def _require_rights(store: Store) -> None:
     with store.reader.connect() as connection:
-        lacking = roles.missing(connection)
-    if lacking:
+        require_rights(connection)
+
+
+def require_rights(connection: Connection) -> None:
+    """Refuse, in words, a role that may not do what the hub does."""
+    if lacking := roles.missing(connection):
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise StoreError(f"this role has no right to {lacking[0]}{more}: run 'onhand init --roles'")
 
 
 def require_head(store: Store) -> None:
-    """Refuse, in words, a database that this code does not speak."""
-    now = revision(store)
-    _refuse_newer(now)
+    """Refuse, in words, a database that this code does not speak; one that is retired can be read."""
+    now = (revision(store) or "").removeprefix(RETIRED) or None
+    refuse_unknown(now)
     if now != head():
         raise StoreError(f"{_state(now)}, this onhand needs {head()}: run 'onhand init'")
 
 
-def _refuse_newer(now: str | None) -> None:
+def refuse_unknown(now: str | None) -> None:
     """What a newer onhand's tables mean is not known here: neither is read nor written."""
+    if now is not None and now.startswith(RETIRED):
+        raise StoreError(
+            "the database is retired: it was copied, and another one has gone on from there"
+            " ('onhand retire --lift' if that is not so)"
+        )
     if now is not None and now not in _known():
         raise StoreError(f"{_state(now)}, which is newer than this onhand ({head()}): use that onhand")
 
