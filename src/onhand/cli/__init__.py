@@ -9,6 +9,7 @@ from onhand.cli import (
     channels,
     checking,
     connecting,
+    copying,
     files,
     frame,
     incidents,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(running.app)
 app.add_typer(preparing.app)
+app.add_typer(copying.app)
 app.add_typer(orders.app)
 app.add_typer(simulating.app)
 app.add_typer(files.app)
