@@ -91,6 +91,18 @@ class PostgresDatabases:
             self._templates[key] = urlsplit(template).path[1:]
         return self._create(self._templates[key])
 
+    def ruined(self, url: str, table: str) -> str:
+        """The URL of a copy in which a byte of the table's first page is another. Nothing may be connected to
+        ``url``, and the server's files must be here."""
+        made = self._create(f"{urlsplit(url).path[1:]} STRATEGY file_copy")
+        with psycopg.connect(made) as connection:
+            (path,) = connection.execute("SELECT pg_relation_filepath(%s)", (table,)).fetchone() or ("",)
+        (folder,) = self._admin.execute("SHOW data_directory").fetchone() or ("",)
+        with Path(folder, path).open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\xff")
+        return made
+
     def drop(self, url: str) -> None:
         """Forget a database, sooner or later, whoever may still be connected to it."""
         self._left.append(urlsplit(url).path[1:])

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from commands import onhand, started, write
+from onhand.store import integrity
+from onhand.store.engine import open_store
 from servers import START_SECONDS
 
 PAGE_BYTES = 4096
@@ -33,11 +35,17 @@ def shop(demo: Path, tmp_path: Path) -> str:
 
 def ruin(db: str, table: str) -> None:
     """Write rubbish over the first page of a table; the file still opens."""
+    at = first_page(db, table)
+    with Path(db).open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * PAGE_BYTES)
+
+
+def first_page(db: str, table: str) -> int:
+    """Where in the file a table begins, in bytes."""
     with closing(sqlite3.connect(db)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-    with Path(db).open("r+b") as file:
-        file.seek((page - 1) * PAGE_BYTES)
-        file.write(b"\xff" * PAGE_BYTES)
+    return int((page - 1) * PAGE_BYTES)
 
 
 RUINED = [
@@ -57,6 +65,53 @@ def test_a_database_that_fails(shop: str, table: str, words: tuple[str, ...]) ->
     ruin(shop, table)
     ran = onhand(*words, "--db", shop)
     assert (ran.code, ran.err) == (1, "onhand: the database failed: database disk image is malformed\n")
+
+
+@pytest.mark.parametrize("table", ["items", "levels", "movements", "details", "wakeups"])
+def test_the_doctor_reads_a_file_from_end_to_end(shop: str, table: str) -> None:
+    assert onhand("doctor", "--db", shop, "--json").json["integrity"] == "whole"
+    ruin(shop, table)
+    ran = onhand("doctor", "--db", shop, "--json")
+    assert (ran.code, ran.err, ran.json["integrity"]) == (3, "", "damaged")
+    assert ran.json["faults"][0].startswith("the file is damaged (")
+    assert ran.json["faults"][0].endswith("): keep it as it is, and restore a backup")
+    said = onhand("doctor", "--db", shop)
+    assert (said.code, "fault: the file is damaged (" in said.out) == (3, True)
+
+
+def test_the_doctor_and_a_file_that_does_not_even_open(shop: str) -> None:
+    ruin(shop, "alembic_version")
+    ran = onhand("doctor", "--db", shop, "--json")
+    assert ran.code == 3
+    assert ran.json["faults"] == [f"cannot open {shop}: database disk image is malformed"]
+
+
+def test_a_large_file_is_not_read_for_longer_than_is_allowed(
+    shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity, "STEPS", 1)
+    with closing(open_store(shop)) as store:
+        assert (
+            integrity.examine(store, seconds=0).words
+            == "not known: 0 seconds were not enough to read the file"
+        )
+        assert integrity.examine(store).words == "whole"
+
+
+LAID_OVER = [("items", "movements", "levels"), ("items", "listings", "levels"), ("items", "prices", "levels")]
+
+
+@pytest.mark.parametrize(("table", "other", "command"), LAID_OVER)
+def test_rows_that_no_code_of_ours_has_written(shop: str, table: str, other: str, command: str) -> None:
+    """A page of another table lies where a table's first should be: what is read makes no sense."""
+    with Path(shop).open("r+b") as file:
+        file.seek(first_page(shop, other))
+        page = file.read(PAGE_BYTES)
+        file.seek(first_page(shop, table))
+        file.write(page)
+    ran = onhand(command, "--db", shop)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("onhand: the file is damaged (")
 
 
 def test_an_import_into_a_database_that_fails(shop: str, tmp_path: Path) -> None:

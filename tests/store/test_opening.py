@@ -1,5 +1,6 @@
 """Opening a database: its tables are the code's, its durability is read back, and accounts are walled off."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from onhand.store import integrity
 from onhand.store.accounts import accounts as known
 from onhand.store.accounts import add
 from onhand.store.catalog import Taken
 from onhand.store.engine import (
+    DatabaseFailed,
     StoreError,
     WeakDurability,
     head,
@@ -26,7 +29,7 @@ from onhand.store.engine import (
 from onhand.store.outward import orders
 from onhand.store.schema import OUTSIDE
 from shops import START, Shop, opened
-from stores import PostgresDatabases
+from stores import SERVER_VARIABLE, PostgresDatabases
 
 METADATA = orders.metadata
 GUARDED = sorted(set(METADATA.tables) - OUTSIDE)
@@ -160,6 +163,29 @@ def test_postgresql_that_may_lose_a_commit_is_refused(postgres_url: str) -> None
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(f"ALTER DATABASE {name} RESET ALL".encode())
             connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} RESET ALL".encode())
+
+
+# --- damage -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(SERVER_VARIABLE in os.environ, reason="the files of that server may be anywhere")
+def test_postgresql_says_which_pages_it_could_not_believe(postgres: PostgresDatabases) -> None:
+    url = postgres.empty()
+    store = open_store(url)
+    migrate(store)
+    with store.writer.begin() as connection:
+        add(connection, "shop", START)
+    assert integrity.examine(store) == ("no page has failed its checksum", [])
+    store.close()
+    ruined = postgres.ruined(url, "accounts")
+    store = open_store(ruined)
+    with pytest.raises(DatabaseFailed, match="invalid page"), store.reader.begin() as connection:
+        known(connection)
+    words, (fault,) = integrity.examine(store)
+    assert (words, fault.split(" (")[0]) == ("damaged", "the database is damaged")
+    store.close()
+    for one in (url, ruined):
+        postgres.drop(one)
 
 
 # --- accounts -----------------------------------------------------------------------------------------

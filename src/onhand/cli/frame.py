@@ -20,7 +20,8 @@ from onhand import settings
 from onhand.demo import DemoFailed
 from onhand.office.people import BadAsk
 from onhand.settings import BadSetting, Settings
-from onhand.store.engine import DatabaseFailed, StoreError, is_postgresql, reason
+from onhand.store import integrity
+from onhand.store.engine import DatabaseFailed, StoreError, is_postgresql, open_store, reason
 from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.transport import NoAnswer
 
@@ -86,9 +87,30 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
             code = FAILED
         except KeyboardInterrupt:
             code = 130
+        except Exception:
+            # What a damaged page holds can be anything, and whatever reads it fails in its own way.
+            if not (words := _damage(options.get("db"))):
+                raise
+            complain(words)
+            code = FAILED
         raise typer.Exit(code or OK)
 
     return started
+
+
+def _damage(db: Any) -> str:
+    """What is wrong with the file itself; "" if it is whole, or no file."""
+    try:
+        url = load(db).db
+        if is_postgresql(url):
+            return ""
+        store = open_store(url, create=False, reads_only=True)
+    except (StoreError, BadSetting) as error:
+        return str(error)
+    try:
+        return "; ".join(integrity.examine(store).faults)
+    finally:
+        store.close()
 
 
 def complain(words: str) -> None:

@@ -22,7 +22,7 @@ from onhand.office.people import BadAsk
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.sandbox import card
 from onhand.seals import BadKey
-from onhand.store import accounts, engine, roles
+from onhand.store import accounts, engine, integrity, roles
 
 app = typer.Typer()
 
@@ -154,6 +154,8 @@ async def doctor(db: Db = None, as_json: AsJson = False) -> int:
     else:
         try:
             faults += _examine(store, facts)
+        except engine.DatabaseFailed as error:
+            faults.append(f"the database failed: {engine.reason(error)}")
         finally:
             store.close()
     if as_json:
@@ -167,7 +169,9 @@ async def doctor(db: Db = None, as_json: AsJson = False) -> int:
 def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
     now = engine.revision(store)
     facts["schema"] = now or "none"
-    faults = list(engine.durability_faults(store))
+    found = integrity.examine(store)
+    facts["integrity"] = found.words
+    faults = [*engine.durability_faults(store), *found.faults]
     try:
         engine.refuse_unknown(now)
     except engine.StoreError as error:
@@ -180,8 +184,8 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
         facts["accounts"] = len(accounts.accounts(connection))
     if engine.passes_walls(store):
         facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
-    found = holder(store.path.absolute()) if store.sqlite else None
-    facts["served by"] = f"process {found.pid} on {found.url}" if found and _alive(found.pid) else "nobody"
+    held = holder(store.path.absolute()) if store.sqlite else None
+    facts["served by"] = f"process {held.pid} on {held.url}" if held and _alive(held.pid) else "nobody"
     return faults
 
 

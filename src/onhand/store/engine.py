@@ -97,6 +97,9 @@ def open_store(
     except SQLAlchemyError as error:
         store.close()
         raise StoreError(f"cannot open {shown(url)}: {reason(error)}") from error
+    except UnicodeDecodeError as error:  # SQLite's own complaint quotes what is no text any more
+        store.close()
+        raise StoreError(f"cannot open {shown(url)}: the file is damaged") from error
     if weak and not accept_loss:
         store.close()
         raise WeakDurability("; ".join(weak))
