@@ -35,9 +35,11 @@ class _View(NamedTuple):
 def grounds(connection: Connection, account: int, link: Link, lines: Sequence[Told]) -> dict[Named, Ground]:
     """The ground of each line. A listing is found by the channel's ids, else by SKU; an item that is not
     listed there by its SKU. It reserves at the location that the line names, else where its listing is
-    fed from, else at the connection's locations in order."""
+    fed from, else at the connection's locations in order. While listings are still imported none is."""
     if not lines:
         return {}
+    if link.unfinished:
+        return {(line.name, line.sku, line.place): Ground(Footing.EARLY) for line in lines}
     view = _view(connection, account, link, lines)
     return {(line.name, line.sku, line.place): _ground(view, line) for line in lines}
 

@@ -162,10 +162,24 @@ class Polls:
         if not found.more:
             bodies += await _again(self._inventory, account, connection, session.module.CHANNEL)
         if bodies or found.cursor != cursor:
-            await self._keep(account, connection, bodies, found.cursor)
+            number = await self._keep(account, connection, bodies, found.cursor)
+            await self._settled(account, number)
         return found.more and found.cursor != cursor
 
-    async def _keep(self, account: int, connection: int, bodies: Sequence[str], cursor: str) -> None:
+    async def begin(self, account: int, connection: int, session: Session) -> None:
+        """The first page for a connection that is being made: where the cursor begins. From here on no order
+        is missed, however long its listings take, and though it has shipped by then. Its lines wait until
+        they are imported. Raises `flow.Failed`."""
+        ask = kind.takes_orders(session.module)
+        driven = await self._inventory.read(account, partial(drives.driven, account=account, link=connection))
+        if ask is None or driven is None or driven.orders_cursor is not None:
+            return
+        found: Orders = await session.run(_from(ask, None))
+        bodies = told(connection, found.orders, session.module.CHANNEL)
+        await self._keep(account, connection, bodies, found.cursor)
+
+    async def _keep(self, account: int, connection: int, bodies: Sequence[str], cursor: str) -> int:
+        """Accept orders and move the cursor; the number of the last message, 0 for none."""
         now = self._inventory.now()
 
         def unit(c: Connection) -> int:
@@ -176,11 +190,13 @@ class Polls:
         number = await self._inventory.write(account, unit, wakes, quiet=True)
         if number:
             self._inventory.arrived(account)
-            await self._settled(account, number)
+        return number
 
     async def _settled(self, account: int, number: int) -> None:
         """Wait until a message is applied, but not for long: a look at the channel's numbers that follows
         would take a sale that is not in the ledger for drift."""
+        if not number:
+            return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         ends = partial(requests.ends, account=account)

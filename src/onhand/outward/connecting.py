@@ -7,25 +7,31 @@ stays, and `begin` goes on with an unfinished connection to the same shop, which
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from onhand.connectors import kind
 from onhand.connectors.channel import plain_settings, read_settings
-from onhand.connectors.flow import Page, Place, Seen
+from onhand.connectors.flow import Failed, Page, Place, Seen
 from onhand.connectors.kind import Kind, external_id
 from onhand.courier import mirroring
+from onhand.courier.flows import Session, Stopping
+from onhand.orders_in import Polls
 from onhand.outward import unfinished
-from onhand.outward.equipment import Equipment, Refusal, asked, unknown_connection
+from onhand.outward.equipment import ASKING_SECONDS, Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
 from onhand.store import catalog, channels, drives, feeding, linking, lookup, observing
 from onhand.store.catalog import Location
 from onhand.store.linking import Found, Linked
 from onhand.store.observing import Sight
+
+log = structlog.get_logger(__name__)
 
 NAME_LIMIT = 100
 LOCATIONS_LIMIT = 100
@@ -118,7 +124,19 @@ async def begin(
         if not resumed:
             await inventory.write(account, lambda c: linking.drop(c, account, link))
         raise
+    await _first_orders(equipment, account, link, session)
     return msgspec.structs.replace(made, resumed=resumed)
+
+
+async def _first_orders(equipment: Equipment, account: int, link: int, session: Session) -> None:
+    """Begin with the channel's orders before its listings are imported, which can take long. A channel that
+    does not tell them now, as to a token that may not read orders, is connected all the same."""
+    try:
+        async with asyncio.timeout(ASKING_SECONDS):
+            await Polls(equipment.inventory).begin(account, link, session)
+    except (Failed, Stopping, TimeoutError) as error:
+        what = {"account": account, "connection": link, "words": str(error)}
+        log.warning("orders could not be asked for while connecting; the first poll begins with them", **what)
 
 
 def split(module: Kind, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -41,9 +41,11 @@ class Footing(StrEnum):
     """Stock that the channel owns: its own numbers tell of the sale."""
     NOWHERE = "nowhere"
     """No location of ours feeds the listing or the connection: nothing is held until one does."""
+    EARLY = "early"
+    """The connection's listings are still being imported: what was sold is looked up when they are here."""
 
 
-WAITING = frozenset({Footing.UNKNOWN, Footing.UNTRACKED, Footing.NOWHERE})
+WAITING = frozenset({Footing.UNKNOWN, Footing.UNTRACKED, Footing.NOWHERE, Footing.EARLY})
 """Lines that are looked at again when there is something new to stand on."""
 
 

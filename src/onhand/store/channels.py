@@ -19,7 +19,7 @@ class Link(msgspec.Struct, frozen=True):
 
     ``channel`` is the dialect or connector, ``integration`` the cart behind a Trackstar connection,
     ``locations`` are ours, in order of preference; ``connector`` is True when the hub itself tells
-    the channel.
+    the channel, ``unfinished`` until its listings were imported.
     """
 
     id: int
@@ -30,6 +30,7 @@ class Link(msgspec.Struct, frozen=True):
     locations: list[int] = []
     settings: dict[str, Any] = {}
     created_at: int = 0
+    unfinished: bool = False
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -59,7 +60,8 @@ def _row(one: Link | Listing) -> dict[str, Any]:
 
 
 def _link(values: dict[str, Any]) -> Link:
-    values["connector"] = bool(values["connector"])
+    for name in ("connector", "unfinished"):
+        values[name] = bool(values[name])
     for name in ("locations", "settings"):
         values[name] = msgspec.json.decode(values[name])
     return Link(**values)

@@ -1,0 +1,147 @@
+"""Orders around the moment of connecting a channel: what ships meanwhile counts, what is past does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, NamedTuple
+
+import pytest
+
+from fakes import common
+from fakes.sandbox import EXAMPLE, Fake
+from market import SEALS, Market, open_market
+from onhand.connectors.auth import Wire
+from onhand.connectors.flow import Failed, Response
+from onhand.orders_in import Polls
+from onhand.outward import connecting
+from onhand.outward.equipment import Equipment
+from onhand.sandbox.model import Order
+from onhand.settings import Settings
+from onhand.store import counters
+
+
+class Clock(common.Clock):
+    """The channel's clock, which is so many seconds off."""
+
+    def __init__(self, off: float) -> None:
+        super().__init__()
+        self.off = timedelta(seconds=off)
+
+    def tick(self) -> datetime:
+        """What it shows."""
+        return datetime.now(UTC) + self.off
+
+
+class Channel:
+    """A sandbox whose answers have a date, as a server's have; paths that ``refuses`` names are forbidden."""
+
+    def __init__(self, off: float = 0, *, dated: bool = True, refuses: str = "nothing") -> None:
+        self.clock = Clock(off)
+        self.fake = Fake(clock=self.clock)
+        self.fake.stock(1, 10).sku = "A"
+        self.fake.use(self.fake.state)
+        self._dated, self.refuses = dated, refuses
+
+    async def send(self, wire: Wire, *, timeout: float) -> Response:
+        """Its answer."""
+        if self.refuses in wire.url:
+            return Response(403, {}, b'{"error": "this token may not read orders"}')
+        answer = self.fake(wire)
+        date = {"date": format_datetime(self.clock.tick(), usegmt=True)} if self._dated else {}
+        return Response(answer.status, dict(answer.headers) | date, answer.body)
+
+    def sell(self, units: int) -> Order:
+        """Somebody buys and pays."""
+        return self.fake.shop.order(self.fake.sell("A", units))
+
+    def ship(self, order: Order) -> None:
+        """All of it leaves."""
+        self.fake.shop.ship(order)
+
+
+class Shop(NamedTuple):
+    """The hub and the channel that it is connected with."""
+
+    here: Market
+    channel: Channel
+    equipment: Equipment
+
+    async def begin(self) -> int:
+        """The connection, with no listings yet."""
+        began = await connecting.begin(self.equipment, 1, "sandbox", EXAMPLE.settings)
+        return began.connection
+
+    async def finish(self, link: int) -> None:
+        """Listings, and then what the courier does first."""
+        await connecting.page(self.equipment, 1, link)
+        await connecting.finish(self.equipment, 1, link)
+        await self.poll(link)
+
+    async def poll(self, link: int) -> None:
+        """Ask for orders, and wait until they are applied."""
+        session = await self.equipment.session(1, link)
+        while await Polls(self.here.inventory).poll(1, link, session):
+            pass
+        await self.here.until(self.here.empty)
+
+
+@contextlib.asynccontextmanager
+async def shop(url: str, channel: Channel) -> AsyncIterator[Shop]:
+    """Ten of A at each location."""
+    async with open_market(url) as here:
+        await here.inventory.write(1, lambda c: counters.take(c, 1, "connection", 2))
+        equipment: Any = Equipment(here.inventory, Settings(), transport=channel)
+        equipment.seals = SEALS
+        yield Shop(here, channel, equipment)
+
+
+def test_what_ships_while_listings_are_imported_is_counted(migrated_url: str) -> None:
+    async def go() -> None:
+        async with shop(migrated_url, Channel()) as one:
+            before = one.channel.sell(2)
+            link = await one.begin()
+            between = one.channel.sell(3)
+            one.channel.ship(between)
+            await one.here.until(one.here.empty)
+            assert await one.here.stock() == "1@1 10/0, 1@2 10/0, 2@1 10/0"
+            await one.finish(link)
+            assert await one.here.stock() == "1@1 7/2, 1@2 10/0, 2@1 10/0"
+            one.channel.ship(before)
+            await one.poll(link)
+            assert await one.here.stock() == "1@1 5/0, 1@2 10/0, 2@1 10/0"
+            assert await one.here.incidents() == []
+
+    asyncio.run(go())
+
+
+def test_nothing_is_called_unknown_before_the_listings_are_here(migrated_url: str) -> None:
+    async def go() -> None:
+        async with shop(migrated_url, Channel()) as one:
+            one.channel.fake.stock(7, 10)  # no item of ours
+            one.channel.fake.sell("SKU-7", 1)
+            link = await one.begin()
+            await one.here.until(one.here.empty)
+            assert await one.here.incidents() == []
+            await one.finish(link)
+            (incident,) = await one.here.incidents()
+            assert incident.body["lines"][0]["sku"] == "SKU-7"
+
+    asyncio.run(go())
+
+
+def test_a_channel_that_tells_no_orders_is_connected_all_the_same(sqlite_url: str) -> None:
+    async def go() -> None:
+        async with shop(sqlite_url, Channel(refuses="/v1/orders")) as one:
+            order = one.channel.sell(2)
+            link = await one.begin()
+            with pytest.raises(Failed):
+                await one.finish(link)
+            one.channel.refuses = "nothing"
+            await one.poll(link)
+            assert (await one.here.hold(order.id, link)) is not None
+
+    asyncio.run(go())
