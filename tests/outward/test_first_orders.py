@@ -14,8 +14,9 @@ import pytest
 from fakes import common
 from fakes.sandbox import EXAMPLE, Fake
 from market import SEALS, Market, open_market
+from onhand.connectors import flow
 from onhand.connectors.auth import Wire
-from onhand.connectors.flow import Failed, Response
+from onhand.connectors.flow import Failed, OrderLine, Response
 from onhand.orders_in import Polls
 from onhand.outward import connecting
 from onhand.outward.equipment import Equipment
@@ -143,5 +144,38 @@ def test_a_channel_that_tells_no_orders_is_connected_all_the_same(sqlite_url: st
             one.channel.refuses = "nothing"
             await one.poll(link)
             assert (await one.here.hold(order.id, link)) is not None
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("off", [-90, 0, 90])
+def test_a_channel_whose_clock_is_off(sqlite_url: str, off: float) -> None:
+    """What had shipped a few seconds before is past; what ships after is counted, by whichever clock."""
+
+    async def go() -> None:
+        async with shop(sqlite_url, Channel(off - 5)) as one:
+            past = one.channel.sell(4)
+            one.channel.ship(past)
+            one.channel.clock.off += timedelta(seconds=5)
+            link = await one.begin()
+            one.channel.clock.off += timedelta(seconds=2)
+            sold = one.channel.sell(3)
+            one.channel.ship(sold)
+            await one.finish(link)
+            # A poll that looks back behind its cursor, and a webhook that is late, show the past again.
+            line = OrderLine("1", {"variant": "v1"}, "A", 4, shipped=4)
+            await one.here.take(flow.Order(past.id, past.updated_at, (line,)), connection=link)
+            assert await one.here.stock() == "1@1 7/0, 1@2 10/0, 2@1 10/0"
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("off", [-7200, 7200])
+def test_a_date_that_cannot_be(sqlite_url: str, off: float) -> None:
+    async def go() -> None:
+        async with shop(sqlite_url, Channel(off)) as one:
+            link = await one.begin()
+            ((made,),) = await one.here.rows(f"SELECT created_at FROM connections WHERE id = {link}")
+            assert abs(made - one.here.inventory.now()) < 60_000_000
 
     asyncio.run(go())

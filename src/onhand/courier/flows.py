@@ -35,6 +35,7 @@ from onhand.connectors.flow import (
     Wait,
 )
 from onhand.connectors.kind import Kind
+from onhand.connectors.reading import said_at
 from onhand.courier.pacing import Circuit, Pace, backoff
 
 T = TypeVar("T")
@@ -134,6 +135,9 @@ class Session:
         self.count = Count()
         self.first: str | None = None
         """The bucket that the last prepaid flow's first request drew on."""
+        self.ahead: int | None = None
+        """By how much the channel's clock was ahead of ours at its first answer that had a date, in
+        microseconds; a date has no parts of a second."""
         self._way = way
         self._vault = vault
         self._generation = 0
@@ -241,6 +245,8 @@ class Session:
     def _heard(self, response: Response, name: str) -> float:
         """Note what an answer says about the channel's state, whatever it says about the request."""
         now, lots = self._way.now(), self._way.lots
+        if self.ahead is None and (there := said_at(response)) is not None:
+            self.ahead = there - self._way.clock.now()
         held = self.pace.heard(response, name, self.module.pace(response), now, lots)
         self.count.requests += 1
         if response.status == 429 or (response.ok and held):

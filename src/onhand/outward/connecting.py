@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 NAME_LIMIT = 100
 LOCATIONS_LIMIT = 100
+CLOCK_OFF_LIMIT = 3_600_000_000
+"""Microseconds by which a channel's clock may be off; a date that is further off is not believed."""
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -114,11 +116,17 @@ async def begin(
     try:
         session = await equipment.session(account, link)
         who = await asked(session, module.check)
+        began = equipment.now() + _ahead(session)
         locate = kind.locates(module)
         places = [] if locate is None else await asked(session, locate)
-        made = await inventory.write(
-            account, lambda c: _place(c, account, link, module, who, places, rules, feeds, equipment.now())
-        )
+
+        def placed(c: Connection) -> Began:
+            if not resumed:
+                # What an order was before or after is decided by the channel's clock, which dates orders.
+                linking.change(c, account, link, {"created_at": began})
+            return _place(c, account, link, module, who, places, rules, feeds, equipment.now())
+
+        made = await inventory.write(account, placed)
     except BaseException:
         equipment.forget(account, link)
         if not resumed:
@@ -126,6 +134,12 @@ async def begin(
         raise
     await _first_orders(equipment, account, link, session)
     return msgspec.structs.replace(made, resumed=resumed)
+
+
+def _ahead(session: Session) -> int:
+    """By how much the channel's clock is ahead of ours, in microseconds; 0 where it does not say."""
+    ahead = session.ahead or 0
+    return ahead if abs(ahead) <= CLOCK_OFF_LIMIT else 0
 
 
 async def _first_orders(equipment: Equipment, account: int, link: int, session: Session) -> None:

@@ -74,7 +74,9 @@ _add = Statement(
 _drop_drive = Statement("DELETE FROM drives WHERE account = :account AND connection = :id")
 _drop = Statement("DELETE FROM connections WHERE account = :account AND id = :id")
 _listed = Statement("SELECT 1 FROM listings WHERE account = :account AND connection = :id LIMIT 1")
-CHANGES = frozenset({"name", "locations", "settings", "secrets", "rules", "paused", "unfinished"})
+CHANGES = frozenset(
+    {"name", "locations", "settings", "secrets", "rules", "paused", "unfinished", "created_at"}
+)
 """The columns that `change` may set."""
 _change = {
     name: Statement(f"UPDATE connections SET {name} = :value WHERE account = :account AND id = :id")
