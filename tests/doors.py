@@ -76,11 +76,14 @@ def split(raw: bytes) -> list[Answer]:
     return answers
 
 
-def shaped(path: str, status: int, message: str) -> tuple[bytes, str]:
+def shaped(path: str, status: int, message: str) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """A dialect's form under /dialect, plain text elsewhere."""
     if path.startswith("/dialect"):
-        return f'{{"error":"{message}"}}'.encode(), "application/json"
-    return f"{status} {message}".encode(), "text/plain"
+        return f'{{"error":"{message}"}}'.encode(), [
+            (b"content-type", b"application/json"),
+            (b"x-request-id", b"17"),
+        ]
+    return f"{status} {message}".encode(), [(b"content-type", b"text/plain")]
 
 
 def placed(host: str, path: str) -> str:

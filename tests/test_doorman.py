@@ -80,8 +80,8 @@ def test_path_of(url: bytes, path: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 408, 413, 415, 431, 503])
 def test_problem(status: int) -> None:
-    raw, kind = problem("/any", status, "Words")
-    assert kind == "application/problem+json"
+    raw, fields = problem("/any", status, "Words")
+    assert fields == [(b"content-type", b"application/problem+json")]
     body = json.loads(raw)
     assert (body["type"], body["status"], body["detail"]) == ("about:blank", status, "Words")
     assert body["title"]

@@ -191,6 +191,7 @@ def test_a_body_is_asked_for_when_the_client_waits(door: Door) -> None:
 def test_the_shape_belongs_to_the_path(door: Door) -> None:
     (answer,) = door.talk(post(b"/dialect/v1?x=1", BODY_LIMIT + 1))
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"] == "17"
     assert answer.body == b'{"error":"The body is longer than 262144 bytes"}'
 
 

@@ -113,9 +113,17 @@ SHAPES = [
 
 @pytest.mark.parametrize(("host", "media_type", "words"), SHAPES)
 def test_the_door_refuses_in_the_words_of_the_host(host: str, media_type: str, words: bytes) -> None:
-    body, kind = web.shape(web.placing(load({"ONHAND_HOSTS": HOSTS}))(host, "/x"), 413, "No")
-    assert kind == media_type
+    body, fields = web.shape(web.placing(load({"ONHAND_HOSTS": HOSTS}))(host, "/x"), 413, "No")
+    headers = dict(fields)
+    assert headers[b"content-type"].decode() == media_type
+    assert b"content-length" not in headers
     assert words in body
+
+
+def test_trackstar_gives_each_refusal_a_number_of_its_own() -> None:
+    numbers = [dict(web.shape("/trackstar/x", 413, "No")[1])[b"x-request-id"] for _ in range(2)]
+    assert all(len(one) == 32 for one in numbers)
+    assert numbers[0] != numbers[1]
 
 
 def test_a_host_for_nobody() -> None:

@@ -9,7 +9,10 @@ import httptools
 
 from onhand.wire import BODY_LIMIT, BULK_LIMIT, Headers, encode, header
 
-Shape = Callable[[str, int, str], tuple[bytes, str]]
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields of an answer, the content type among them; what frames it is added by who sends it."""
+
+Shape = Callable[[str, int, str], tuple[bytes, Fields]]
 Placed = Callable[[str, str], str]
 
 
@@ -132,7 +135,7 @@ _TITLES = {
 }
 
 
-def problem(path: str, status: int, message: str) -> tuple[bytes, str]:
+def problem(path: str, status: int, message: str) -> tuple[bytes, Fields]:
     """The plain form of a refusal: an RFC 9457 problem with the type about:blank, whatever the path."""
     body = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": message}
-    return encode(body), "application/problem+json"
+    return encode(body), [(b"content-type", b"application/problem+json")]

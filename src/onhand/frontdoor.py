@@ -58,7 +58,7 @@ async def serve(
     """Serves `app` on the running event loop until `stop` is set or SIGINT or SIGTERM arrives.
 
     `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
-    the body and content type of a refusal, with the path "" when none could be read; both are asked with
+    the body and header fields of a refusal, with the path "" when none could be read; both are asked with
     `placed(host, path)`. `on_ready` is called with the real port (port 0 takes a free one) once connections
     are accepted. With `lifespan` the application's own startup and shutdown are run, and RuntimeError says
     that its startup failed. Raises OSError when the address cannot be taken (errno EADDRINUSE: the port is

@@ -226,11 +226,10 @@ class Reception(HttpToolsProtocol):
 
     def _worded(self, refusal: Refusal) -> bytes:
         path = self._path() if self.receiving else ""
-        body, content_type = self.terms.shape(path, refusal.status, refusal.message)
+        body, fields = self.terms.shape(path, refusal.status, refusal.message)
         lines = [STATUS_LINE[refusal.status]]
-        lines += [b"%b: %b\r\n" % field for field in self.server_state.default_headers]
-        lines.append(b"content-type: %b\r\ncontent-length: %d\r\n" % (content_type.encode(), len(body)))
-        lines.append(b"connection: close\r\n\r\n")
+        lines += [b"%b: %b\r\n" % field for field in (*self.server_state.default_headers, *fields)]
+        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         if not (self.receiving and self.url and self.parser.get_method() == b"HEAD"):
             lines.append(body)
         return b"".join(lines)

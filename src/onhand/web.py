@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onhand.doorman import Placed, host_of, problem
+from onhand.doorman import Fields, Placed, host_of, problem
 from onhand.faces import FACES, face
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment
@@ -75,12 +75,12 @@ def bulk(path: str) -> bool:
     return path.startswith(BULK_PATHS)
 
 
-def shape(path: str, status: int, message: str) -> tuple[bytes, str]:
+def shape(path: str, status: int, message: str) -> tuple[bytes, Fields]:
     """A refusal of the front door in the words of the API that ``path`` belongs to."""
     for one in FACES:
         if path == one.prefix or path.startswith(one.prefix + "/"):
             response = one.routes.shape(status, message)
-            return response.body, response.headers.get("content-type", "application/json")
+            return response.body, [field for field in response.raw_headers if field[0] != b"content-length"]
     return problem(path, status, message)
 
 

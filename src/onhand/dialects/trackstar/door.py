@@ -26,6 +26,7 @@ from onhand.wire import BODY_LIMIT, BadBody
 from onhand.work import Answer, Conflict, Key
 
 NAME = "trackstar"
+REQUEST_ID_HEADER = "x-request-id"
 KEY_HEADER, TOKEN_HEADER = "x-trackstar-api-key", "x-trackstar-access-token"
 _KEY, _TOKEN = KEY_HEADER.encode(), TOKEN_HEADER.encode()
 IDEMPOTENCY_HEADER, REPLAYED_HEADER = b"idempotency-key", "Idempotent-Replayed"
@@ -81,6 +82,11 @@ def shape(status: int, words: str) -> Response:
     return respond(problem(status, words))
 
 
+def refused(status: int, words: str) -> Response:
+    """What is refused before an application is asked; it has an X-Request-Id like every answer."""
+    return respond(problem(status, words), {REQUEST_ID_HEADER: secrets.token_hex(16)})
+
+
 def guarded(endpoint: Endpoint) -> Endpoint:
     """An endpoint whose `Turned` becomes its answer."""
 
@@ -97,7 +103,7 @@ def labelled(app: ASGIApp) -> ASGIApp:
     """An application that gives each response an X-Request-Id, and what its endpoint has left for it."""
 
     async def labelling(scope: Scope, receive: Receive, send: Send) -> None:
-        extra = {"x-request-id": secrets.token_hex(16)}
+        extra = {REQUEST_ID_HEADER: secrets.token_hex(16)}
         scope[_EXTRA] = extra
 
         async def sending(message: Message) -> None:

@@ -25,7 +25,7 @@ from onhand.store import products, requests
 from onhand.store.products import Product
 from onhand.work import Accepted, Answer, Group, Key, Plan, Recorded, Work
 
-shape = door.shape
+shape = door.refused
 
 Made = tuple[int, Any]
 """A status and a body that can be encoded."""
@@ -75,7 +75,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         Route("/cart/products/{id}/adjust-inventory", guarded(adjust), methods=["PUT"]),
         *reads.routes(hall),
     ]
-    return labelled(asgi.application(routes, shape))
+    return labelled(asgi.application(routes, door.shape))
 
 
 async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:
