@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from msgspec import Meta
 
 from onhand.api import asked, meaning, problems, schema, told
 from onhand.api.problems import Problem
@@ -79,10 +80,10 @@ def test_pointers() -> None:
 @pytest.mark.parametrize(
     ("value", "pointer", "words"),
     [
-        ({"op": "adjust"}, "", "Object missing required field location"),
+        ({"op": "adjust"}, "", "The field location is missing"),
         ({"op": "adjust", "a/b": 1}, "/a~1b", "There is no such field here"),
-        ({"op": "x" * 1000}, "/op", "Invalid value '" + "x" * 285),
-        ({"op": 5}, "/op", "Expected str, got int"),
+        ({"op": "x" * 1000}, "/op", "Must be one of the values that are known here, not '" + "x" * 248),
+        ({"op": 5}, "/op", "Must be text, not a whole number"),
         (
             {"op": "ship", "reference": "r", "lines": [{"quantity": 1, "to": 1}]},
             "/lines/0/to",
@@ -94,6 +95,83 @@ def test_what_is_wrong_is_pointed_at(value: object, pointer: str, words: str) ->
     with pytest.raises(Problem) as caught:
         schema.convert(value, asked.AnyChange)  # type: ignore[arg-type]  # a union is no class
     assert caught.value.errors == [{"pointer": pointer, "code": "invalid_body", "detail": words}]
+
+
+class Everything(schema.Body, frozen=True, kw_only=True):
+    """A field of each kind that our schemas have, and of those that they may have one day."""
+
+    text: str = ""
+    number: int = 0
+    real: float = 0.0
+    flag: bool = False
+    maybe: str | None = None
+    either: schema.Where = 1
+    some: list[int] = []
+    inner: asked.AnyChange | None = None
+    named: dict[schema.Name, int] = {}
+    few: Annotated[dict[str, int], Meta(min_length=1, max_length=2)] = {}
+    listed: Annotated[list[int], Meta(min_length=1, max_length=2)] = []
+    pair: tuple[int, int] = (0, 0)
+    least: Annotated[int, Meta(ge=1, le=9)] = 1
+    share: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    dozen: Annotated[int, Meta(multiple_of=12)] = 0
+    short: Annotated[str, Meta(min_length=1, max_length=3)] = "x"
+    form: Annotated[str, Meta(pattern=r"^[a-z]*$")] = ""
+    mode: Literal["atomic", "partial"] = "atomic"
+    floor: Floor | None = None
+
+
+NOT_FITTING: list[tuple[dict[str, Any], str, str]] = [
+    ({"text": None}, "/text", "Must be text, not null"),
+    ({"text": 1}, "/text", "Must be text, not a whole number"),
+    ({"text": []}, "/text", "Must be text, not a list"),
+    ({"number": True}, "/number", "Must be a whole number, not true or false"),
+    ({"number": 3.5}, "/number", "Must be a whole number, not one with a fraction"),
+    ({"number": "3"}, "/number", "Must be a whole number, not text"),
+    ({"least": 2**80}, "/least", "Must be at most 9"),
+    ({"real": "x"}, "/real", "Must be a number, not text"),
+    ({"flag": 0}, "/flag", "Must be true or false, not a whole number"),
+    ({"maybe": {}}, "/maybe", "Must be text or null, not an object"),
+    ({"either": None}, "/either", "Must be a whole number or text, not null"),
+    ({"some": {}}, "/some", "Must be a list, not an object"),
+    ({"some": [1, None]}, "/some/1", "Must be a whole number, not null"),
+    ({"inner": []}, "/inner", "Must be an object or null, not a list"),
+    ({"inner": {}}, "/inner", "The field op is missing"),
+    ({"inner": {"op": "confirm"}}, "/inner", "The field reference is missing"),
+    ({"inner": {"op": "x"}}, "/inner/op", "Must be one of the values that are known here, not 'x'"),
+    ({"inner": {"op": None}}, "/inner/op", "Must be text, not null"),
+    ({"named": {"": 1}}, "/named", "A name in it must have at least 1 character"),
+    ({"named": {"a": None}}, "/named", "Must be a whole number, not null"),
+    ({"few": {}}, "/few", "Must have at least 1 entry"),
+    ({"few": dict.fromkeys("abc", 1)}, "/few", "Must have at most 2 entries"),
+    ({"listed": []}, "/listed", "Must have at least 1 entry"),
+    ({"listed": [1, 2, 3]}, "/listed", "Must have at most 2 entries"),
+    ({"pair": [1]}, "/pair", "Must have 2 entries"),
+    ({"least": 0}, "/least", "Must be at least 1"),
+    ({"least": 10}, "/least", "Must be at most 9"),
+    ({"share": 0}, "/share", "Must be more than 0.0"),
+    ({"share": 1.0}, "/share", "Must be less than 1.0"),
+    ({"dozen": 13}, "/dozen", "Must be a multiple of 12"),
+    ({"short": ""}, "/short", "Must have at least 1 character"),
+    ({"short": "long"}, "/short", "Must have at most 3 characters"),
+    ({"form": "A"}, "/form", "Must match the pattern ^[a-z]*$"),
+    ({"mode": "all"}, "/mode", "Must be one of the values that are known here, not 'all'"),
+    ({"floor": "x"}, "/floor", "Must be one of the values that are known here, not 'x'"),
+    ({"more": 1}, "/more", "There is no such field here"),
+]
+
+
+@pytest.mark.parametrize(("value", "pointer", "words"), NOT_FITTING)
+def test_every_complaint_is_in_plain_words(value: object, pointer: str, words: str) -> None:
+    with pytest.raises(Problem) as caught:
+        schema.convert(value, Everything)
+    assert caught.value.errors == [{"pointer": pointer, "code": "invalid_body", "detail": words}]
+
+
+@pytest.mark.parametrize("body", [None, 1, 1.5, "x", True, []])
+def test_a_body_that_is_no_object(body: object) -> None:
+    with pytest.raises(Problem, match=r"^Must be an object, not [a-z ]+$"):
+        schema.convert(body, Everything)
 
 
 def command(body: dict[str, Any], names: meaning.Names = NAMES) -> model.AnyCommand:

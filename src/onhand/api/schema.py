@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta
 
-from onhand import wire
+from onhand import wire, wording
 from onhand.api.problems import Problem, fault, invalid
 from onhand.stock.model import QUANTITY_LIMIT, TEXT_LIMIT
 
@@ -40,10 +40,6 @@ Where: TypeAlias = Id | Name
 
 T = TypeVar("T")
 
-_PLACE = re.compile(r" - at `\$(.*)`$", re.DOTALL)
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
-
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A request body: what it does not know it refuses."""
@@ -62,20 +58,10 @@ def convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        pointer, words = _explained(str(error))
-        raise invalid(pointer, words) from None
-
-
-def _explained(words: str) -> tuple[str, str]:
-    """The words of msgspec as (JSON Pointer, sentence)."""
-    found = _PLACE.search(words)
-    words = words[: found.start()] if found else words
-    steps = [name or index for name, index in _STEP.findall(found[1])] if found else []
-    unknown = _UNKNOWN.match(words)
-    if unknown:
-        steps.append(unknown[1][:NAME_LIMIT])
-        words = "There is no such field here"
-    return pointer(*steps), words.replace("`", "")[:SHOWN_LIMIT]
+        found = wording.complaint(str(error))
+        raise invalid(
+            pointer(*(one[:NAME_LIMIT] for one in found.steps)), found.words[:SHOWN_LIMIT]
+        ) from None
 
 
 def pointer(*steps: str | int) -> str:

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
+from onhand import wording
 from onhand.connectors import kind
 from onhand.connectors.channel import plain_settings, read_settings
 from onhand.connectors.flow import Failed, Page, Place, Seen
@@ -158,7 +159,7 @@ def split(module: Kind, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict
     try:
         settings = read_settings(module.CHANNEL.settings, values)
     except msgspec.ValidationError as error:
-        raise Refusal("bad_settings", str(error).replace("`", ""), "settings") from None
+        raise Refusal("bad_settings", wording.complaint(str(error)).sentence, "settings") from None
     plain = plain_settings(settings)
     hidden = {one.name for one in needs(module.CHANNEL) if one.secret}
     return (

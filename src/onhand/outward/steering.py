@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
+from onhand import wording
 from onhand.connectors import kind
 from onhand.outward import connecting, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
@@ -207,4 +208,4 @@ def parse_rules(values: object) -> Rules:
     try:
         return msgspec.convert(values, Rules)
     except msgspec.ValidationError as error:
-        raise Refusal("bad_rules", str(error).replace("`", ""), "rules") from None
+        raise Refusal("bad_rules", wording.complaint(str(error)).sentence, "rules") from None
