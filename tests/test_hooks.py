@@ -21,6 +21,7 @@ from onhand.connectors.flow import Response
 from onhand.courier.flows import Session, Way
 from onhand.courier.office import Clock
 from onhand.orders_in import Polls
+from onhand.seals import BadKey
 from onhand.store import drives
 from onhand.wire import BULK_LIMIT
 
@@ -42,9 +43,9 @@ def message(here: Market, name: str, order: object | None, *, secret: str = SECR
     return {"headers": {"sandbox-time": stamp, "sandbox-signature": proof}, "content": body}
 
 
-def client(here: Market) -> httpx2.AsyncClient:
+def client(here: Market, seals: Any = SEALS) -> httpx2.AsyncClient:
     """Calls the hooks application as the hub mounts it."""
-    app = hooks.app(here.inventory, SEALS, MODULES)
+    app = hooks.app(here.inventory, seals, MODULES)
 
     async def mounted(scope: Any, receive: Any, send: Any) -> None:
         await app(dict(scope) | {"root_path": hooks.PREFIX}, receive, send)
@@ -224,3 +225,25 @@ def test_a_poll_looks_at_waiting_orders_again(sqlite_url: str) -> None:
             assert (await here.stock()).startswith("1@1 10/3")
 
     asyncio.run(go())
+
+
+class Lost:
+    """Seals whose key is lost."""
+
+    def open(self, account: int, connection: int, envelope: str) -> dict[str, Any]:
+        """Never."""
+        raise BadKey("the key is lost")
+
+    def seal(self, account: int, connection: int, values: Any) -> str:
+        """Never."""
+        raise BadKey("the key is lost")
+
+
+def test_without_the_key_for_secrets_a_channel_is_asked_to_come_again(sqlite_url: str) -> None:
+    async def story() -> None:
+        async with open_market(sqlite_url) as here, client(here, Lost()) as channel:
+            await here.run("UPDATE connections SET secrets = 'sealed'")
+            answer = await channel.post("/hooks/1-1", **message(here, "m1", row("o1", 1, 2)))
+            assert answer.status_code == 503, answer.text
+
+    asyncio.run(story())

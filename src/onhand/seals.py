@@ -31,8 +31,9 @@ KEY_BYTES, NONCE_BYTES = 32, 12
 KEYS_LIMIT = 10
 
 
-class BadKey(BadSetting):
-    """The key for secrets is missing or is none, in words."""
+class BadKey(BadSetting, ValueError):
+    """The key for secrets is missing or is none, in words. A ValueError too: to who wants to open an envelope
+    it is one more reason why that cannot be done."""
 
 
 class Key:
@@ -71,8 +72,10 @@ def fresh() -> Key:
 def read_keys(text: str) -> tuple[Key, ...]:
     """Keys in base64, by comma or line; the first one seals, all of them open. Raises BadKey."""
     words = text.replace(",", "\n").split()
-    if not words or len(words) > KEYS_LIMIT:
+    if not words:
         raise BadKey("there is no key for secrets")
+    if len(words) > KEYS_LIMIT:
+        raise BadKey(f"there are more than {KEYS_LIMIT} keys for secrets")
     try:
         return tuple(Key(base64.b64decode(word, altchars=_altchars(word), validate=True)) for word in words)
     except ValueError:
@@ -190,6 +193,8 @@ def read_file(file: Path) -> tuple[Key, ...]:
         return read_keys(file.read_text(encoding="ascii"))
     except UnicodeDecodeError:
         raise BadKey(f"{file} is no file of keys") from None
+    except OSError as error:
+        raise BadKey(f"the file of keys {file} cannot be read: {error.strerror}") from None
 
 
 def write_file(file: Path, keys: Sequence[Key], *, new: bool = False) -> None:
@@ -220,16 +225,21 @@ def write_file(file: Path, keys: Sequence[Key], *, new: bool = False) -> None:
 # --- rotation -----------------------------------------------------------------------------------------
 
 
-def reseal(connection: Connection, with_: Seals, account: int) -> int:
-    """Seal the secrets of an account's connections with the first key; how many were. For a unit of the
-    writer. Raises ValueError in words when an envelope does not open."""
-    count = 0
+def reseal(connection: Connection, with_: Seals, account: int) -> tuple[int, dict[int, str]]:
+    """Seal the secrets of an account's connections with the first key: how many were, and why others cannot
+    be, by connection. For a unit of the writer. One that does not open must not keep the others on an old
+    key."""
+    count, closed = 0, dict[int, str]()
     for link, envelope in sealing.envelopes(connection, account):
-        made = with_.again(account, link, envelope)
+        try:
+            made = with_.again(account, link, envelope)
+        except ValueError as error:
+            closed[link] = str(error)
+            continue
         if made is not None:
             sealing.keep(connection, account, link, made)
             count += 1
-    return count
+    return count, closed
 
 
 def keys_in_use(connection: Connection, account: int) -> set[str]:

@@ -142,5 +142,24 @@ def test_a_file_that_holds_something_else(tmp_path: Path) -> None:
     assert (tmp_path / "key").read_text() == "hello"
 
 
+@pytest.mark.parametrize("how", ["garbage", "folder", "too many"])
+def test_a_key_file_that_is_none_is_a_reason_why_an_envelope_does_not_open(tmp_path: Path, how: str) -> None:
+    """Couriers and webhooks ask for ValueError: anything else would pass by them as an accident."""
+    file = tmp_path / "key"
+    settings = Settings(secret_key_file=str(file))
+    envelope = seals.seals(settings).seal(1, 1, VALUES)
+    many = file.read_text() * (seals.KEYS_LIMIT + 1)
+    file.unlink()
+    if how == "folder":
+        file.mkdir()
+    else:
+        file.write_text("hello" if how == "garbage" else many)
+    with pytest.raises(ValueError, match="key") as failure:
+        seals.seals(settings).open(1, 1, envelope)
+    assert isinstance(failure.value, BadKey)
+    with pytest.raises(ValueError, match="ONHAND_SECRET_KEY"):
+        seals.seals(Settings(db="postgresql://x")).open(1, 1, envelope)
+
+
 def test_secrets_in_settings_are_text() -> None:
     assert load({"ONHAND_SECRET_KEY": "x"}).secret_key == Secret("x")

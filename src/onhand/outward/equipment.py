@@ -76,7 +76,7 @@ class Equipment:
             unknown_connection()
         module = self.module(row.channel)
         kept = self._sessions.get((account, link))
-        if kept is not None and (kept[1].settings, kept[1].rules) == (row.settings, row.rules):
+        if kept is not None and _same(kept[1], row):
             return kept[0]
         vault = Vault(self.inventory, self.seals, account, link)
         try:
@@ -84,7 +84,8 @@ class Equipment:
         except ValueError as error:
             raise Refusal("bad_settings", f"the settings do not fit: {error}", "settings") from error
         way = Way(self.transport, Clock(self.inventory.now), self._stopping, random.Random())
-        made = Session(module, values, way, vault=vault)
+        pace = None if kept is None else kept[0].pace
+        made = Session(module, values, way, vault=vault, pace=pace)
         if len(self._sessions) >= SESSIONS_LIMIT:
             self._sessions.clear()
         self._sessions[account, link] = (made, row)
@@ -102,6 +103,11 @@ class Equipment:
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self.modules.values())
+
+
+def _same(one: Driven, other: Driven) -> bool:
+    """Whether a connection is spoken to as before: another process may have given it other secrets."""
+    return (one.settings, one.rules, one.secrets) == (other.settings, other.rules, other.secrets)
 
 
 def unknown_connection() -> NoReturn:

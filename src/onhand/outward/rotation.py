@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from onhand import seals
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.store import accounts
+
+NAMED = 3
+"""Connections that are named when their secrets do not open."""
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -22,31 +26,50 @@ class Rotated(msgspec.Struct, frozen=True):
 
 async def rotate(equipment: Equipment) -> Rotated:
     """Seal all secrets with a new key. One from a file is made here; those of ONHAND_SECRET_KEY come from
-    the environment, where the new one stands before the old ones. Raises Refusal, BadKey."""
+    the environment, where the new one stands before the old ones. Raises Refusal, BadKey: also when some
+    secrets cannot be opened, after all others are sealed anew."""
     file = seals.key_file(equipment.settings)
+    everyone = [one.id for one in await equipment.inventory.read(0, accounts.accounts)]
     if file is not None:
-        # The new key seals from here on, and the old ones open, whoever reads the file.
-        seals.write_file(file, [seals.fresh(), *seals.read_file(file)])
-    everyone = await equipment.inventory.read(0, accounts.accounts)
-    try:
-        count = sum([await _account(equipment, one.id) for one in everyone])
-    except ValueError as error:
-        raise Refusal("not_allowed", f"{error}; nothing is lost: the older keys are kept") from error
-    needed: set[str] = set()
-    for one in everyone:
-        # As a unit of the writer: what others seal at this moment is behind us, or sealed with the new key.
-        used = partial(seals.keys_in_use, account=one.id)
-        needed |= await equipment.inventory.write(one.id, used, quiet=True)
+        before = await _needed(equipment, everyone)
+        # The new key seals from here on, and the old ones open, whoever reads the file. A rotation that did
+        # not come to its end has left keys that nothing was sealed with: they must not add up.
+        first, *older = seals.read_file(file)
+        kept = [first, *(key for key in older if key.id in before)]
+        if len(kept) == seals.KEYS_LIMIT:
+            raise Refusal("not_allowed", f"{len(kept)} older keys are still needed: there is no room for one")
+        seals.write_file(file, [seals.fresh(), *kept])
+    count, closed = 0, dict[int, str]()
+    for account in everyone:
+        some, others = await _account(equipment, account)
+        count, closed = count + some, closed | others
+    needed = await _needed(equipment, everyone)
     if file is not None:
         keys = seals.read_file(file)
         seals.write_file(file, [keys[0], *(key for key in keys[1:] if key.id in needed)])
-        first = keys[0].id
-    else:
-        first = equipment.seals.first()
-    return Rotated(first, count, sorted(needed - {first}))
+    if closed:
+        raise Refusal("not_allowed", _left(count, closed))
+    now = equipment.seals.first()
+    return Rotated(now, count, sorted(needed - {now}))
 
 
-async def _account(equipment: Equipment, number: int) -> int:
+def _left(count: int, closed: dict[int, str]) -> str:
+    named = "; ".join(f"connection {link}: {words}" for link, words in sorted(closed.items())[:NAMED])
+    more = f", and {len(closed) - NAMED} more" if len(closed) > NAMED else ""
+    return f"{count} were sealed anew, but not all: {named}{more}. Give them their secrets anew"
+
+
+async def _needed(equipment: Equipment, everyone: Sequence[int]) -> set[str]:
+    """The ids of the keys that envelopes were sealed with. As units of the writer: what others seal at this
+    moment is behind us, or sealed with the first key."""
+    needed: set[str] = set()
+    for account in everyone:
+        used = partial(seals.keys_in_use, account=account)
+        needed |= await equipment.inventory.write(account, used, quiet=True)
+    return needed
+
+
+async def _account(equipment: Equipment, number: int) -> tuple[int, dict[int, str]]:
     return await equipment.inventory.write(
         number, lambda c: seals.reseal(c, equipment.seals, number), quiet=True
     )

@@ -182,14 +182,22 @@ def check_rules(connection: Connection, account: int, rules: Rules) -> None:
 def _settings(
     connection: Connection, equipment: Equipment, account: int, found: Linked, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Settings and secrets with some of them changed; a secret that is not named stays."""
+    """Settings and secrets with some of them changed; a secret that is not named stays. Where those that
+    are kept cannot be opened any more, all that the channel needs must be among ``values``."""
     module = equipment.module(found.channel)
     envelope = drives.secrets(connection, account, found.id)
+    kept: Mapping[str, Any] = {}
+    closed = ""
     try:
         kept = equipment.seals.open(account, found.id, envelope) if envelope else {}
     except ValueError as error:
-        raise Refusal("bad_settings", str(error), "settings") from error
-    open_values, hidden = connecting.split(module, {**found.settings, **kept, **values})
+        closed = str(error)
+    try:
+        open_values, hidden = connecting.split(module, {**found.settings, **kept, **values})
+    except Refusal as refusal:
+        if not closed:
+            raise
+        raise Refusal("bad_settings", f"{closed}; {refusal.words}", "settings") from None
     return {
         "settings": open_values,
         "secrets": equipment.seals.seal(account, found.id, hidden) if hidden else None,

@@ -1,0 +1,76 @@
+"""Rotation of the key for secrets: it comes to its end, whatever it meets, and never loses a key in use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from hubs import Hub
+from native_calls import codes
+from onhand import seals
+from onhand.outward.equipment import Equipment, Refusal
+from onhand.outward.rotation import rotate
+from onhand.settings import Settings
+
+outward_shop = importlib.import_module("outward.shop")
+channel_api = importlib.import_module("outward.test_api")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Any]:
+    with outward_shop.shop() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(allow_private_channels=True, secret_key_file=str(tmp_path / "key"))
+
+
+def spoil(hub: Hub, link: int) -> None:
+    """Seal a connection's secrets with a key that nobody has."""
+
+    def unit(connection: Connection) -> None:
+        lost = seals.fresh()
+        account = connection.execute(text("SELECT account FROM connections WHERE connector = 1")).scalar_one()
+        envelope = seals.Seals(lambda: (lost,)).seal(account, link, {"client_secret": "x"})
+        values = {"link": link, "secrets": envelope}
+        connection.execute(text("UPDATE connections SET secrets = :secrets WHERE id = :link"), values)
+
+    hub.run(hub.inventory.write, 0, unit)
+
+
+def test_secrets_that_do_not_open_keep_no_others_on_an_old_key(
+    tmp_path: Path, shop: Any, settings: Settings
+) -> None:
+    with channel_api.channel_hub(tmp_path, settings) as hub:
+        api = channel_api.stocked(hub)
+        broken = channel_api.connected(api, shop)
+        spoil(hub, broken)
+        good = channel_api.connected(api, shop, name="again")
+        assert broken != good
+        # As often as it is tried: what a rotation that failed has left must not add up.
+        for _ in range(seals.KEYS_LIMIT + 2):
+            with pytest.raises(Refusal, match=f"connection {broken}: .*not here"):
+                hub.run(rotate, Equipment(hub.inventory, settings))
+        assert len(seals.read_file(tmp_path / "key")) == 1
+        api.post(f"/connections/{good}/import", {}, 200)
+        answer = api.ask("POST", f"/connections/{broken}/import", {})
+        assert codes(answer)[0] == "invalid_body" and "not here" in answer.text
+
+
+def test_secrets_that_do_not_open_are_given_anew(tmp_path: Path, shop: Any, settings: Settings) -> None:
+    with channel_api.channel_hub(tmp_path, settings) as hub:
+        api = channel_api.stocked(hub)
+        link = channel_api.connected(api, shop)
+        spoil(hub, link)
+        part = api.ask("PATCH", f"/connections/{link}", {"settings": {"client_id": "x"}})
+        assert codes(part)[0] == "invalid_body" and "not here" in part.text
+        assert api.ask("PATCH", f"/connections/{link}", {"settings": shop.settings}).status_code == 200
+        api.post(f"/connections/{link}/import", {}, 200)
+        assert hub.run(rotate, Equipment(hub.inventory, settings)).still_needed == []
