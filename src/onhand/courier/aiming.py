@@ -17,6 +17,7 @@ from onhand.connectors.channel import (
 )
 from onhand.connectors.flow import Future, Slot, Target
 from onhand.stock.offering import Offer, Rules, offer, stacked, units
+from onhand.store.drives import past
 from onhand.store.outgoing import Aim, Listed, SlotRow
 
 
@@ -35,7 +36,7 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
     taken = stacked(rules, listed.rules)
     slots = tuple(
         [
-            _slot(row, *units(sources, taken, closed=listed.closed), channel)
+            _slot(row, *units(sources, taken, closed=listed.closed), channel, aim.at)
             for row, sources in zip(listed.slots, listed.sources, strict=True)
         ]
     )
@@ -61,8 +62,8 @@ def _futures(aim: Aim) -> Iterator[Future]:
                 yield Future(change.day, change.units, row.place or None)
 
 
-def _slot(row: SlotRow, made: int, infinite: bool, channel: Channel) -> Slot:
-    newer = row.observed_at is not None and row.observed_at > (row.acknowledged_at or 0)
+def _slot(row: SlotRow, made: int, infinite: bool, channel: Channel, now: int) -> Slot:
+    newer = row.observed_at is not None and row.observed_at > past(row.acknowledged_at, now)
     return Slot(
         offer=made if made < channel.largest else channel.largest,
         location=row.place or None,

@@ -26,6 +26,7 @@ from onhand.courier.drive import Drive
 from onhand.courier.errands import HINTED_SWEEP_SECONDS
 from onhand.courier.flows import Session, Way
 from onhand.courier.office import Beats, Clock, Office, Paces
+from onhand.courier.pacing import JUMP_SECONDS
 from onhand.courier.ports import Clock as AnyClock
 from onhand.courier.ports import Crash, Probe, Seals, TakesOrders, Transport
 from onhand.courier.stored import Vault
@@ -90,6 +91,7 @@ class Courier:
         self._drives: dict[Marked, Drive] = {}
         self._tasks: dict[Marked, asyncio.Task[None]] = {}
         self._not_before: dict[Marked, float] = {}
+        self._now = 0.0
         self._looking: asyncio.Task[None] | None = None
         self.crashed = asyncio.Event()
         """Set when a probe has stopped the courier: see `ports.Crash`."""
@@ -163,6 +165,9 @@ class Courier:
     async def _round(self) -> float:
         """Begin to drive every connection that has work; seconds to wait for the next look at least."""
         now, owner = self._office.way.clock.now(), self._office.owner
+        if now / MICROSECONDS < self._now - JUMP_SECONDS:
+            self._not_before.clear()
+        self._now = now / MICROSECONDS
         if self._inventory.store.sqlite:
             self._begin_all(await self._inventory.read(0, lambda c: drives.due(c, owner, now)))
             return 0.0
@@ -188,7 +193,9 @@ class Courier:
         module = self._office.modules.get(one.channel)
         if one.stale or module is None:
             return one.stale
-        swept, polled = (one.swept_at or 0) / MICROSECONDS, (one.polled_at or 0) / MICROSECONDS
+        swept, polled = (
+            drives.past(at, int(now * MICROSECONDS)) / MICROSECONDS for at in (one.swept_at, one.polled_at)
+        )
         if kind.pulls(module) is not None:
             every = one.rules.sweep or self._office.sweep
             if one.hinted:

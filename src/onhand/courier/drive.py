@@ -18,7 +18,7 @@ import structlog
 from onhand.courier.errands import MICROSECONDS, Errands
 from onhand.courier.flows import Session, Stopping
 from onhand.courier.office import Office
-from onhand.courier.pacing import Circuit
+from onhand.courier.pacing import JUMP_SECONDS, Circuit
 from onhand.courier.ports import Crash
 from onhand.courier.stored import Vault
 from onhand.courier.tally import Tally
@@ -44,6 +44,7 @@ class Drive:
         self._renew_at = 0.0
         self._load_at = 0.0
         self._busy_at = 0.0
+        self._now = 0.0
         self._was_open = False
         self._noted: tuple[Any, Any, Any] = (None, None, None)
 
@@ -99,6 +100,8 @@ class Drive:
             self._wake.clear()
             if errands.ended is not None:
                 raise errands.ended
+            if await self._set_back(errands):
+                return True
             if way.now() >= self._renew_at and not await self._renew():
                 raise LeaseLost
             if (way.now() >= self._load_at or errands.stale_row) and not await self._reload(errands):
@@ -115,6 +118,23 @@ class Drive:
                 await way.clock.wait(self._wake, self._pause(errands))
         return True
 
+    async def _set_back(self, errands: Errands) -> bool:
+        """Whether the clock was set back: then all that is put off is due, and all times that were reckoned
+        by it are forgotten with this drive."""
+        clock = self._office.way.clock
+        before, self._now = self._now, clock.now() / MICROSECONDS
+        if self._now >= before - JUMP_SECONDS:
+            return False
+        log.warning("the clock was set back", seconds=round(before - self._now), **self._names)
+        # What is under way may still be put off by the old time.
+        await errands.end(self._office.beats.grace)
+        await self._revive(clock.now())
+        return True
+
+    async def _revive(self, now: int) -> None:
+        unit = partial(told.revive, account=self._account, link=self._link, now=now)
+        await self._office.inventory.write(self._account, unit, quiet=True)
+
     def _pause(self, errands: Errands) -> float:
         """Seconds until something is to be done that nobody wakes us for."""
         now = self._office.way.now()
@@ -128,9 +148,7 @@ class Drive:
             log.warning("a channel is taken for down", words=circuit.words, **self._names)
         if self._was_open and not is_open:
             log.info("a channel is back", **self._names)
-            now = self._office.way.clock.now()
-            unit = partial(told.revive, account=self._account, link=self._link, now=now)
-            await self._office.inventory.write(self._account, unit, quiet=True)
+            await self._revive(self._office.way.clock.now())
             errands.call()
         self._was_open = is_open
 

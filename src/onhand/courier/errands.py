@@ -130,16 +130,16 @@ class Errands:
 
     def _timer(self, name: str) -> float:
         """When the next sweep, poll or look is due, in seconds; never for what the channel cannot."""
-        row, module = self.row, self.session.module
+        row, module, now = self.row, self.session.module, self._office.way.clock.now()
         if name == LOOK:
             able, last, every = self._may_look(), self._looked_at, LOOK_SECONDS
         elif name == SWEEP:
-            able, last = kind.pulls(module) is not None, (row.swept_at or 0) / MICROSECONDS
+            able, last = kind.pulls(module) is not None, drives.past(row.swept_at, now) / MICROSECONDS
             every = row.rules.sweep or self._office.sweep
             if row.hints and not self._may_look():
                 every = min(every, HINTED_SWEEP_SECONDS)
         else:
-            able, last = self._takes_orders(), (row.polled_at or 0) / MICROSECONDS
+            able, last = self._takes_orders(), drives.past(row.polled_at, now) / MICROSECONDS
             every = row.rules.poll or self._office.poll
         if not able or name in self.tasks.values():
             return float("inf")

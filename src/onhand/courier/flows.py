@@ -277,7 +277,7 @@ class Session:
         async with self._refreshing:
             if generation != self._generation:
                 return True
-            if self._way.now() < self._refused_at + REFUSED_SECONDS:
+            if 0 <= self._way.now() - self._refused_at < REFUSED_SECONDS:
                 return False
             try:
                 return await self._adopt() or await self._renew()

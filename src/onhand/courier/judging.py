@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onhand.store.drives import past
 from onhand.store.observing import CHANGED_THERE, LATE, LOST_THERE, NEVER_SENT, REFUSED, Known
 
 LATE_SECONDS = 300
@@ -15,7 +16,7 @@ def cause(slot: Known, shown: int | None, offered: int, at: int, now: int) -> st
     """Why ``shown`` (None: the listing is gone) differs from what the slot was told; None when it does
     not, or when it was told while we looked. ``offered`` is what it should show now, ``at`` when the look
     began, both times in microseconds UTC."""
-    if slot.acknowledged_at is not None and slot.acknowledged_at > at:
+    if at < past(slot.acknowledged_at, now):
         return None
     if shown == offered:
         return None

@@ -166,12 +166,13 @@ class Circuit:
         return self.open_until is None
 
     def waits(self, now: float) -> float:
-        """Seconds until a call may try; 0 when one may."""
-        return 0.0 if self.open_until is None else max(0.0, self.open_until - now)
+        """Seconds until a call may try; 0 when one may, also when the clock was set back meanwhile."""
+        left = 0.0 if self.open_until is None else self.open_until - now
+        return max(0.0, left) if left <= CIRCUIT_LAST + JUMP_SECONDS else 0.0
 
     def failed(self, words: str, now: float, lots: random.Random, *, at_once: bool = False) -> bool:
         """Count a failure; True when the circuit has just opened, or stays open after a try."""
-        if self.open_until is not None and now < self.open_until:
+        if self.waits(now) > 0:
             return False  # it was under way when the circuit opened
         self.failures += CIRCUIT_FAILURES if at_once and not self.failures else 1
         self.words = words

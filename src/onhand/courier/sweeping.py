@@ -111,7 +111,8 @@ class Sweep:
         drives.require(connection, self._account, self._link, self._owner)
         judged = list(self._causes(connection, found, at))
         now = self._inventory.now()
-        observing.observe(connection, self._account, [sight for one in found for sight in _sights(one, at)])
+        sights = [sight for one in found for sight in _sights(one, at)]
+        observing.observe(connection, self._account, sights, now)
         observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
         observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)
         return self._report(connection, [(s, why, units) for s, why, units in judged if why is not None])

@@ -332,6 +332,7 @@ def _keep(
             for name, seen in sights.items()
             for one in seen.shown
         ],
+        now,
     )
     feeding.mark(connection, account, new, now)
     return Imported(shown.cursor, len(shown.seen), len(new), len(ids) - len(new), unmatched)

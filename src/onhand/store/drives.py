@@ -14,6 +14,11 @@ from onhand.store.sql import Statement
 HINTS_LIMIT = 100
 EVERYTHING = ""
 """The hint to look at all that a channel shows."""
+AHEAD = 60_000_000
+"""Microseconds that a time may lie ahead of now: clocks of several machines differ. What lies further ahead
+was noted before the clock was set back."""
+LONGEST_OPEN = 300_000_000 + AHEAD
+"""Microseconds from now at which a channel that is taken for down has been tried again."""
 
 
 class LeaseLost(Exception):
@@ -59,6 +64,11 @@ class Driven(NamedTuple):
     def wanted(self) -> list[str]:
         """The names of `hints`."""
         return msgspec.json.decode(self.hints, type=list[str]) if self.hints else []
+
+
+def past(at: int | None, now: int) -> int:
+    """When something was done last, in microseconds UTC; 0 for never, and for a time that is not yet."""
+    return 0 if at is None or at > now + AHEAD else at
 
 
 # --- leases -------------------------------------------------------------------------------------------
@@ -107,7 +117,7 @@ _DUE = (
     " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
     " WHERE {whose}c.connector = 1 AND c.paused = 0"
     " AND (d.until IS NULL OR d.until <= :now OR d.owner = :owner)"
-    " AND (d.open_until IS NULL OR d.open_until <= :now)"
+    " AND (d.open_until IS NULL OR d.open_until <= :now OR d.open_until > :ahead)"
 )
 _due_here = Statement(_DUE.replace("{whose}", ""))
 _due_of = Statement(_DUE.replace("{whose}", "c.account = :account AND "))
@@ -122,10 +132,11 @@ _one = Statement(
 def due(connection: Connection, owner: str, now: int, account: int | None = None) -> list[Due]:
     """The connections that nobody else drives, are not paused, and whose channel is not known to be down;
     of one account, or of all where the connection sees them all (SQLite)."""
+    values: dict[str, Any] = {"owner": owner, "now": now, "ahead": now + LONGEST_OPEN}
     if account is None:
-        found = _due_here.run(connection, owner=owner, now=now)
+        found = _due_here.run(connection, **values)
     else:
-        found = _due_of.run(connection, owner=owner, now=now, account=account)
+        found = _due_of.run(connection, account=account, **values)
     return [
         Due(
             one[0],

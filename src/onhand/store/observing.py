@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.store import counters
+from onhand.store import counters, drives
 from onhand.store.sql import Insert, Statement
 
 NEVER_SENT, REFUSED, CHANGED_THERE, LOST_THERE, LATE = (
@@ -80,8 +80,8 @@ _observe = Statement(
     "UPDATE slots SET observed = r.quantity, observed_at = r.at, committed = r.committed,"
     " token = COALESCE(r.token, slots.token) FROM {rows} WHERE slots.account = r.account"
     " AND slots.listing = r.listing AND slots.place = r.place"
-    " AND (slots.observed_at IS NULL OR slots.observed_at <= r.at)"
-    " AND (slots.acknowledged_at IS NULL OR slots.acknowledged_at <= r.at)",
+    " AND (slots.observed_at IS NULL OR slots.observed_at <= r.at OR slots.observed_at > :ahead)"
+    " AND (slots.acknowledged_at IS NULL OR slots.acknowledged_at <= r.at OR slots.acknowledged_at > :ahead)",
     rows="account int, listing int, place text, quantity int, token text, committed int, at int",
 )
 _writable = Statement(
@@ -137,14 +137,15 @@ def known(connection: Connection, account: int, listings: Iterable[int]) -> dict
     return {(row[0], row[1]): Known(*row)._replace(parked=bool(row[8])) for row in found}
 
 
-def observe(connection: Connection, account: int, sights: Sequence[Sight]) -> None:
-    """Keep what was seen, unless the slot was told or seen after the request began."""
+def observe(connection: Connection, account: int, sights: Sequence[Sight], now: int) -> None:
+    """Keep what was seen, unless the slot was told or seen after the request began; a time that is not yet
+    (``now`` in microseconds UTC) is of a clock that was set back, and counts for nothing."""
     last = {(one.listing, one.place): one for one in sights}
     rows = [
         (account, *slot, one.quantity, one.token, one.committed, one.at) for slot, one in sorted(last.items())
     ]
     if rows:
-        _observe.run(connection, rows)
+        _observe.run(connection, rows, ahead=now + drives.AHEAD)
 
 
 def set_writable(connection: Connection, account: int, found: Iterable[tuple[int, bool]]) -> None:
