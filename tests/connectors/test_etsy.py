@@ -142,23 +142,23 @@ ONE = product(700, "A", 3, [])
 def test_nothing_left_switches_the_listing_off_and_remembers_it() -> None:
     requests, verdicts = push([told(0)], answer(inventory(ONE)), answer({"state": "inactive"}))
     assert requests == [READ, switch("inactive")]
-    assert verdicts == [Accepted(told(0), notes={"switched_off": "yes"})]
+    assert verdicts == [Accepted(told(0), notes={"off_sale": "yes"})]
 
 
 def test_stock_switches_on_what_we_switched_off() -> None:
-    back = told(5, switched_off="yes")
+    back = told(5, off_sale="yes")
     now = inventory(product(800, "A", 5, []), state=None)
     requests, verdicts = push(
         [back], answer(inventory(ONE, state="inactive")), answer(now), answer({"state": "active"})
     )
     assert [request.method for request in requests] == ["GET", "PUT", "PATCH"]
     assert requests[2] == switch("active")
-    assert verdicts == [Accepted(back, ids={"product_id": "800"}, notes={"switched_off": ""})]
+    assert verdicts == [Accepted(back, ids={"product_id": "800"}, notes={"off_sale": ""})]
 
 
 def test_a_note_on_one_variation_is_good_for_the_whole_listing() -> None:
     off = {**TWO, "listing": {"state": "inactive"}}
-    members = [told(5), told(0, "701", "B", switched_off="yes")]
+    members = [told(5), told(0, "701", "B", off_sale="yes")]
     requests, verdicts = push(members, answer(off), answer(TWO), answer({"state": "active"}))
     assert requests[-1] == switch("active")
     assert kinds(verdicts) == [Accepted, Accepted]

@@ -191,11 +191,11 @@ def test_a_refused_zero_takes_a_product_of_one_sku_off_sale_and_back() -> None:
     requests, verdicts = push(of(S1, 0), answers=[ALONE, ZERO, ok({})])
     assert requests[-1].url == "/product/202309/products/deactivate"
     assert requests[-1].json == {"product_ids": [P]}
-    assert verdicts == [Accepted(of(S1, 0), notes={"deactivated": "yes"})]
-    closed = Target(1, {"product": P, "sku": S1}, (Slot(5, W1),), "k", notes={"deactivated": "yes"})
+    assert verdicts == [Accepted(of(S1, 0), notes={"off_sale": "yes"})]
+    closed = Target(1, {"product": P, "sku": S1}, (Slot(5, W1),), "k", notes={"off_sale": "yes"})
     requests, verdicts = push(closed, answers=[ALONE, ok({}), ok({})])
     assert requests[-1].url == "/product/202309/products/activate"
-    assert verdicts == [Accepted(closed, notes={"deactivated": ""})]
+    assert verdicts == [Accepted(closed, notes={"off_sale": ""})]
 
 
 def test_a_refused_zero_of_one_sku_among_others_is_told_to_a_person() -> None:
@@ -205,7 +205,7 @@ def test_a_refused_zero_of_one_sku_among_others_is_told_to_a_person() -> None:
 
 
 def test_a_product_that_does_not_go_back_on_sale_is_tried_again() -> None:
-    closed = Target(1, {"product": P, "sku": S1}, (Slot(5, W1),), "k", notes={"deactivated": "yes"})
+    closed = Target(1, {"product": P, "sku": S1}, (Slot(5, W1),), "k", notes={"off_sale": "yes"})
     _, verdicts = push(closed, answers=[ALONE, ok({}), refusal(12019113)])
     assert isinstance(verdicts[0], Later)
 

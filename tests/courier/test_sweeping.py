@@ -10,6 +10,7 @@ from onhand.connectors.channel import (
     Meaning,
 )
 from onhand.connectors.flow import (
+    OFF_SALE,
     Page,
     Seen,
     Shown,
@@ -183,5 +184,29 @@ def test_stock_that_the_channel_owns_is_mirrored_and_never_written(town: Town) -
             await town.stock(1, 5)
             await town.calm()
         assert town.stall.pushes == []
+
+    play(town, story)
+
+
+@pytest.mark.parametrize(("active", "found"), [(False, []), (True, [(1, CHANGED_THERE, False)])])
+def test_what_we_switched_off_offers_nothing_whatever_it_shows(
+    town: Town, active: bool, found: list[Any]
+) -> None:
+    """Where a channel takes no 0, an empty listing keeps its last number, and that is no drift until
+    somebody switches it on."""
+
+    def pull(settings: Any, cursor: str | None) -> Any:
+        yield from ()
+        return Page((Seen({"id": "1-1"}, None, (Shown(7),), active=active),))
+
+    async def story(town: Town) -> None:
+        async with town.driven() as courier:
+            await town.stock(1, 7)
+            await town.calm()
+            await town.stock(1, 0)
+            await town.calm()
+            await town.change("listings", 1, notes={OFF_SALE: "yes"})
+            await sweep(town, courier, Like(pull=pull, name="none"))
+            assert town.drifts() == found
 
     play(town, story)

@@ -18,6 +18,7 @@ from onhand.connectors.etsy_inventory import (
     written,
 )
 from onhand.connectors.flow import (
+    OFF_SALE,
     Accepted,
     Flow,
     Later,
@@ -32,8 +33,6 @@ from onhand.connectors.flow import (
 )
 from onhand.connectors.reading import ask, at, text
 
-OFF = "switched_off"
-"""The note that it was us who switched a listing off: a seller's own inactive one is never switched on."""
 AWAY = {0, 401, 408, 425, 429, 502, 503, 504}
 """Answers that hold for every other listing too, so that the rest of a push is not even sent."""
 RENEWAL = (
@@ -170,8 +169,9 @@ def _own(pool: Pool, target: Target) -> Mapping[str, Any]:
 def _carry_out(
     settings: Shop, name: str, members: Mapping[int, Target], inventory: Any, state: str, plan: Plan
 ) -> Flow[Told]:
-    """Etsy refuses an inventory of zeros: then we switch the listing off, and later on again."""
-    ours = any(target.notes.get(OFF) for target in members.values())
+    """Etsy refuses an inventory of zeros: then we switch the listing off, and later on again. One that a
+    seller has switched off stays so."""
+    ours = any(target.notes.get(OFF_SALE) for target in members.values())
     if plan.empty:
         return (yield from _switch_off(settings, name, members, state))
     if state == "sold_out":
@@ -212,7 +212,7 @@ def _switch_off(settings: Shop, name: str, members: Mapping[int, Target], state:
         return Told(_refused(members, answer), answer)
     if text(answer.json(), "state") == "active" or not isinstance(answer.json(), Mapping):
         return Told({n: Unsure(t, answer.words) for n, t in members.items()}, answer)
-    return Told({n: Accepted(t, notes={OFF: "yes"}) for n, t in members.items()}, answer)
+    return Told({n: Accepted(t, notes={OFF_SALE: "yes"}) for n, t in members.items()}, answer)
 
 
 def _accepted(members: Mapping[int, Target], inventory: Any, plan: Plan) -> Verdicts:
@@ -222,7 +222,7 @@ def _accepted(members: Mapping[int, Target], inventory: Any, plan: Plan) -> Verd
     for n, target in members.items():
         name = now.get(plan.chosen[n])
         ids = {"product_id": name} if name and name != target.ids.get("product_id") else {}
-        verdicts[n] = Accepted(target, ids=ids, notes={OFF: ""} if target.notes.get(OFF) else {})
+        verdicts[n] = Accepted(target, ids=ids, notes={OFF_SALE: ""} if target.notes.get(OFF_SALE) else {})
     return verdicts
 
 

@@ -29,6 +29,9 @@ from onhand.connectors.channel import Secret, Value
 T = TypeVar("T")
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 LONGEST_RETRY = 86_400.0
+OFF_SALE = "off_sale"
+"""The note of a listing that we have switched off because its channel takes no 0: while it is off it offers
+nothing, whatever number it shows."""
 Fields: TypeAlias = "tuple[tuple[str, str | Secret], ...]"
 """Names and values of which some are secret: they are revealed when the request is rendered."""
 

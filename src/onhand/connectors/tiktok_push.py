@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from onhand.connectors.flow import (
+    OFF_SALE,
     Accepted,
     Failed,
     Flow,
@@ -29,7 +30,6 @@ LARGEST = 99_999
 ABOUT_IDS = {12019022, 12019059}
 ABOUT_PRODUCT = {12019113, 12052048, 12052700}
 """A state or an owner of the product (or the seller) that forbids changes: all its SKUs are refused."""
-CLOSED = "deactivated"
 
 Stock: TypeAlias = dict[str, dict[str, int]]
 """Units by warehouse, by SKU id: what TikTok shows for a product."""
@@ -214,14 +214,14 @@ def _opened_or_closed(cipher: str, job: Job, verdicts: Verdicts) -> Flow[Verdict
     they would go with it."""
     verdict = verdicts[job.place]
     closes = _refused_zero(job, verdict)
-    opens = isinstance(verdict, Accepted) and CLOSED in job.target.notes and any(job.numbers.values())
+    opens = isinstance(verdict, Accepted) and OFF_SALE in job.target.notes and any(job.numbers.values())
     if not closes and not opens:
         return verdicts
     path = f"/product/202309/products/{'deactivate' if closes else 'activate'}"
     body = {"product_ids": [job.target.ids["product"]]}
     answer = yield from ask(call("POST", path, cipher, json=body))
     if answer.ok and code_of(answer) == 0 and not at(answer.json(), "data", "errors"):
-        return {job.place: Accepted(job.target, notes={CLOSED: "yes" if closes else ""})}
+        return {job.place: Accepted(job.target, notes={OFF_SALE: "yes" if closes else ""})}
     return verdicts if closes else {job.place: Later(job.target, f"not on sale again: {answer.words}")}
 
 

@@ -135,7 +135,8 @@ class Pace:
         """Learn from an answer; seconds that are now held. ``wanted`` is what the connector read in it."""
         throttled = response.status in THROTTLED
         seconds = told_to_wait(response, now) if throttled or response.status in BACK_SOON else None
-        if throttled and seconds is None and wanted is None:
+        if throttled and not seconds and not wanted:
+            # "Retry-After: 0" too: it is a rest of less than a second, and no leave to go on at once.
             seconds = backoff(self.throttles, lots)
         self.throttles = self.throttles + 1 if throttled else 0
         if seconds:

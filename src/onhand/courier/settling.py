@@ -59,7 +59,7 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             wait = 0.0 if attempts < STALE_AT_ONCE else backoff(attempts - STALE_AT_ONCE, lots)
             return _told(aim, slots, due=_after(now, wait))
         case Later(_, _, seconds):
-            wait = backoff(attempts, lots) if seconds is None else seconds
+            wait = seconds or backoff(attempts, lots)
             return _told(aim, _wanted(target), due=_after(now, wait))
         case Unsure():
             return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)))

@@ -12,6 +12,7 @@ from onhand.connectors.channel import (
     Channel,
 )
 from onhand.connectors.flow import (
+    OFF_SALE,
     Flow,
     Page,
     Seen,
@@ -25,6 +26,7 @@ from onhand.stock.offering import Rules
 from onhand.store import drives, feeding, observing, outgoing
 from onhand.store.books import Marked
 from onhand.store.observing import Sight
+from onhand.store.outgoing import Listed
 
 T = TypeVar("T")
 
@@ -95,11 +97,15 @@ class Sweep:
         listings = [one.listing for one in found]
         known = observing.known(connection, self._account, listings)
         rules = outgoing.rules_of(connection, self._account, self._link)
-        offered = _offered(connection, self._account, listings, rules, self._channel, now)
+        listed = outgoing.listed(connection, self._account, listings, now)
+        offered = _offered(listed, rules, self._channel)
+        off = {one.id for one in listed if one.notes.get(OFF_SALE)}
         for one in found:
             for shown in one.seen.shown:
                 slot = known.get((one.listing, shown.location or ""))
                 units = shown.quantity  # net on a gross channel, too
+                if units is not None and one.listing in off and not one.seen.active:
+                    units = 0
                 if slot is not None and units is not None and one.seen.writable:
                     yield slot, judging.cause(slot, units, offered[slot[:2]], at, now), units
 
@@ -169,12 +175,10 @@ def _sights(found: Found, at: int) -> Iterator[Sight]:
         yield Sight(found.listing, one.location or "", one.quantity, one.token, one.committed, at)
 
 
-def _offered(
-    connection: Connection, account: int, ids: Sequence[int], rules: Rules, channel: Channel, now: int
-) -> dict[tuple[int, str], int]:
+def _offered(found: Sequence[Listed], rules: Rules, channel: Channel) -> dict[tuple[int, str], int]:
     """What every slot of these listings should show now."""
     return {
         (listed.id, slot.place): min(made.units, channel.largest)
-        for listed in outgoing.listed(connection, account, ids, now)
+        for listed in found
         for slot, made in zip(listed.slots, aiming.offers(listed, rules), strict=True)
     }
