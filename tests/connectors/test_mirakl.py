@@ -100,6 +100,7 @@ def test_a_sku_that_cannot_stand_in_a_file_is_refused_alone(sku: str) -> None:
         ([answer({"message": "bad file"}, 400)], "Whole"),
         ([answer("too large", 413)], "Whole"),
         ([answer({"message": "Not Found"}, 404)], "Rejected"),
+        ([answer("<html>", 404)], "Later"),
         ([answer("<html>", 201)], "Unsure"),
         ([answer({"import_id": None}, 201)], "Unsure"),
         ([TAKEN, answer({"status": "WAITING"}), answer({"status": "RUNNING"}), done()], "Accepted"),

@@ -14,6 +14,7 @@ from onhand.connectors.auth import fingerprint
 from onhand.connectors.flow import (
     Accepted,
     Flow,
+    Later,
     Pairs,
     Rejected,
     Request,
@@ -121,8 +122,11 @@ def upload(shop: Pairs, file: str) -> Request:
 def _import(shop: Pairs, asked: Mapping[int, Target], rows: Sequence[Row]) -> Flow[dict[int, Verdict]]:
     answer = yield from ask(upload(shop, csv_of(rows)))
     places, targets = list(asked), list(asked.values())
-    if answer.status == 404:
+    if answer.status == 404 and (not answer.body or isinstance(answer.json(), Mapping)):
         return {place: Rejected(target, MISSING, "404") for place, target in asked.items()}
+    if answer.status == 404:
+        # A gateway's page and not Mirakl's word: it must not park a whole catalogue.
+        return {place: Later(target, answer.words, retry_after(answer)) for place, target in asked.items()}
     if not answer.ok:
         return dict(zip(places, for_all(targets, answer), strict=True))
     name = text(answer.json(), "import_id")
