@@ -1,5 +1,6 @@
 """Looking at what a channel shows: drift is found, its cause said, and healed when the connection allows."""
 
+import json
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from onhand.connectors.flow import (
 from onhand.courier.courier import Courier
 from onhand.courier.judging import cause
 from onhand.courier.sweeping import Sweep
+from onhand.stock.model import SetInfinite
 from onhand.store import drives
 from onhand.store.observing import CHANGED_THERE, LATE, LOST_THERE, NEVER_SENT, REFUSED, Known
+from onhand.work import Group, Work
 
 SECOND = 1_000_000
 
@@ -208,5 +211,49 @@ def test_what_we_switched_off_offers_nothing_whatever_it_shows(
             await town.change("listings", 1, notes={OFF_SALE: "yes"})
             await sweep(town, courier, Like(pull=pull, name="none"))
             assert town.drifts() == found
+
+    play(town, story)
+
+
+@pytest.mark.parametrize(
+    ("told", "infinite", "found"),
+    [(True, False, [(1, CHANGED_THERE, False)]), (False, False, []), (True, True, [])],
+)
+def test_what_is_not_counted_there_any_more_sells_without_end(
+    town: Town, told: bool, infinite: bool, found: list[Any]
+) -> None:
+    def pull(settings: Any, cursor: str | None) -> Any:
+        yield from ()
+        return Page((Seen({"id": "1-1"}, None, (Shown(None),)),))
+
+    async def story(town: Town) -> None:
+        await town.stock(1, 5)
+        if infinite:
+            work = Work(1, (Group((SetInfinite(1, 1, True),)),), "test")
+            await town.inventory.record(work)
+        if told:
+            async with town.driven():
+                await town.calm()
+        courier = town.courier()
+        await sweep(town, courier, Like(pull=pull))
+        assert town.drifts() == found
+        assert town.waiting() == (1 if found or not told else 0)
+
+    play(town, story)
+
+
+def test_a_listing_is_known_by_what_the_channel_calls_it_now(town: Town) -> None:
+    def pull(settings: Any, cursor: str | None) -> Any:
+        yield from ()
+        return Page((Seen({"id": "1-1", "offers": "new"}, None, (Shown(5),)),))
+
+    async def story(town: Town) -> None:
+        async with town.driven():
+            await town.stock(1, 5)
+            await town.calm()
+        await town.change("listings", 1, ids={"id": "1-1", "offers": "old", "more": "x"})
+        await sweep(town, town.courier(), Like(pull=pull))
+        kept = town.sql("SELECT ids FROM listings WHERE id = 1")[0][0]
+        assert json.loads(kept) == {"id": "1-1", "offers": "new", "more": "x"}
 
     play(town, story)

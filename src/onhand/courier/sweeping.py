@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from onhand.courier import aiming, judging, mirroring
 from onhand.courier.flows import Session
 from onhand.courier.mirroring import Found
 from onhand.inventory import Inventory
-from onhand.stock.offering import Rules
+from onhand.stock.offering import Offer, Rules
 from onhand.store import drives, feeding, observing, outgoing
 from onhand.store.books import Marked
 from onhand.store.observing import Sight
@@ -31,6 +31,9 @@ from onhand.store.outgoing import Listed
 T = TypeVar("T")
 
 MISSED_AT_ONCE = 1_000
+NOT_COUNTED = -1
+"""Stands for the number of a listing that its channel does not count, which sells without end: it is like no
+offer."""
 
 
 class Sweep:
@@ -94,20 +97,31 @@ class Sweep:
         self, connection: Connection, found: Sequence[Found], at: int
     ) -> Iterator[tuple[observing.Known, str | None, int | None]]:
         now = self._inventory.now()
-        listings = [one.listing for one in found]
-        known = observing.known(connection, self._account, listings)
+        listed = self._listed(connection, found)
+        known = observing.known(connection, self._account, listed)
         rules = outgoing.rules_of(connection, self._account, self._link)
-        listed = outgoing.listed(connection, self._account, listings, now)
-        offered = _offered(listed, rules, self._channel)
-        off = {one.id for one in listed if one.notes.get(OFF_SALE)}
+        offered = _offered(listed.values(), rules)
         for one in found:
-            for shown in one.seen.shown:
+            off = listed[one.listing].notes.get(OFF_SALE) and not one.seen.active
+            for shown in one.seen.shown if one.seen.writable else ():
                 slot = known.get((one.listing, shown.location or ""))
-                units = shown.quantity  # net on a gross channel, too
-                if units is not None and one.listing in off and not one.seen.active:
-                    units = 0
-                if slot is not None and units is not None and one.seen.writable:
-                    yield slot, judging.cause(slot, units, offered[slot[:2]], at, now), units
+                if slot is None:
+                    continue
+                made, units = offered[slot[:2]], shown.quantity  # net on a gross channel, too
+                if units is None and made.infinite:
+                    yield slot, None, None
+                elif units is None and slot.acknowledged is not None:
+                    # It was told a number, and somebody there has switched counting off.
+                    yield slot, judging.cause(slot, NOT_COUNTED, made.units, at, now), None
+                elif units is not None:
+                    units = 0 if off else units
+                    most = min(made.units, self._channel.largest)
+                    yield slot, judging.cause(slot, units, most, at, now), units
+
+    def _listed(self, connection: Connection, found: Sequence[Found]) -> dict[int, Listed]:
+        listings = [one.listing for one in found]
+        now = self._inventory.now()
+        return {one.id: one for one in outgoing.listed(connection, self._account, listings, now)}
 
     def _odd(self, connection: Connection, found: Sequence[Found], at: int) -> bool:
         return any(why is not None for _, why, _ in self._causes(connection, found, at))
@@ -119,9 +133,17 @@ class Sweep:
         now = self._inventory.now()
         sights = [sight for one in found for sight in _sights(one, at)]
         observing.observe(connection, self._account, sights, now)
+        observing.set_ids(connection, self._account, self._renamed(connection, found))
         observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
         observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)
         return self._report(connection, [(s, why, units) for s, why, units in judged if why is not None])
+
+    def _renamed(self, connection: Connection, found: Sequence[Found]) -> dict[int, Mapping[str, str]]:
+        """The listings of which the channel tells other ids than are kept: what is told by those that are
+        gone would be refused, or would not be what buyers see."""
+        listed = self._listed(connection, found)
+        now = {one.listing: {**listed[one.listing].ids, **one.seen.ids} for one in found}
+        return {number: ids for number, ids in now.items() if ids != listed[number].ids}
 
     def _report(
         self, connection: Connection, drifted: Sequence[tuple[observing.Known, str, int | None]]
@@ -175,10 +197,10 @@ def _sights(found: Found, at: int) -> Iterator[Sight]:
         yield Sight(found.listing, one.location or "", one.quantity, one.token, one.committed, at)
 
 
-def _offered(found: Sequence[Listed], rules: Rules, channel: Channel) -> dict[tuple[int, str], int]:
+def _offered(found: Iterable[Listed], rules: Rules) -> dict[tuple[int, str], Offer]:
     """What every slot of these listings should show now."""
     return {
-        (listed.id, slot.place): min(made.units, channel.largest)
+        (listed.id, slot.place): made
         for listed in found
         for slot, made in zip(listed.slots, aiming.offers(listed, rules), strict=True)
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand.store import counters, drives
@@ -89,6 +90,11 @@ _writable = Statement(
     " AND listings.id = r.listing AND listings.writable <> r.writable",
     rows="account int, listing int, writable int",
 )
+_ids = Statement(
+    "UPDATE listings SET ids = r.ids FROM {rows} WHERE listings.account = r.account"
+    " AND listings.id = r.listing",
+    rows="account int, listing int, ids text",
+)
 _open = Statement(
     "SELECT d.listing, d.place FROM {rows} JOIN drifts d ON d.account = r.account"
     " AND d.listing = r.listing AND d.healed_at IS NULL",
@@ -153,6 +159,13 @@ def set_writable(connection: Connection, account: int, found: Iterable[tuple[int
     rows = sorted({(account, listing, int(writable)) for listing, writable in found})
     if rows:
         _writable.run(connection, rows)
+
+
+def set_ids(connection: Connection, account: int, found: Mapping[int, Mapping[str, str]]) -> None:
+    """Keep what the channel calls listings by now, by listing."""
+    rows = [(account, one, msgspec.json.encode(dict(ids)).decode()) for one, ids in sorted(found.items())]
+    if rows:
+        _ids.run(connection, rows)
 
 
 def report(
