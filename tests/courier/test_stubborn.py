@@ -1,4 +1,4 @@
-"""A channel that turns calls away and names no seconds, or none that count, is not asked again at once."""
+"""A channel that turns calls away: it is not asked again at once, and `explain` says when it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from courier.stall import reply
-from courier.town import Town, play
+from courier.town import Town, play, until
+from onhand.outward.explaining import explain
+from onhand.store.engine import reading
 
 
 @pytest.mark.parametrize("after", ["0", "-3", "nan", "soon"])
@@ -19,5 +21,22 @@ def test_a_throttle_of_no_seconds_is_no_leave_to_go_on(town: Town, after: str) -
             await asyncio.sleep(1.5)
             assert len(town.stall.calls) <= 10, len(town.stall.calls)
             town.stall.faults = []
+
+    play(town, story)
+
+
+def test_what_is_put_off_is_explained_by_the_time_of_its_next_try(town: Town) -> None:
+    def why(number: int) -> str | None:
+        with reading(town.store, 1) as connection:
+            found = explain(connection, 1, number, town.inventory.now())["waiting"]
+        return None if found is None else str(found)
+
+    async def story(town: Town) -> None:
+        town.stall.faults = [reply(429, {"words": "enough for today"}, retry_after="3600")]
+        async with town.driven():
+            await town.stock(1, 10)
+            await until(lambda: town.sql("SELECT 1 FROM outbox WHERE attempts = 1"))
+        assert "told again at 20" in str(why(1))
+        assert why(2) is None
 
     play(town, story)

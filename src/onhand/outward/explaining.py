@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.connectors.reading import iso
 from onhand.courier import aiming
 from onhand.outward import watching
 from onhand.stock.offering import Offer, Rules, Source
 from onhand.store import drives, levels, linking, lookup, outgoing, showing
+from onhand.store.linking import Numbers
 from onhand.store.outgoing import Listed, SlotRow
 
 MOVEMENTS_SHOWN = 5
@@ -31,22 +33,25 @@ def explain(connection: Connection, account: int, number: int, now: int) -> dict
         "listing": row,
         "state": watching.state(row, number in showing.drifting(connection, account, [number])),
         "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
-        "waiting": _waiting(connection, account, link.id, row.marked_at),
+        "waiting": _waiting(connection, account, row, now),
         "rules": _rules(listed.rules, link.rules),
         "slots": list(_slots(connection, account, listed, made)),
         "as_of_seq": levels.last_seq(connection, account),
     }
 
 
-def _waiting(connection: Connection, account: int, link: int, marked_at: int | None) -> str | None:
+def _waiting(connection: Connection, account: int, row: Numbers, now: int) -> str | None:
     """Why a stale listing has not been told yet, as far as that is known."""
-    state = drives.status(connection, account, link)[0]
-    if marked_at is None:
+    state = drives.status(connection, account, row.connection)[0]
+    if row.marked_at is None:
         return None
     if state.paused:
         return "the connection is paused"
     if state.open_until is not None:
         return f"the channel is taken for down: {state.words}"
+    if row.due is not None and row.due > now and row.attempts:
+        # Nobody drives a connection of which nothing is due, and that is no fault of the courier.
+        return f"the channel could not take it yet: it is told again at {iso(row.due)}"
     return "it is on its way" if state.owner else "no courier drives the connection now"
 
 
