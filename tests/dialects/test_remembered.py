@@ -24,7 +24,9 @@ MAIN, EAST, WEST = 1, 2, 3
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    with demo_hub(tmp_path, request.param, appliers=APPLIERS) as one:
+    name, _, engine = request.param.partition(" on ")
+    where = request.getfixturevalue("postgres_url") if engine else tmp_path
+    with demo_hub(where, name, appliers=APPLIERS) as one:
         yield one
 
 
@@ -96,7 +98,10 @@ def renamed(hub: Hub, sku: str) -> None:
     hub.write(unit)
 
 
-@pytest.mark.parametrize(("hub", "name"), [(name, name) for name in WRITES], indirect=["hub"])
+EVERYWHERE = [(name + engine, name) for name in WRITES for engine in ("", " on PostgreSQL")]
+
+
+@pytest.mark.parametrize(("hub", "name"), EVERYWHERE, indirect=["hub"])
 def test_a_revoked_key_is_refused_at_once(hub: Hub, name: str) -> None:
     call = remembered(hub, name)
 
