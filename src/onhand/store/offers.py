@@ -1,13 +1,19 @@
-"""What a connection offers, filtered and page by page, and the sellers that have a place of their own."""
+"""What a connection offers, filtered and page by page, the sellers that have a place of their own, and what
+is kept about an item at each of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 from sqlalchemy import Connection
 
+from onhand.stock.model import Level, Place
+from onhand.store import levels
+from onhand.store.catalog import Price
+from onhand.store.packed import Packed
 from onhand.store.sql import Statement
 
 
@@ -36,6 +42,44 @@ _homes = Statement(
 def homes(connection: Connection, account: int) -> list[Home]:
     """The sellers that have a default location, by id."""
     return [Home(row[0], row[1], row[2], bool(row[3])) for row in _homes.run(connection, account=account)]
+
+
+# --- what is kept about one item -------------------------------------------------------------------------
+
+
+class Kept(NamedTuple):
+    """Levels of an item by place, its prices and what a dialect keeps about it by seller."""
+
+    levels: dict[Place, Level]
+    prices: dict[int, Price]
+    details: dict[int, dict[str, Any]]
+
+
+_NUMBERS = ", ".join(["CAST(NULL AS BIGINT)"] * 5)
+_Number: TypeAlias = int | None
+_Text: TypeAlias = str | None
+_kept = Packed(
+    tuple[int, int, _Number, _Number, _Number, _Number, _Number, _Text, _Text, _Text],
+    [f"k.c{at}" for at in range(10)],
+    rest="FROM (SELECT 0 AS c0, l.location AS c1, l.on_hand AS c2, l.reserved AS c3, l.infinite AS c4,"
+    " l.version AS c5, l.next_expiry AS c6, CAST(NULL AS TEXT) AS c7, CAST(NULL AS TEXT) AS c8,"
+    " CAST(NULL AS TEXT) AS c9 FROM levels l WHERE l.account = :account AND l.item = :item AND l.present = 1"
+    f" UNION ALL SELECT 1, p.seller, {_NUMBERS}, p.price, p.sale_price, p.currency FROM prices p"
+    " WHERE p.account = :account AND p.item = :item"
+    f" UNION ALL SELECT 2, d.other, {_NUMBERS}, d.body, CAST(NULL AS TEXT), CAST(NULL AS TEXT) FROM details d"
+    " WHERE d.account = :account AND d.dialect = :dialect AND d.kind = :kind AND d.item = :item) AS k",
+)
+
+
+def kept(connection: Connection, account: int, item: int, dialect: str, kind: str, now: int) -> Kept:
+    """All of it in one statement; ``kind`` is that of the details."""
+    rows = _kept.run(connection, account=account, item=item, dialect=dialect, kind=kind)
+    here = [(item, row[1], *row[2:5], 1, *row[5:7]) for row in rows if row[0] == 0]
+    return Kept(
+        levels.current(connection, account, here, now),
+        {row[1]: Price(*row[7:]) for row in rows if row[0] == 1},
+        {row[1]: msgspec.json.decode(row[7] or "") for row in rows if row[0] == 2},
+    )
 
 
 _FROM = (

@@ -14,7 +14,7 @@ from onhand.dialects.marketplacer.schema import DETAIL, DIALECT, number
 from onhand.dialects.marketplacer.variants import Variant
 from onhand.inventory import Inventory
 from onhand.stock.model import Level
-from onhand.store import catalog, channels, counters, levels, offers
+from onhand.store import catalog, channels, counters, offers
 from onhand.store.catalog import Price
 from onhand.store.offers import Home
 
@@ -131,19 +131,14 @@ class State(NamedTuple):
 
 def state(connection: Connection, shop: Shop, item: int, now: int) -> State:
     """What the members have of an item."""
-    at = levels.of_items(connection, shop.account, [item], now)
+    kept = offers.kept(connection, shop.account, item, DIALECT, DETAIL, now)
     here = {
         home.seller: level
         for home in shop.homes.values()
-        if (level := at.get((item, home.location))) is not None
+        if (level := kept.levels.get((item, home.location))) is not None
     }
-    prices = catalog.prices(connection, shop.account, [item])
-    details = channels.details(connection, shop.account, DIALECT, DETAIL, [item])
-    return State(
-        here,
-        {seller: price for (_, seller), price in prices.items()},
-        {seller: body["fulfilment_provider"] for (_, seller), body in details.items()},
-    )
+    providers = {seller: body["fulfilment_provider"] for seller, body in kept.details.items()}
+    return State(here, kept.prices, providers)
 
 
 async def record_ids(inventory: Inventory, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
