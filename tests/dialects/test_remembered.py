@@ -183,12 +183,13 @@ def test_marketplacers_member_moves_and_its_variant_is_shared_no_more(hub: Hub) 
 @pytest.mark.parametrize("hub", ["marketplacer"], indirect=True)
 def test_a_first_record_leaves_all_others_what_is_remembered(hub: Hub) -> None:
     call = remembered(hub, "marketplacer")
-    before = hub.inventory._memory.generation
+    before = hub.inventory._memory.now(hub.account)
+    assert before is not None
     body = marketplacer_calls.records({"count_on_hand": 1, "seller_id": 3})
     first = marketplacer_calls.put(hub, marketplacer_calls.FIG, body)
     assert marketplacer_calls.put(hub, marketplacer_calls.FIG, body).json() == first.json()
     assert call().status_code == 200
-    assert hub.inventory._memory.generation == before
+    assert hub.inventory._memory.now(hub.account) is before
 
 
 @pytest.mark.parametrize("hub", ["sellbrite"], indirect=True)
