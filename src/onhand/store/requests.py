@@ -186,15 +186,24 @@ _plan = Insert(
     "planned",
     "account int, id int, due int, commands text, caller text, context text, created_at int",
 )
-_due_plans = Statement(
-    f"SELECT {_PLANNED} FROM planned WHERE account = :account AND status = 'waiting'"
+_DUE_PLANS = (
+    f"SELECT {_PLANNED} FROM {{planned}} WHERE account = :account AND status = 'waiting'"
     " AND due <= :now ORDER BY due, id LIMIT :limit"
+)
+# Left to itself, SQLite looks at every plan that there ever was, several times a second.
+_INDEXED = "planned INDEXED BY planned_due"
+_due_plans = Statement(
+    sqlite=_DUE_PLANS.replace("{planned}", _INDEXED), postgresql=_DUE_PLANS.replace("{planned}", "planned")
 )
 _plans = Statement(
     f"SELECT {_PLANNED} FROM planned WHERE account = :account AND id > :after ORDER BY id LIMIT :limit"
 )
 _one_plan = Statement(f"SELECT {_PLANNED} FROM planned WHERE account = :account AND id = :id")
-_accounts_due = Statement("SELECT DISTINCT account FROM planned WHERE status = 'waiting' AND due <= :now")
+_DUE_EVERYWHERE = "SELECT DISTINCT account FROM {planned} WHERE status = 'waiting' AND due <= :now"
+_accounts_due = Statement(
+    sqlite=_DUE_EVERYWHERE.replace("{planned}", _INDEXED),
+    postgresql=_DUE_EVERYWHERE.replace("{planned}", "planned"),
+)
 _end_plan = Statement(
     "UPDATE planned SET status = :status, ended_at = :now"
     " WHERE account = :account AND id = :id AND status = 'waiting' RETURNING commands"

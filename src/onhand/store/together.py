@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
-from psycopg.pq import TransactionStatus
+from psycopg import ServerCursor
 from sqlalchemy import Connection, Engine, event
 
 AHEAD = "ahead"
@@ -12,7 +13,9 @@ AHEAD = "ahead"
 
 
 def send_together(engine: Engine) -> None:
-    """Have the connections of ``engine`` send what `later` was given, and BEGIN, with the next statement."""
+    """Have the connections of ``engine`` send what `later` was given with the next statement."""
+    # What it warns of when a connection breaks in a pipeline is raised as well, and is no line of our log.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     event.listen(engine, "begin", _forget)
     event.listen(engine, "rollback", _forget)
     event.listen(engine, "commit", flush)
@@ -50,13 +53,16 @@ def _execute_plain(cursor: Any, statement: str, context: Any) -> bool:
 
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-    """Whether it was sent, because there was something to send with it."""
+    """Whether it was sent, because there was something to send with it and that could be."""
     waiting = _kept(context.root_connection).pop(AHEAD, ())
-    driver = cursor.connection
-    if not waiting and driver.pgconn.transaction_status != TransactionStatus.IDLE:
+    if not waiting:
         return False
-    with driver.pipeline():  # the driver's own BEGIN goes first
+    driver = cursor.connection
+    # A cursor of the server's is declared and fetched from, which no pipeline takes.
+    alone = isinstance(cursor, ServerCursor)
+    with driver.pipeline():  # the driver waits for its own BEGIN first
         for text, values in waiting:
             driver.execute(text, values)
-        cursor.execute(statement, parameters)
-    return True
+        if not alone:
+            cursor.execute(statement, parameters)
+    return not alone
