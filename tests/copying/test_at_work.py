@@ -159,6 +159,34 @@ def test_a_server_that_goes_away(made: Whole, postgres: PostgresDatabases, tmp_p
     assert onhand("copy", "--db", source, "--to", target, "--while-serving").code == 0
 
 
+LATE = (
+    "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'too late'; END $$;"
+    "CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION late()"
+)
+
+
+def test_a_commit_that_fails(made: Whole, postgres: PostgresDatabases, tmp_path: Path) -> None:
+    """What is there then is said: the copy without the old one's mark, or nobody knows."""
+    old, target = filled(made, postgres), postgres.empty()
+    assert onhand("init", "--db", target).code == 0
+    for url, table in ((old, "alembic_version"), (target, "accounts")):
+        with psycopg.connect(url) as connection:
+            connection.execute(LATE.format(table=table).encode())
+    ran = onhand("copy", "--retire", "--db", old, "--to", tmp_path / "new.db")
+    assert (ran.code, "new.db has all of it, but" in ran.err, "not retired: too late" in ran.err) == (
+        1,
+        True,
+        True,
+    )
+    assert onhand("verify", "--db", tmp_path / "new.db").code == 0
+    assert onhand("init", "--db", old).code == 0
+    ran = onhand("copy", "--retire", "--db", tmp_path / "new.db", "--to", target)
+    assert (ran.code, "has all of it or nothing" in ran.err) == (1, True), ran.err
+    assert onhand("accounts", "list", "--json", "--db", target).json == []
+    assert onhand("init", "--db", tmp_path / "new.db").code == 0
+
+
 # --- kill -9 ----------------------------------------------------------------------------------------
 
 

@@ -87,18 +87,25 @@ def retire(settings: Settings, *, lift: bool) -> None:
 
 def _moved(here: Store, there: Store, wish: Wish, watch: Watch) -> Moved:
     snapshot = engine.reading(here) if wish.while_serving else retiring.still(here, retire=wish.retire)
-    with snapshot as source:
-        rows = copying.count(source, walled=copying.walled(here))
-        watch.total(2 * rows)
-        with there.writer.connect() as target:
-            done = _filled(source, target, watch)
-            if not done.equal:
+    done: Moved | None = None
+    try:
+        with snapshot as source, there.writer.connect() as target:
+            rows = copying.count(source, walled=copying.walled(here))
+            watch.total(2 * rows)
+            filled = _filled(source, target, watch)
+            if not filled.equal:
                 target.rollback()
-                return done
-            if retired := wish.retire and done.clean:
+                return filled
+            if wish.retire and filled.clean:
                 retiring.mark(source)  # counts when the snapshot ends: once the copy has been committed
             _commit(target, there)
-    return done._replace(retired=retired)
+            done = filled._replace(retired=wish.retire and filled.clean)
+    except DatabaseFailed as error:
+        if done is None:
+            raise
+        words = f"{shown(there.url)} has all of it, but {shown(here.url)} is not retired"
+        raise AfterAll(f"{words}: {reason(error)}") from error
+    return done
 
 
 def _filled(source: Connection, target: Connection, watch: Watch) -> Moved:
@@ -118,7 +125,7 @@ def _commit(target: Connection, store: Store) -> None:
     try:
         target.commit()
     except DatabaseFailed as error:
-        words = f"COMMIT did not answer ({reason(error)}): {shown(store.url)} has all of it or nothing"
+        words = f"COMMIT failed ({reason(error)}): {shown(store.url)} has all of it or nothing"
         raise AfterAll(f"{words}, 'onhand accounts list' shows which") from error
     if warned := engine.warning(target):
         raise AfterAll(f"{shown(store.url)} has all of it, but COMMIT came with a warning: {warned}")

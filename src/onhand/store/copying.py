@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.store import accounts, engine, schema, verify
+from onhand.store import accounts, engine, sealing, verify
 from onhand.store.engine import Store, StoreError, set_account
-from onhand.store.pieces import TABLES, Tally, insert, of, parts, pieces
+from onhand.store.pieces import TABLES, Tally, insert, parts, pieces
 
 Step = Callable[[int], None]
 """Told how many rows more are done; may raise to end it all."""
@@ -66,31 +67,28 @@ def begin(connection: Connection) -> None:
 def count(connection: Connection, *, walled: bool) -> int:
     """How many rows there are to copy. Raises StoreError when there is no account, and when there are rows
     of accounts that do not exist, which would stay behind (``walled``: they cannot be seen)."""
-    known = [one.id for one in accounts.accounts(connection)]
-    if not known:
+    if not accounts.accounts(connection):
         raise StoreError("there is no account in it: nothing to copy")
-    whole = 0
+    found = Counter[str]()
+    for table, _, rows in parts(connection):
+        found[table.name] += rows
+    if not walled:
+        _no_orphans(connection, found)
+    return found.total()
+
+
+def _no_orphans(connection: Connection, found: Counter[str]) -> None:
     for table in TABLES:
-        scopes = (None,) if table.name in schema.OUTSIDE else known
-        found = sum(_count(connection, table.name, account) for account in scopes)
-        if not walled and found != (rows := _count(connection, table.name, None)):
-            raise StoreError(f"{rows - found} rows of {table.name} belong to no account: 'onhand verify'")
-        whole += found
-    return whole
-
-
-def _count(connection: Connection, table: str, account: int | None) -> int:
-    if account is not None:
-        set_account(connection, account)
-    query = f"SELECT COUNT(*) FROM {table}{of(account)}"
-    return int(connection.exec_driver_sql(query).scalar_one())
+        whole = connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table.name}").scalar_one()
+        if left := whole - found[table.name]:
+            raise StoreError(f"{left} rows of {table.name} belong to no account, and would stay behind")
 
 
 def fill(source: Connection, target: Connection, step: Step) -> dict[str, Tally]:
     """Copy every row; what each table had. Memory does not grow with the tables."""
     found = {table.name: Tally() for table in TABLES}
     inserts = {table.name: insert(table) for table in TABLES}
-    for table, account in parts(source):
+    for table, account, _ in parts(source):
         if account is not None:
             set_account(target, account)
         for rows, tally in pieces(source, table, account):
@@ -103,7 +101,7 @@ def fill(source: Connection, target: Connection, step: Step) -> dict[str, Tally]
 def compare(target: Connection, wanted: dict[str, Tally], step: Step) -> list[Arrived]:
     """Read every row of the copy and set it beside what the source had."""
     found = {table.name: Tally() for table in TABLES}
-    for table, account in parts(target):
+    for table, account, _ in parts(target):
         for _, tally in pieces(target, table, account):
             found[table.name] = found[table.name].plus(tally)
             step(tally.rows)
@@ -143,12 +141,11 @@ def _analyze(connection: Connection) -> None:
 
 def sealed(connection: Connection) -> int:
     """How many connections have secrets, which need the key that they were sealed with."""
-    count = 0
+    found = 0
     for account in accounts.accounts(connection):
         set_account(connection, account.id)
-        query = "SELECT COUNT(*) FROM connections WHERE secrets IS NOT NULL" + f" AND account = {account.id}"
-        count += connection.exec_driver_sql(query).scalar_one()
-    return count
+        found += len(sealing.envelopes(connection, account.id))
+    return found
 
 
 def walled(store: Store) -> bool:
