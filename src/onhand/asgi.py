@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 from starlette.requests import Request
@@ -19,6 +20,8 @@ Shape = Callable[[int, str], Response]
 413 too long, 500 a fault of ours, 503 try again (the Retry-After header is added here)."""
 
 RETRY_AFTER_SECONDS = "1"
+SLASH = "\ufdd0"
+"""Stands for an escaped slash inside a segment of a path: no text may hold this code point."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +60,18 @@ class _Table:
         return None, {}, allowed
 
 
+def kept_slashes(scope: Scope) -> Scope:
+    """A path whose escaped slashes stay inside their segment, for `application`: a reference, a SKU or an id
+    that others gave may have some. Between the segments of a route only plain ones count."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" not in raw.lower():
+        return scope
+    escaped = raw.partition(b"?")[0].decode("latin-1").replace("%2f", "%2F")
+    marked = unquote(escaped.replace("%2F", SLASH))
+    path = marked[len(marked) - len(scope["path"]) :]
+    return {**scope, "path": path} if path.replace(SLASH, "/") == scope["path"] else scope
+
+
 def application(
     routes: Sequence[Route], shape: Shape, aimed: Callable[[Scope], Scope] = lambda scope: scope
 ) -> ASGIApp:
@@ -70,10 +85,12 @@ def application(
         if scope["type"] != "http":
             return
         try:
-            scope = aimed(scope)
+            plain, scope = scope, aimed(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             route, parameters, allowed = table.find(path, scope["method"])
             if route is not None:
+                if scope is not plain:
+                    parameters = {name: str(text).replace(SLASH, "/") for name, text in parameters.items()}
                 scope["path_params"] = parameters
                 response = await route.endpoint(Request(scope, receive))
             elif allowed:

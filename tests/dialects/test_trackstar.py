@@ -7,15 +7,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from sqlalchemy import Connection
 
 from hubs import Hub, demo_hub
 from onhand.dialects.trackstar import setup
 from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.stock.model import Line, Reserve, SetInfinite, SetOnHand
 from onhand.store import levels
-from trackstar_calls import BATCH, CONTRACT, call, faults, product, put, shop
+from trackstar_calls import BATCH, CONTRACT, Shop, call, faults, get, product, put, shop
 
 FIRST = 22
 PUBLISHED_KEYS = [
@@ -128,6 +130,39 @@ def test_amazon_has_the_published_warehouse(hub: Hub) -> None:
     assert answer.json()["data"]["inventory_by_warehouse_id"] == {"DEFAULT": 43}
     words = {"warehouse_id": ["Must be one of: DEFAULT."]}
     assert faults(put(hub, at, at.body(warehouse_id="amazon-wh-1"))) == words
+
+
+# --- ids with a slash -------------------------------------------------------------------------------------
+
+
+def named(hub: Hub, at: Shop, name: str) -> None:
+    """Call a product of a connection by another id."""
+
+    def unit(connection: Connection) -> None:
+        statement = "UPDATE listings SET external_id = ? WHERE external_id = ?"
+        connection.exec_driver_sql(statement, (name, at.product))
+
+    hub.write(unit)
+
+
+@pytest.mark.parametrize("name", ["sku/17", "/", "a//b", "../x", "\ufdd0"])
+def test_a_product_whose_id_has_a_slash(hub: Hub, name: str) -> None:
+    at = shop(hub, "mirakl")
+    named(hub, at, name)
+    escaped = quote(name, safe="")
+    answer = put(hub, at, at.body("exact", 5), product=escaped, key="k-1")
+    assert answer.json()["data"]["id"] == name
+    assert get(hub, at, f"/cart/products/{escaped}").json()["data"]["id"] == name
+    again = put(hub, at, at.body("exact", 5), product=escaped.replace("%2F", "%2f"), key="k-1")
+    assert (again.content, again.headers["idempotent-replayed"]) == (answer.content, "true")
+
+
+def test_an_escaped_slash_parts_no_segments(hub: Hub) -> None:
+    at = shop(hub, "mirakl")
+    for path in ("/cart%2Fproducts", f"/cart/products/{at.product}%2Fadjust-inventory", "/cart/products%2F"):
+        assert hub.client.get(f"/trackstar{path}", headers=at.headers).status_code == 404
+    named(hub, at, "a/b")
+    assert hub.client.get("/trackstar/cart/products/a/b", headers=at.headers).status_code == 404
 
 
 # --- fields of others ---------------------------------------------------------------------------------

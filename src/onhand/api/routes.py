@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
 from onhand import asgi, wire
 from onhand.api import (
@@ -32,7 +31,7 @@ from onhand.api import (
     problems,
     reservations,
 )
-from onhand.api.calls import SLASH, Call, Endpoint, answer, refusal
+from onhand.api.calls import Call, Endpoint, answer, refusal
 from onhand.api.problems import BY_STATUS, SORTS, Problem
 from onhand.auth import ADMIN, READ, WRITE
 from onhand.inventory import Inventory
@@ -139,7 +138,7 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
     routes = [Route(way.path, _endpoint(inventory, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
-    return asgi.application(routes, shape, _kept_slashes)
+    return asgi.application(routes, shape, asgi.kept_slashes)
 
 
 def _way(equipment: Equipment, one: Outer) -> Way:
@@ -167,17 +166,6 @@ def shape(status: int, message: str) -> Response:
     code = BY_STATUS.get(status, "internal_error" if status >= 500 else "malformed_request")
     body = problems.document(code, message) | {"status": status}
     return calls.response(Answer(status, wire.encode(body).decode()))
-
-
-def _kept_slashes(scope: Scope) -> Scope:
-    """A path whose escaped slashes stay inside their segment: a reference or SKU may have some."""
-    raw: bytes = scope.get("raw_path") or b""
-    if b"%2f" not in raw.lower():
-        return scope
-    escaped = raw.partition(b"?")[0].decode("latin-1").replace("%2f", "%2F")
-    marked = unquote(escaped.replace("%2F", SLASH))
-    path = marked[len(marked) - len(scope["path"]) :]
-    return {**scope, "path": path} if path.replace(SLASH, "/") == scope["path"] else scope
 
 
 async def _problems(request: Request) -> Response:

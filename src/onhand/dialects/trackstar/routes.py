@@ -75,7 +75,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         Route("/cart/products/{id}/adjust-inventory", guarded(adjust), methods=["PUT"]),
         *reads.routes(hall),
     ]
-    return labelled(asgi.application(routes, door.shape))
+    return labelled(asgi.application(routes, door.shape, asgi.kept_slashes))
 
 
 async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:

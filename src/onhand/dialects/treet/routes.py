@@ -82,7 +82,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         Route("/v1/listings/{id}/inventory", _guarded(update), methods=["PUT"]),
         Route("/v1/listings", _guarded(listings), methods=["GET"]),
     ]
-    return asgi.application(routes, shape)
+    return asgi.application(routes, shape, asgi.kept_slashes)
 
 
 def _guarded(endpoint: Endpoint) -> Endpoint:
