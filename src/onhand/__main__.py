@@ -1,5 +1,25 @@
-"""Runs the command line with ``python -m onhand``."""
+"""Runs the command line: the way in of ``onhand`` and of ``python -m onhand``."""
 
-from onhand.cli import main
+from __future__ import annotations
 
-main()
+import importlib
+import os
+import signal
+
+STOPPED = 130
+"""The exit code of a command that was stopped by Ctrl-C."""
+
+
+def main() -> None:
+    """Run the command line. Until it is imported, which takes a while, Ctrl-C just ends the process."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:  # and not ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(STOPPED))
+    # Not at the top: that would be before anybody could say what Ctrl-C means.
+    cli = importlib.import_module("onhand.cli")
+    signal.signal(signal.SIGINT, usual)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

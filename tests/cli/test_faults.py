@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -168,3 +170,14 @@ def test_what_steers_a_terminal_is_written_out(shop: str) -> None:
     shown = onhand("levels", "--db", shop, "--limit", "0").out
     assert "EVIL\\x1b]0;x\\x07\\u202e" in shown
     assert "\x1b" not in shown
+
+
+def test_a_command_that_is_stopped_while_it_is_imported(tmp_path: Path) -> None:
+    write(tmp_path / "typer.py", "print('importing', flush=True)", "import time", "time.sleep(60)")
+    paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    with started("levels", PYTHONPATH=paths) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, complaints) == (130, "")
