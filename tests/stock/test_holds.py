@@ -206,6 +206,25 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
             Step(Ship("a"), "shipped 1@1 -1-1 2/0", "shipped: 1@1 9s2b"),
         ],
     ),
+    "endless no more, and counted: what left uncounted comes back to the shelf": (
+        "1@1 ~3/0",
+        [
+            Step(hold("a", want(1, 2)), "reserved 1@1 +0+2 ~3/2", "held: 1@1 2h"),
+            Step(Ship("a"), "shipped 1@1 +0-2 ~3/0", "shipped: 1@1 2s"),
+            Step(SetInfinite(1, 1, False), "finite 1@1 +0+0 3/0"),
+            Step(SetOnHand(1, 1, 7), "counted 1@1 +4+0 7/0"),
+            Step(Return("a"), "returned 1@1 +2+0 9/0", "shipped: 1@1 2s2b"),
+        ],
+    ),
+    "endless meanwhile: what comes back is found by the count": (
+        "1@1 3/0",
+        [
+            Step(hold("a", want(1, 2)), "reserved 1@1 +0+2 3/2", "held: 1@1 2h"),
+            Step(Ship("a"), "shipped 1@1 -2-2 1/0", "shipped: 1@1 2s"),
+            Step(SetInfinite(1, 1, True), "infinite 1@1 +0+0 ~1/0"),
+            Step(Return("a"), "returned 1@1 +0+0 ~1/0", "shipped: 1@1 2s2b"),
+        ],
+    ),
     "a recount below what is promised": (
         "1@1 10/0",
         [
