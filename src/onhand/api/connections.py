@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from onhand.api import params, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, bad_parameter, fault
-from onhand.api.schema import Body, Name, Position, cursor, position
+from onhand.api.schema import Body, Name
 from onhand.outward import connecting, leaving, steering, telling, watching
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.seals import BadKey
@@ -98,21 +98,16 @@ async def numbers(equipment: Equipment, call: Call) -> Answer:
     state = params.one(found, "state") or ""
     if state and state not in STATES:
         raise bad_parameter("state", "expected stale or parked")
-    limit = params.limit(found)
-    filters = (number, state)
-    text = params.one(found, "cursor")
-    after = 0 if text is None else position(text, "numbers", filters, tuple[Position])[0]
+    span = params.span(found, "numbers", number, state)
 
     def query(connection: Any) -> dict[str, Any]:
         if channels.link(connection, call.account, number) is None:
             raise Problem("unknown_connection", "There is no such connection")
         flags = {name: state == name for name in STATES}
-        rows = linking.page(connection, call.account, number, after, limit + 1, **flags)
-        more = cursor("numbers", filters, rows[limit - 1].id) if len(rows) > limit else None
+        found = linking.page(connection, call.account, number, span.after, span.asks, **flags)
+        rows, more = span.cut(found, lambda one: one.id)
         drifting = showing.drifting(connection, call.account, [one.id for one in rows])
-        return told.page(
-            [telling.listing_told(one, drifting=one.id in drifting) for one in rows[:limit]], more
-        )
+        return told.page([telling.listing_told(one, drifting=one.id in drifting) for one in rows], more)
 
     return answer(200, await call.read(query, long=True))
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from onhand.api import calls, params, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, bad_parameter
-from onhand.api.schema import Body, Position, cursor, position
+from onhand.api.schema import Body
 from onhand.outward import telling
 from onhand.stock.model import TEXT_LIMIT
 from onhand.store import incidents
@@ -40,15 +40,13 @@ async def listed(call: Call) -> Response:
         raise bad_parameter("state", f"expected {', '.join(STATES[:-1])} or {STATES[-1]}")
     if kind and kind not in KINDS:
         raise bad_parameter("kind", f"expected {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    limit, filters = params.limit(found), (state, kind)
-    text = params.one(found, "cursor")
-    after = 0 if text is None else position(text, "incidents", filters, tuple[Position])[0]
+    span = params.span(found, "incidents", state, kind)
 
     def query(connection: Connection) -> dict[str, Any]:
         which = "" if state == ALL else state
-        rows = incidents.page(connection, call.account, after, limit + 1, state=which, kind=kind)
-        more = cursor("incidents", filters, rows[limit - 1].id) if len(rows) > limit else None
-        return told.page([telling.incident_told(one) for one in rows[:limit]], more)
+        found = incidents.page(connection, call.account, span.after, span.asks, state=which, kind=kind)
+        rows, more = span.cut(found, lambda one: one.id)
+        return told.page([telling.incident_told(one) for one in rows], more)
 
     return calls.response(answer(200, await call.read(query, long=True)))
 

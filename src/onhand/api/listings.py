@@ -13,7 +13,7 @@ from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, fault
-from onhand.api.schema import Body, Id, Name, Position, Where, cursor, missing, position
+from onhand.api.schema import Body, Id, Name, Where, missing
 from onhand.api.schema import shown as time_shown
 from onhand.store import catalog, channels, feeding, lookup
 from onhand.store.books import Marked
@@ -53,16 +53,15 @@ async def listed(call: Call) -> Response:
     status = params.one(found, "status") or ""
     if status and status not in STATUSES:
         raise bad_parameter("status", "expected open or closed")
-    limit = params.limit(found)
-    filters = (link, status)
-    text = params.one(found, "cursor")
-    after = 0 if text is None else position(text, "listings", filters, tuple[Position])[0]
+    span = params.span(found, "listings", link, status)
 
     def query(connection: Connection) -> dict[str, Any]:
-        rows = channels.listings(connection, call.account, link, status=status, after=after, limit=limit + 1)
-        more = cursor("listings", filters, rows[limit - 1].id) if len(rows) > limit else None
+        found = channels.listings(
+            connection, call.account, link, status=status, after=span.after, limit=span.asks
+        )
+        rows, more = span.cut(found, lambda one: one.id)
         allowed = call.allowed(connection)
-        seen = [one for one in rows[:limit] if allowed is None or one.location in allowed]
+        seen = [one for one in rows if allowed is None or one.location in allowed]
         return told.page(_bodies(connection, call.account, seen), more)
 
     return calls.response(answer(200, await call.read(query)))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from onhand.api import params, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import bad_parameter
-from onhand.api.schema import Position, cursor, position
+from onhand.api.schema import Position, position
 from onhand.outward import explaining, steering, telling, watching
 from onhand.outward.equipment import Equipment
 from onhand.stock.offering import Rules
@@ -21,38 +21,37 @@ from onhand.work import Answer
 CHANNELS_LIMIT = 100
 
 
-async def explained(equipment: Equipment, call: Call) -> Answer:
-    """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
+def _meant(call: Call) -> int:
+    """The listing in the path, of a caller that may see all of the account; nothing else is asked."""
     call.account_wide()
     call.params()
-    number = call.number("listing", "unknown_listing")
+    return call.number("listing", "unknown_listing")
+
+
+async def explained(equipment: Equipment, call: Call) -> Answer:
+    """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
+    number = _meant(call)
     query = partial(explaining.explain, account=call.account, number=number, now=call.now)
     return answer(200, telling.explained(await call.read(query, long=True)))
 
 
 async def pushed(equipment: Equipment, call: Call) -> Answer:
     """POST /listings/{listing}/push: told anew as soon as may be."""
-    call.account_wide()
-    call.params()
-    number = call.number("listing", "unknown_listing")
+    number = _meant(call)
     await steering.push(equipment, call.account, number)
     return await _listing(call, number, 202)
 
 
 async def released(equipment: Equipment, call: Call) -> Answer:
     """POST /listings/{listing}/release: a parked one is told again."""
-    call.account_wide()
-    call.params()
-    number = call.number("listing", "unknown_listing")
+    number = _meant(call)
     await steering.release(equipment, call.account, number)
     return await _listing(call, number, 202)
 
 
 async def ruled(equipment: Equipment, call: Call) -> Answer:
     """PUT /listings/{listing}/rules: rules of its own, which go before the connection's."""
-    call.account_wide()
-    call.params()
-    number = call.number("listing", "unknown_listing")
+    number = _meant(call)
     await steering.listing_rules(equipment, call.account, number, call.body(Rules))
     return await _listing(call, number, 200)
 
@@ -74,15 +73,13 @@ async def drifts(equipment: Equipment, call: Call) -> Answer:
     healed = params.one(found, "healed") or "false"
     if healed not in ("true", "false"):
         raise bad_parameter("healed", "expected true or false")
-    limit, filters = params.limit(found), (link, healed)
-    text = params.one(found, "cursor")
-    after = 0 if text is None else position(text, "drifts", filters, tuple[Position])[0]
+    span = params.span(found, "drifts", link, healed)
 
     def query(connection: Connection) -> dict[str, Any]:
         ended = healed == "true"
-        rows = showing.drifts(connection, call.account, link, after, limit + 1, ended=ended)
-        more = cursor("drifts", filters, rows[limit - 1].drift.id) if len(rows) > limit else None
-        return told.page([telling.drift_told(one) for one in rows[:limit]], more)
+        found = showing.drifts(connection, call.account, link, span.after, span.asks, ended=ended)
+        rows, more = span.cut(found, lambda one: one.drift.id)
+        return told.page([telling.drift_told(one) for one in rows], more)
 
     return answer(200, await call.read(query, long=True))
 
@@ -92,14 +89,12 @@ async def parked(equipment: Equipment, call: Call) -> Answer:
     call.account_wide()
     found = call.params("connection", "cursor", "limit")
     link = params.number(found, "connection") or 0
-    limit, filters = params.limit(found), (link,)
-    text = params.one(found, "cursor")
-    after = 0 if text is None else position(text, "parked", filters, tuple[Position])[0]
+    span = params.span(found, "parked", link)
 
     def query(connection: Connection) -> dict[str, Any]:
-        rows = linking.page(connection, call.account, link, after, limit + 1, parked=True)
-        more = cursor("parked", filters, rows[limit - 1].id) if len(rows) > limit else None
-        return told.page([telling.listing_told(one, drifting=False) for one in rows[:limit]], more)
+        found = linking.page(connection, call.account, link, span.after, span.asks, parked=True)
+        rows, more = span.cut(found, lambda one: one.id)
+        return told.page([telling.listing_told(one, drifting=False) for one in rows], more)
 
     return answer(200, await call.read(query, long=True))
 

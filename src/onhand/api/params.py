@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from onhand.api import schema
 from onhand.api.problems import bad_parameter
+
+T = TypeVar("T")
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -55,3 +58,32 @@ def limit(found: Mapping[str, list[str]]) -> int:
     if value is not None and value > schema.PAGE_LIMIT:
         raise bad_parameter("limit", f"expected at most {schema.PAGE_LIMIT}")
     return schema.PAGE_DEFAULT if value is None else value
+
+
+class Span(NamedTuple):
+    """Which rows of a list by id are asked for: so many behind ``after``. One more, ``asks``, tells whether
+    there are others."""
+
+    kind: str
+    filters: tuple[object, ...]
+    after: int
+    limit: int
+
+    @property
+    def asks(self) -> int:
+        """Rows to read."""
+        return self.limit + 1
+
+    def cut(self, rows: Sequence[T], number: Callable[[T], int]) -> tuple[Sequence[T], str | None]:
+        """The rows of the page, and the cursor of the next where there is one."""
+        if len(rows) <= self.limit:
+            return rows, None
+        shown = rows[: self.limit]
+        return shown, schema.cursor(self.kind, self.filters, number(shown[-1]))
+
+
+def span(found: Mapping[str, list[str]], kind: str, *filters: object) -> Span:
+    """``limit`` and ``cursor`` of a list; a cursor is good for its ``kind`` and ``filters`` only."""
+    most, text = limit(found), one(found, "cursor")
+    after = 0 if text is None else schema.position(text, kind, filters, tuple[schema.Position])[0]
+    return Span(kind, filters, after, most)
