@@ -317,6 +317,14 @@ def test_a_stock_item_is_sent_back_as_it_was_with_another_quantity() -> None:
     assert kinds(verdicts) == [Accepted]
 
 
+@pytest.mark.parametrize("backorders", [False, True])
+def test_backorders_keep_a_stock_item_in_stock_too(backorders: bool) -> None:
+    empty = Target(1, {"product_id": "1", "sku": "A"}, (Slot(0),), "key")
+    shop = settings_of(magento, **EXAMPLE.settings, stock="stock_item", backorders=backorders)
+    requests, _ = push([empty], answer(STOCK_ITEM), answer(7), settings=shop)
+    assert requests[1].json == {"stockItem": {**STOCK_ITEM, "qty": 0, "is_in_stock": backorders}}
+
+
 @pytest.mark.parametrize(
     ("answers", "infinite", "kind"),
     [

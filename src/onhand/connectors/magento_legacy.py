@@ -30,9 +30,10 @@ AWAY = {0, 401, 408, 425, 429, 502, 503, 504}
 Verdicts: TypeAlias = dict[int, Verdict]
 
 
-def tell_stock_items(jobs: Sequence[tuple[int, Target, str]]) -> Flow[Verdicts]:
+def tell_stock_items(jobs: Sequence[tuple[int, Target, str]], *, backorders: bool = False) -> Flow[Verdicts]:
     """Read each stock item and send it back with another quantity, because most of its fields are required.
-    Here an order lowers the quantity at once, so open orders are not added."""
+    Here an order lowers the quantity at once, so open orders are not added. With ``backorders`` a product
+    stays in stock at 0."""
     verdicts: Verdicts = {}
     away: Response | None = None
     for place, target, sku in jobs:
@@ -47,17 +48,17 @@ def tell_stock_items(jobs: Sequence[tuple[int, Target, str]]) -> Flow[Verdicts]:
             infinite = target.slots[0].infinite
             verdicts[place] = Accepted(target) if infinite else Rejected(target, NOT_MANAGED)
         else:
-            answer = yield from ask(_write(sku, name, item, target.slots[0].offer))
+            answer = yield from ask(_write(sku, name, item, target.slots[0].offer, backorders))
             taken = answer.ok and whole(answer.json()) is not None
             verdicts[place] = Accepted(target) if taken else _refused(target, answer)
         away = answer if answer.status in AWAY else None
     return verdicts
 
 
-def _write(sku: str, name: str, item: Mapping[str, Any], offer: int) -> Request:
+def _write(sku: str, name: str, item: Mapping[str, Any], offer: int, backorders: bool) -> Request:
     quantity = min(LARGEST, max(0, offer))
     kept = {key: value for key, value in item.items() if key != "extension_attributes"}
-    body = {"stockItem": {**kept, "qty": quantity, "is_in_stock": quantity > 0}}
+    body = {"stockItem": {**kept, "qty": quantity, "is_in_stock": quantity > 0 or backorders}}
     return Request("PUT", f"/V1/products/{sku_path(sku)}/stockItems/{name}", json=body)
 
 

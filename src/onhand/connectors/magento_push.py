@@ -65,7 +65,8 @@ def push(settings: Settings, targets: Sequence[Target]) -> Flow[list[Verdict]]:
             jobs.append(job)
             said |= {(item["sku"], item["source_code"]): item["quantity"] for item in job.items}
     if settings.stock == "stock_item":
-        verdicts |= yield from tell_stock_items([(job.place, job.target, job.sku) for job in jobs])
+        each = [(job.place, job.target, job.sku) for job in jobs]
+        verdicts |= yield from tell_stock_items(each, backorders=settings.backorders)
         return [verdicts[place] for place in range(len(targets))]
     jobs, unknown = yield from _existing(jobs)
     verdicts |= unknown
