@@ -72,6 +72,7 @@ class Postgres:
         words = (
             "--auth=trust",
             "--encoding=utf8",
+            "--data-checksums",  # the usual from 18 on
             f"--wal-segsize={SEGMENT_MB}",
             "-U",
             USER,
