@@ -281,6 +281,8 @@ OK_READ = answer(TWO)
     ("answers", "kind"),
     [
         ([answer({"error": "gone"}, status=404)], Rejected),
+        ([answer("<!DOCTYPE html><title>moved</title>", status=404)], Later),
+        ([OK_READ, answer("<html>", status=404)], Later),
         ([answer({"error": "limit"}, status=429, retry_after="3")], Later),
         ([answer({"error": "token"}, status=401)], Later),
         ([answer({"error": "scope"}, status=403)], Later),

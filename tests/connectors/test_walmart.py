@@ -116,6 +116,7 @@ XML = "<ns2:errors><ns2:error><ns2:code>CONTENT_NOT_FOUND.GMP</ns2:code></ns2:er
         ),
         (answer({"error": [{"code": "CONTENT_NOT_FOUND"}]}, 404), Rejected, "CONTENT_NOT_FOUND"),
         (answer(XML, 404), Rejected, "CONTENT_NOT_FOUND.GMP"),
+        (answer("\n<HTML><body>no such host", 404), Later, ""),
         (answer({"errors": [{"code": "X", "field": "sku"}]}), Rejected, "X"),
         (answer({"errors": [{"code": "RESOURCE_IS_LOCKED.GMP_RECEIVER_API"}]}, 423), Later, ""),
         (answer({"errors": [{"code": "UNAUTHORIZED"}]}, 401), Later, ""),

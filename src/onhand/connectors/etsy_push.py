@@ -238,6 +238,8 @@ def _not_renewed(members: Mapping[int, Target], answer: Response) -> Verdicts:
 def _refused(members: Mapping[int, Target], answer: Response) -> Verdicts:
     """A refusal of the one listing is its own; all else is nobody's fault."""
     words = text(answer.json(), "error") or answer.words
+    if answer.page:
+        return {n: Later(t, words, retry_after(answer)) for n, t in members.items()}
     if 400 <= answer.status < 500 and answer.status not in AWAY | {403, 409}:
         return {n: Rejected(t, words, str(answer.status)) for n, t in members.items()}
     if answer.status == 409 or answer.ok:

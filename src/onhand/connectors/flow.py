@@ -80,6 +80,11 @@ class Response(Value, frozen=True):
         """Whether nothing came back."""
         return self.status == 0
 
+    @property
+    def page(self) -> bool:
+        """Whether it is a page of HTML: a gateway's word, where the channel speaks JSON or XML."""
+        return self.body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
+
     def json(self) -> Any:
         """The body as JSON, None when it is none."""
         try:

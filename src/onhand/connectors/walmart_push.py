@@ -124,7 +124,7 @@ def _quantity(slot: Slot) -> dict[str, Any]:
 def _judged(job: Job, answer: Response) -> Verdict:
     """What an answer about one SKU means; a node may be refused inside a 200."""
     target = job.target
-    if answer.status == 423 or answer.status == 429:
+    if answer.status == 423 or answer.status == 429 or (answer.page and not answer.ok):
         return Later(target, answer.words, hold(answer))
     told, code = refusal(answer)
     if not answer.ok:
