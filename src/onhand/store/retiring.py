@@ -16,7 +16,8 @@ LOCK_SECONDS = 5
 """How long somebody's transaction may still be under way on a PostgreSQL that is to be held still."""
 LEAVING_SECONDS = 2.0
 """A session is still to be seen for a moment after its process has gone."""
-LOCK_NOT_AVAILABLE = "55P03"
+LOCKED_OUT = frozenset({"55P03", "40P01"})
+"""A lock was not to be had in time, or only by a writer that waits for one of ours in turn."""
 
 
 class AtWork(StoreError):
@@ -38,6 +39,10 @@ def still(store: Store, *, retire: bool = False) -> Iterator[Connection]:
     with writer as connection:
         if retire and not store.sqlite:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        if not store.sqlite:
+            # Before any lock, too: a hub at work is not to wait for one that is given back.
+            with connection.begin():
+                _alone(connection)
         with connection.begin():
             if not store.sqlite:
                 _hold(connection, tables, retire=retire)
@@ -64,7 +69,7 @@ def _hold(connection: Connection, tables: list[str], *, retire: bool) -> None:
             connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)} IN SHARE MODE")
     except DBAPIError as error:
         match getattr(error.orig, "sqlstate", None):
-            case code if code == LOCK_NOT_AVAILABLE:
+            case code if code in LOCKED_OUT:
                 raise AtWork("somebody is writing to it: stop every hub and courier first") from error
             case code if code == NOT_ALLOWED:
                 raise StoreError("only the role that owns the tables may retire them") from error
