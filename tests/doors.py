@@ -20,7 +20,7 @@ SHORT = Limits(
 )
 CALM = SHORT._replace(receive_seconds=10.0, send_seconds=10.0)
 HOST = b"Host: hub\r\n"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 LARGE_ANSWER = 8 * 1024 * 1024
 
 

@@ -49,8 +49,14 @@ class Market(World):
 
     async def take(self, *found: Order, connection: int = 1, channel: Channel = sandbox.CHANNEL) -> None:
         """Accept orders and wait until they are applied."""
-        await orders_in.take(self.inventory, self.account, connection, found, channel)
+        await self.accept_orders(*found, connection=connection, channel=channel)
         await self.until(self.empty)
+
+    async def accept_orders(
+        self, *found: Order, connection: int = 1, channel: Channel = sandbox.CHANNEL
+    ) -> None:
+        """Put orders into the inbox."""
+        await orders_in.take(self.inventory, self.account, connection, found, channel)
 
     async def stock(self) -> str:
         """Every level, as "item@location on_hand/reserved"."""

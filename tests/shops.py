@@ -30,7 +30,7 @@ from stores import Databases
 from transcript import entries
 
 START = 1_000_000
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
 KIT, LOOSE = 8, 9
 MIRROR, DAMAGED = 4, 5
 ITEMS = range(1, 10)

@@ -53,7 +53,7 @@ def test_an_idle_hub_applies_a_message_at_once(migrated_url: str) -> None:
         async with world(migrated_url) as here, ticking(here, {"test": note}, slow):
             await asyncio.sleep(0.05)
             await here.accept(5)
-            await here.until(here.empty, 1.0)
+            await here.until(here.empty)
             assert await counts(here) == [5]
 
     asyncio.run(go())
@@ -65,7 +65,7 @@ def test_a_poison_message_is_put_aside_and_the_rest_goes_on(migrated_url: str) -
             await here.accept(1, "bad", 2, 3)
             await here.accept(9, source="unheard of")
             await here.accept(4)
-            await here.until(here.empty, 10)
+            await here.until(here.empty)
             assert await counts(here) == [1, 2, 3, 4]
             found = await here.incidents()
             assert [(one.kind, one.body["body"], one.body["source"]) for one in found] == [

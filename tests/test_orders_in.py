@@ -75,7 +75,8 @@ def test_processes_that_share_an_inbox_do_not_double(postgres_url: str) -> None:
                         snapshots += [order(f"N{number}", moment, line(1, 1, **counts))] * 2
                 random.Random(3).shuffle(snapshots)
                 sides = itertools.cycle((one, two))
-                await asyncio.gather(*(next(sides).take(snapshot) for snapshot in snapshots))
+                await asyncio.gather(*(next(sides).accept_orders(snapshot) for snapshot in snapshots))
+                await one.until(one.empty)
             assert await one.stock() == "1@1 10/0, 1@2 10/0, 2@1 10/0"
             shipped = await one.rows("SELECT COUNT(*) FROM movements WHERE kind = 'shipped'")
             assert shipped == [(40,)]

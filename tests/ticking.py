@@ -50,7 +50,7 @@ class World:
         found = await self.inventory.read(self.account, lambda c: levels.movements(c, self.account))
         return [one.kind for one in found]
 
-    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
         """Wait for something to become true; fail if it does not."""
         end = time.monotonic() + seconds
         while not await holds():

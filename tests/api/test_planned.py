@@ -11,7 +11,7 @@ from native_calls import GIFT, Api, adjust, codes, hold
 
 DUE = "2027-01-01T00:00:00Z"
 A_YEAR_SECONDS = 365 * 24 * 3600
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 30
 
 
 def ended(api: Api, number: int) -> Any:

@@ -42,7 +42,7 @@ def test_what_another_process_marks_is_found(town: Town) -> None:
             await town.calm()
             town.inventory.marked = lambda marked: None
             await town.stock(1, 2)
-            await until(lambda: town.stall.stock == {"1-1": 2}, 2.0)
+            await until(lambda: town.stall.stock == {"1-1": 2}, 20.0)
 
     play(town, story)
 

@@ -35,7 +35,7 @@ def accepted_until_killed(url: str, account: int, first: int) -> list[int]:
 
 def applied(hub: Hub) -> list[int]:
     """Every quantity that the SKU was set to, in order, once the inbox is empty."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while hub.read(lambda c: requests.ends(c, hub.account)) is not None:
         assert time.monotonic() < end
         time.sleep(0.02)

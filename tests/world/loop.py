@@ -16,7 +16,7 @@ from onhand.store.engine import Store
 T = TypeVar("T")
 
 START = 1_795_305_600_000_000
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
 """Real seconds to wait for a thread; longer, and something hangs."""
 MOMENT_SECONDS = 0.02
 """What a thread would do takes so long at most before it is done, and again before anybody hears of it."""
