@@ -173,7 +173,7 @@ def test_what_steers_a_terminal_is_written_out(shop: str) -> None:
 
 
 def test_a_command_that_is_stopped_while_it_is_imported(tmp_path: Path) -> None:
-    write(tmp_path / "typer.py", "print('importing', flush=True)", "import time", "time.sleep(60)")
+    write(tmp_path / "typer.py", "import time", "print('importing', flush=True)", "time.sleep(60)")
     paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     with started("levels", PYTHONPATH=paths) as process:
         assert process.stdout is not None
