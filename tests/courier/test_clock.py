@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from onhand.settings import Settings
 from onhand.store import drives
 
 HOUR = 3600
-BUSY = Beats(look=0.25, lease=15.0, linger=5.0, rest=0.1, gather=0.03, again=60.0, grace=1.0)
+STEP = 0.5
+BUSY = Beats(look=0.25, lease=15.0, linger=5.0, rest=0.1, gather=0.03, again=60.0, grace=10.0)
 OFTEN = Settings(sweep_seconds=60, poll_seconds=60)
 
 
@@ -25,14 +28,21 @@ def back(time: FakeTime, seconds: int = HOUR) -> None:
     time._sleepers = [(due - seconds * 1_000_000, over) for due, over in time._sleepers]
 
 
+async def soon(town: Town, time: FakeTime, seconds: float, true: Callable[[], bool]) -> None:
+    """See something come true before so much time has passed, which waits for a machine that is slow."""
+    for _ in range(int(seconds / STEP)):
+        await time.ahead(STEP)
+        for _ in range(20):
+            if true():
+                return
+            await asyncio.sleep(0.005)
+    raise AssertionError(f"{town.stall.calls} {town.stall.stock} {town.status()}")
+
+
 async def told(town: Town, time: FakeTime, listing: int, units: int) -> None:
     """Change what there is, and see the channel told within seconds."""
     await town.stock(listing, units)
-    for _ in range(20):
-        await time.ahead(0.5)
-        if town.stall.stock.get(f"1-{listing}") == units:
-            return
-    raise AssertionError(f"{town.stall.stock} {town.status()}")
+    await soon(town, time, 10, lambda: town.stall.stock.get(f"1-{listing}") == units)
 
 
 @pytest.mark.parametrize("linger", [0.0, 5.0, 100_000.0])
@@ -54,11 +64,7 @@ def test_a_change_is_told_at_once(slow_town: tuple[Town, FakeTime], linger: floa
 
 async def asked(town: Town, time: FakeTime) -> None:
     """See the channel asked for its orders and for what it shows, within seconds."""
-    for _ in range(60):
-        await time.ahead(0.5)
-        if {"GET /orders", "GET /stock"} <= set(town.stall.calls):
-            return
-    raise AssertionError(f"{town.stall.calls} {town.status()}")
+    await soon(town, time, 30, lambda: {"GET /orders", "GET /stock"} <= set(town.stall.calls))
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -82,6 +88,22 @@ def test_orders_are_asked_for_and_the_channel_is_looked_at(
         town.stall.calls.clear()
         async with town.driven(orders=Polls(town.inventory), **options):
             await asked(town, time)
+
+    play(town, story)
+
+
+def test_the_lease_of_a_courier_that_died_lapses(slow_town: tuple[Town, FakeTime]) -> None:
+    """And not only when the time has come that its clock showed."""
+    town, time = slow_town
+
+    async def story(town: Town) -> None:
+        courier = town.courier(clock=time, beats=BUSY)
+        await courier.start()
+        await told(town, time, 1, 10)
+        courier.kill()
+        back(time)
+        async with town.driven(clock=time, beats=BUSY):
+            await told(town, time, 1, 7)
 
     play(town, story)
 

@@ -106,6 +106,8 @@ class Courier:
     async def stop(self) -> None:
         """Let what was sent be settled, give the leases back, and stop."""
         self._stopping.set()
+        for drive in self._drives.values():
+            drive.nudge()
         tasks = [task for task in (self._looking, *self._tasks.values()) if task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=2 * self._office.beats.grace)

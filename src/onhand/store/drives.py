@@ -17,6 +17,8 @@ EVERYTHING = ""
 AHEAD = 60_000_000
 """Microseconds that a time may lie ahead of now: clocks of several machines differ. What lies further ahead
 was noted before the clock was set back."""
+LONGEST_LEASE = 60_000_000 + AHEAD
+"""Microseconds from now at which a lease has lapsed or was renewed: it holds for far less than a minute."""
 LONGEST_OPEN = 300_000_000 + AHEAD
 """Microseconds from now at which a channel that is taken for down has been tried again."""
 
@@ -76,7 +78,8 @@ def past(at: int | None, now: int) -> int:
 _take = Statement(
     "INSERT INTO drives (account, connection, owner, until) VALUES (:account, :link, :owner, :until)"
     " ON CONFLICT (account, connection) DO UPDATE SET owner = excluded.owner, until = excluded.until"
-    " WHERE drives.owner = excluded.owner OR drives.until <= :now RETURNING connection"
+    " WHERE drives.owner = excluded.owner OR drives.until <= :now OR drives.until > :never"
+    " RETURNING connection"
 )
 _release = Statement(
     "UPDATE drives SET owner = '', until = 0"
@@ -89,7 +92,8 @@ _held = Statement(sqlite=_HELD, postgresql=_HELD + " FOR SHARE")
 
 def take(connection: Connection, account: int, link: int, owner: str, until: int, now: int) -> bool:
     """Take or renew the lease on a connection; False while somebody else has it."""
-    return bool(_take.run(connection, account=account, link=link, owner=owner, until=until, now=now))
+    times: dict[str, Any] = {"until": until, "now": now, "never": now + LONGEST_LEASE}
+    return bool(_take.run(connection, account=account, link=link, owner=owner, **times))
 
 
 def release(connection: Connection, account: int, link: int, owner: str) -> None:
@@ -116,7 +120,7 @@ _DUE = (
     " d.hints IS NOT NULL"
     " FROM connections c LEFT JOIN drives d ON d.account = c.account AND d.connection = c.id"
     " WHERE {whose}c.connector = 1 AND c.paused = 0"
-    " AND (d.until IS NULL OR d.until <= :now OR d.owner = :owner)"
+    " AND (d.until IS NULL OR d.until <= :now OR d.until > :never OR d.owner = :owner)"
     " AND (d.open_until IS NULL OR d.open_until <= :now OR d.open_until > :ahead)"
 )
 _due_here = Statement(_DUE.replace("{whose}", ""))
@@ -132,7 +136,8 @@ _one = Statement(
 def due(connection: Connection, owner: str, now: int, account: int | None = None) -> list[Due]:
     """The connections that nobody else drives, are not paused, and whose channel is not known to be down;
     of one account, or of all where the connection sees them all (SQLite)."""
-    values: dict[str, Any] = {"owner": owner, "now": now, "ahead": now + LONGEST_OPEN}
+    times = {"now": now, "never": now + LONGEST_LEASE, "ahead": now + LONGEST_OPEN}
+    values: dict[str, Any] = {"owner": owner, **times}
     if account is None:
         found = _due_here.run(connection, **values)
     else:
