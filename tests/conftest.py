@@ -1,5 +1,6 @@
 """Fixtures for every test: fresh databases, each on SQLite and on a real PostgreSQL."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import pytest
 
 from onhand.store.engine import migrate, open_store
 from stores import Databases, PostgresDatabases, SqliteDatabases, postgres_server
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, though they may run in a shell's background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
