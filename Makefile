@@ -3,7 +3,7 @@
 DB ?= onhand.db
 PORT ?= 8080
 PYTHON ?=
-JOBS ?= 2
+JOBS ?= 3
 TESTS ?= tests
 ARGS ?=
 MINUTES ?= 30

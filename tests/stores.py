@@ -5,6 +5,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ ROLE = "onhand_tests"
 """Tests log in as this role: row-level security does not hold for a superuser."""
 
 DROP_TOGETHER = 8
-"""Dropping a database costs a checkpoint, and many together cost hardly more than one."""
+"""Dropping a database costs a checkpoint, and many together hardly more than one. No test waits for it."""
 
 
 class Databases(Protocol):
@@ -75,6 +76,7 @@ class PostgresDatabases:
         self._templates: dict[str, str] = {}
         self._made: set[str] = set()
         self._left: list[str] = []
+        self._dropping = ThreadPoolExecutor(1, thread_name_prefix="dropping")
         with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             self._admin.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{ROLE}'")
 
@@ -107,13 +109,14 @@ class PostgresDatabases:
         """Forget a database, sooner or later, whoever may still be connected to it."""
         self._left.append(urlsplit(url).path[1:])
         if len(self._left) >= DROP_TOGETHER:
-            self._drop_left()
+            left, self._left = self._left, []
+            self._dropping.submit(self._drop, left).add_done_callback(Future.result)
 
     def close(self) -> None:
         """Drop the rest, on a server that outlives the tests: ours goes with all that is on it."""
+        self._dropping.shutdown()
         if SERVER_VARIABLE in os.environ:
-            self._left = list(self._made)
-            self._drop_left()
+            self._drop(list(self._made))
         self._admin.close()
 
     def _create(self, template: str) -> str:
@@ -123,11 +126,11 @@ class PostgresDatabases:
         host = self._url.netloc.rpartition("@")[2]
         return self._url._replace(netloc=f"{ROLE}:{ROLE}@{host}", path=f"/{name}").geturl()
 
-    def _drop_left(self) -> None:
-        for name in self._left:
-            self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self._made.difference_update(self._left)
-        self._left.clear()
+    def _drop(self, names: list[str]) -> None:
+        with psycopg.connect(self._url.geturl(), autocommit=True) as admin:
+            for name in names:
+                admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+                self._made.discard(name)
 
 
 @contextlib.contextmanager
