@@ -9,7 +9,7 @@ from courier.town import QUICK, Like, Town, play, until
 from onhand.connectors.channel import (
     Guard,
 )
-from onhand.connectors.flow import Request, Wait
+from onhand.connectors.flow import Accepted, Later, Request, Wait
 from onhand.courier.ports import POINTS, Crash
 
 SHORT = QUICK._replace(lease=0.4)
@@ -103,6 +103,30 @@ def test_a_delta_that_was_under_way_is_looked_at_first(town: Town) -> None:
         async with town.driven(module, beats=SHORT, sole=False):
             await town.calm()
         assert [row["from"] for row in town.stall.said] == [None, 10, None]
+
+    play(town, story)
+
+
+def test_what_is_to_be_remembered_is_kept_before_it_is_told_again(town: Town) -> None:
+    """A flow that must do harm notes first how to put it right, and goes on when the note is kept."""
+    notes: list[dict[str, str]] = []
+
+    def push(settings: Any, targets: Any) -> Any:
+        notes.append(dict(targets[0].notes))
+        yield Request("POST", "/stock", json=[])
+        if not targets[0].notes:
+            return [Later(target, "first things first", 0.01, {"rows": "[1]"}) for target in targets]
+        return [Accepted(target, notes={"rows": ""}) for target in targets]
+
+    async def story(town: Town) -> None:
+        first = town.courier(Like(push=push), beats=SHORT, probe=Killer("told", 2), sole=False)
+        await first.start()
+        await town.stock(1, 5)
+        await until(first.crashed.is_set)
+        async with town.driven(Like(push=push), beats=SHORT, sole=False):
+            await town.calm()
+        assert notes == [{}, {"rows": "[1]"}, {"rows": "[1]"}]
+        assert town.sql("SELECT notes FROM listings WHERE id = 1") == [("{}",)]
 
     play(town, story)
 

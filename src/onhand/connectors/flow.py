@@ -182,11 +182,13 @@ class Stale(Value, frozen=True):
 
 
 class Later(Value, frozen=True):
-    """The channel cannot take it now: throttled, locked or down. Not the target's fault."""
+    """The channel cannot take it now: throttled, locked or down. Not the target's fault. ``notes`` are what
+    is to be remembered before it is said again, as in `Accepted`."""
 
     target: Target
     words: str
     seconds: float | None = None
+    notes: Mapping[str, str] = {}
 
 
 class Unsure(Value, frozen=True):

@@ -3,7 +3,7 @@
 Accepted   acknowledged; ids, notes and tokens kept; ended unless it was marked again meanwhile
 Rejected   parked with the channel's words: a person releases it, or its next change
 Stale      what the channel shows is kept, and it is told again at once
-Later      told again when the channel said, or after a growing pause
+Later      told again when the channel said, or after a growing pause; notes kept
 Unsure     told again soon: the numbers are absolute, or were forgotten before they were sent
 """
 
@@ -58,9 +58,10 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             )
             wait = 0.0 if attempts < STALE_AT_ONCE else backoff(attempts - STALE_AT_ONCE, lots)
             return _told(aim, slots, due=_after(now, wait))
-        case Later(_, _, seconds):
+        case Later(_, _, seconds, notes):
             wait = seconds or backoff(attempts, lots)
-            return _told(aim, _wanted(target), due=_after(now, wait))
+            kept = _merged(aim.listed.notes, notes)
+            return _told(aim, _wanted(target), due=_after(now, wait), notes=kept)
         case Unsure():
             return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)))
         case Whole(_, words, code):
