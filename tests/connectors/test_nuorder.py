@@ -67,32 +67,55 @@ def test_rows_are_looked_at_told_and_then_shown() -> None:
 def test_a_row_that_has_begun_keeps_its_day_so_that_it_is_replaced() -> None:
     """Otherwise there would be one more each day, and the numbers would add up."""
     old = row(9, start=1_793_664_000_000, id="r-1")
-    requests, _ = push(AIM, answers=[looked(old), answer([row(42, start=1_793_664_000_000)]), answer(b"")])
+    new = row(42, start=1_793_664_000_000, id="r-1")
+    requests, _ = push(AIM, answers=[looked(old), answer([new]), answer(b"")])
     assert requests[1].json == {"replenishments": [row(42, start="11/03/2026")]}
 
 
-def test_rows_that_should_not_be_are_deleted_and_those_of_the_brand_told_again() -> None:
+def test_rows_that_should_not_be_are_told_as_0_and_those_of_the_brand_left_alone() -> None:
     brand = row(500, "spring drop", "02/01/2027", prebook=True)
+    gone, told = row(0, start="11/01/2026"), row(42, start="11/02/2026")
+    late = row(0, "future", "12/01/2026")
     requests, verdicts = push(
         AIM,
         answers=[
-            looked(row(9, start="11/01/2026"), row(8, start="11/02/2026"), brand),
-            answer({"success": True}),
-            answer([row(42), brand]),
+            looked(
+                row(9, start="11/01/2026"),
+                row(8, start="11/02/2026"),
+                row(7, "future", "12/01/2026"),
+                row(0, "future", "10/01/2026"),
+                brand,
+            ),
+            answer([told, gone, late]),
+            looked(told, gone, late, brand),
             answer(b""),
         ],
     )
-    assert (requests[1].method, requests[1].url) == ("DELETE", ROWS)
-    assert requests[2].json == {"replenishments": [row(42), brand]}
-    assert verdicts == [Accepted(AIM)]
-
-
-def test_where_rows_cannot_be_read_they_are_deleted_first() -> None:
-    requests, verdicts = push(
-        AIM, answers=[answer(b"", 404), answer(b"", 404), answer([row(42, start="01/01/2020")]), answer(b"")]
+    assert [r.method for r in requests] == ["GET", "PUT", "GET", "PUT"], (
+        "rows without ids are looked at again"
     )
-    assert [r.method for r in requests] == ["GET", "DELETE", "PUT", "PUT"]
+    assert requests[1].json == {"replenishments": [told, gone, late]}
     assert verdicts == [Accepted(AIM)]
+
+
+def test_where_rows_cannot_be_read_they_are_deleted_only_if_that_is_allowed() -> None:
+    none = answer(b"", 404)
+    requests, verdicts = push(AIM, answers=[none, answer([row(0, start="01/01/2020")]), none])
+    assert requests[1].json == {"replenishments": [row(0, start="01/01/2020")]}, "which adds nothing"
+    assert isinstance(verdicts[0], Rejected)
+    assert "delete_unseen" in verdicts[0].words
+    allowed = settings_of(nuorder, **EXAMPLE.settings, delete_unseen=True)
+    told = [none, none, answer([row(42, start="01/01/2020")]), answer(b"")]
+    requests, verdicts = run(nuorder.push(allowed, [AIM]), told)
+    assert [(r.method, r.url) for r in requests[:2]] == [("GET", ROWS), ("DELETE", ROWS)]
+    assert verdicts == [Accepted(AIM)]
+
+
+def test_a_page_of_a_gateway_is_no_word_on_rows() -> None:
+    allowed = settings_of(nuorder, **EXAMPLE.settings, delete_unseen=True)
+    requests, verdicts = run(nuorder.push(allowed, [AIM]), [answer("<html>not found</html>", 404)])
+    assert len(requests) == 1
+    assert isinstance(verdicts[0], Later)
 
 
 def test_planned_changes_are_rows_from_their_day_on() -> None:
@@ -145,7 +168,14 @@ def test_the_only_warehouse_need_not_be_named() -> None:
         ([looked(), answer([row(41)])], Rejected),
         ([looked(), answer([row(42)]), SILENCE], Later),
         ([looked(), answer([row(42)]), answer(b"", 500)], Later),
-        ([looked(row(1, start="01/01/2030")), answer(b"", 503)], Later),
+        ([looked(), answer([row(42)]), answer({"code": 404, "message": "no such product"}, 404)], Whole),
+        ([looked(), answer([row(42)]), answer("<html>not found</html>", 404)], Later),
+        ([looked(row(1), row(2)), answer(b"", 503)], Later),
+        ([looked(row(1), row(2)), answer(b"", 409)], Rejected),
+        ([answer(b"", 404), answer({"code": 400, "message": "no such size"}, 400)], Rejected),
+        ([answer(b"", 404), SILENCE], Later),
+        ([looked(row(1)), answer([row(42)]), looked(row(1), row(42))], Later),
+        ([looked(row(1)), answer([row(42)]), answer(b"", 500)], Later),
     ],
 )
 def test_answers_and_their_verdicts(answers: list[Response], kind: type[Verdict]) -> None:
@@ -185,6 +215,8 @@ def test_both_signatures() -> None:
     [
         (1_793_664_000_000, "11/03/2026"),
         (1_793_664_000, "11/03/2026"),
+        (1_793_664_000_000 - 3_600_000, "11/03/2026"),
+        (1_793_664_000_000 + 8 * 3_600_000, "11/03/2026"),
         ("11/03/2026", "11/03/2026"),
         ("2026-11-03T08:00:00Z", "11/03/2026"),
         ("soon", None),
@@ -244,15 +276,6 @@ def test_a_number_is_told_shown_and_seen_again() -> None:
     assert (seen.ids, seen.sku, seen.shown[0].quantity) == (ids(1), "UPC-1", 7)
     fake.edit("wh-1", SKU, 99)
     assert pulled(fake)[0].shown[0].quantity == 99
-
-
-def test_a_portal_without_a_read_path_still_gets_one_row() -> None:
-    fake = Fake(readable=False)
-    fake.add(1)
-    for offer in (5, 6, 7):
-        assert isinstance(tell(fake, target(1, offer, ids(1), "wh-1"))[0], Accepted)
-    assert fake.shown == {PRODUCT: 7}
-    assert pulled(fake)[0].shown[0].quantity is None, "unknown is no zero"
 
 
 def test_listings_come_in_pages_and_products_that_are_gone_are_left_out() -> None:

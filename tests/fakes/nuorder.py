@@ -37,6 +37,8 @@ ROW = (
     "active",
 )
 
+OURS = ("immediate", "future")
+
 
 def ids(number: int) -> dict[str, str]:
     """The ids of the n-th listing."""
@@ -53,7 +55,13 @@ def refused(status: int, message: str) -> Refused:
 
 @dataclass
 class Fake:
-    """The portal's HTTP side. ``rows`` are what is stored, ``shown`` what the shop front shows."""
+    """The portal's HTTP side. ``rows`` are what is stored, ``shown`` what the shop front shows.
+
+    What is published leaves open how rows are kept, so there are portals of each kind: one that ``adds`` a
+    row beside that of the same place, one that ``renews`` the id of a row it replaces, one that ``hides``
+    sizes without rows behind a 404, one that has no read path (not ``readable``). ``zone`` is the hours by
+    which its midnight is ahead of that in UTC.
+    """
 
     rows: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     products: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,6 +70,11 @@ class Fake:
     warehouses: tuple[str, ...] = ("wh-1", "wh-2")
     legacy: bool = False
     readable: bool = True
+    adds: bool = False
+    renews: bool = False
+    hides: bool = False
+    zone: int = 0
+    made: int = 0
     nonces: set[str] = field(default_factory=set)
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
@@ -83,6 +96,21 @@ class Fake:
     def edit(self, warehouse: str, sku: str, quantity: int) -> None:
         """Somebody changes a number in the portal."""
         self.rows[(warehouse, sku)][0]["quantity"] = quantity
+
+    def drop(self, known: dict[str, str], quantity: int | None = 500, **more: Any) -> dict[str, Any]:
+        """The brand keeps a row of its own."""
+        self.made += 1
+        row: dict[str, Any] = {"warehouse_id": "wh-1", "sku_id": known["sku"], "display_name": "spring drop"}
+        row |= {"prebook": True, "period_start": "02/01/2027", "period_end": "03/01/2027"}
+        row |= {"quantity": quantity, "active": True, "id": f"row-{self.made}", **more}
+        self.rows.setdefault(("wh-1", known["sku"]), []).append(row)
+        return row
+
+    def brand(self, known: dict[str, str]) -> list[dict[str, Any]]:
+        """The brand's rows of a size, without their ids."""
+        rows = self.rows.get(("wh-1", known["sku"]), [])
+        bare = [{name: row[name] for name in ROW} for row in rows if row["display_name"] not in OURS]
+        return sorted(bare, key=repr)
 
     def sell(self, known: dict[str, str], units: int, status: str = "approved") -> str:
         """A retailer orders; the id tells when."""
@@ -112,6 +140,8 @@ class Fake:
         self._signed(wire)
         match wire.method, wire.path.strip("/").split("/")[1:]:
             case "GET", ["v3.0", "warehouse", warehouse, "sku", sku, "replenishments"] if self.readable:
+                if self.hides and not self.rows.get((warehouse, sku)):
+                    raise refused(404, "no replenishments")
                 return reply(200, [self._stored(row) for row in self.rows.get((warehouse, sku), [])])
             case "DELETE", ["v3.0", "warehouse", warehouse, "sku", sku, "replenishments"]:
                 self.rows.pop((warehouse, sku), None)
@@ -164,7 +194,8 @@ class Fake:
     def _stored(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row as it comes back: the day as an epoch number."""
         start = datetime.strptime(row["period_start"], "%m/%d/%Y").replace(tzinfo=UTC)
-        return {**row, "period_start": int(start.timestamp() * 1000), "id": "r", "display_quantity": "?"}
+        day = int(start.timestamp() - self.zone * 3600) * 1000
+        return {**row, "period_start": day, "display_quantity": "?"}
 
     def _put(self, warehouse: str, wire: Wire) -> Response:
         given = body(wire)
@@ -181,15 +212,21 @@ class Fake:
             kept = self.rows.setdefault((warehouse, row["sku_id"]), [])
             same = ("display_name", "period_start", "prebook")
             # A row of the same day is replaced, any other stays beside the new one.
-            kept[:] = [old for old in kept if any(old[name] != row[name] for name in same)]
-            kept.append(dict(row))
-            stored.append(self._stored(row))
+            olds = [old for old in kept if all(old[name] == row[name] for name in same)]
+            if olds and not self.adds:
+                kept[:] = [old for old in kept if old not in olds]
+            self.made += 1
+            name = f"row-{self.made}" if self.adds or self.renews or not olds else olds[0]["id"]
+            kept.append({**row, "id": name})
+            stored.append(self._stored(kept[-1]))
         return reply(200, stored)
 
     def _flags(self, wire: Wire) -> Response:
         given = body(wire)
         if unknown(given, ("product_ids",)) or not given["product_ids"]:
             raise refused(400, "bad arguments")
+        if unknown(dict.fromkeys(given["product_ids"]), self.products):
+            raise refused(404, "product is unknown")
         for name in given["product_ids"]:
             skus = {size["_id"] for size in self.products.get(name, {"sizes": []})["sizes"]}
             self.shown[name] = sum(

@@ -83,6 +83,10 @@ class Stand:
         """What a customer sees."""
         return self.trade.shown(self.fake, item)
 
+    def whole(self, item: int) -> bool:
+        """Whether what others keep with a listing is still there."""
+        return self.trade.whole(self.fake, item)
+
     def sell(self, basket: list[tuple[int, int]]) -> Sale | None:
         """An order of what is there; None when there is nothing of it."""
         item, units = basket[0]

@@ -34,7 +34,7 @@ AS_EXAMPLE = "as the fake's example"
 
 class Trade(NamedTuple):
     """What can happen at a channel. ``partly`` says whether a part of an order can be sent; ``place`` is the
-    channel's location that is fed."""
+    channel's location that is fed. ``whole`` is whether what others keep with a listing is still there."""
 
     fake: ModuleType
     stock: Callable[[Any, int], object] = lambda fake, n: fake.stock(n, 0)
@@ -44,6 +44,7 @@ class Trade(NamedTuple):
     ship: Callable[[Any, str, int, bool], object] = lambda fake, order, units, whole: None
     cancel: Callable[[Any, str, int, int], object] = lambda fake, order, n, units: None
     back: Callable[[Any, str, int], object] | None = None
+    whole: Callable[[Any, int], bool] = lambda fake, n: True
     partly: bool = False
     options: dict[str, Any] = {}
     place: str | None = AS_EXAMPLE
@@ -104,12 +105,17 @@ def _off_at_warehouse(fake: Any, order: str, n: int, units: int) -> None:
 def _edit_nuorder(fake: Any, n: int, units: int) -> None:
     known = nuorder.ids(n)
     for row in fake.rows.get(("wh-1", known["sku"]), []):
-        row["quantity"] = units
+        if not row["prebook"]:
+            row["quantity"] = units
     fake.shown[known["product"]] = units
 
 
 def _place_at_nuorder(fake: Any, n: int) -> None:
-    fake.add(n, upc=f"SKU-{n}")
+    fake.drop(fake.add(n, upc=f"SKU-{n}"))
+
+
+def _whole_at_nuorder(fake: Any, n: int) -> bool:
+    return [row["quantity"] for row in fake.brand(nuorder.ids(n))] == [500]
 
 
 def _wix(fake: Any, n: int) -> Any:
@@ -208,6 +214,7 @@ TRADES: dict[str, Trade] = {
         sell=lambda fake, n, units: str(fake.sell(nuorder.ids(n), units)),
         ship=lambda fake, order, units, whole: fake.move(order, "shipped"),
         cancel=lambda fake, order, n, units: fake.move(order, "cancelled"),
+        whole=_whole_at_nuorder,
     ),
     "overstock": _MIRAKL._replace(
         fake=overstock, edit=_at_warehouse, sell=_sold_at_warehouse, cancel=_off_at_warehouse
@@ -260,7 +267,11 @@ TRADES: dict[str, Trade] = {
 }
 """By the name of the channel."""
 
-OLD_WIX = _WIX._replace(options={"version": "V1_CATALOG"}, place=None)
+OTHERS = {
+    "wix": _WIX._replace(options={"version": "V1_CATALOG"}, place=None),
+    "nuorder": TRADES["nuorder"]._replace(options={**TRADES["nuorder"].options, "adds": True}),
+}
+"""Channels that come in two kinds: the other of them."""
 
 HOSTS = {
     "sellingpartnerapi-na.amazon.com": "amazon",

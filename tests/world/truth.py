@@ -78,3 +78,5 @@ def shown_faults(
             if (shown := outlet.shop.shown(item)) != offer:
                 name = outlet.shop.module.CHANNEL.name
                 yield f"{name} shows {shown} of item {item}, and should show {offer}"
+            if isinstance(outlet.shop, Stand) and not outlet.shop.whole(item):
+                yield f"{outlet.shop.module.CHANNEL.name} has lost what is not ours of item {item}"

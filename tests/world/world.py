@@ -40,7 +40,7 @@ from world.loop import Ledger, Time, VirtualLoop, play
 from world.mart import SHAPES
 from world.shop import Shop
 from world.stand import Stand
-from world.trades import HOSTS, OLD_WIX, TRADES
+from world.trades import HOSTS, OTHERS, TRADES
 from world.truth import ITEMS, KIT, PARTS, Outlet, shown_faults, stock_faults
 
 OPENING = 120
@@ -118,7 +118,9 @@ class World:
         module: Any = MODULES[name]
         if name not in TRADES:
             return Shop(module, self._clock(), self.lots)
-        trade = OLD_WIX if name == "wix" and self.lots.random() < 0.5 else TRADES[name]
+        trade = TRADES[name]
+        if name in OTHERS and self.lots.random() < 0.5:
+            trade = OTHERS[name]
         return Stand(module, trade, self._clock(), self.lots)
 
     def _clock(self) -> Callable[[], int]:

@@ -43,7 +43,8 @@ Words = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The four keys of the portal's API management, the ids of the warehouses to keep, and the seasons whose
     products are listed. ``sku_field`` is the field of a size that has the SKU; ``signing`` is "nuorder" for
-    portals that want its older signature."""
+    portals that want its older signature. ``delete_unseen`` says that all rows of a size in these warehouses
+    are ours: where the portal does not show them, they are deleted before new ones are told."""
 
     consumer_key: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,200}$")]
     consumer_secret: Secret
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "https://next.nuorder.com"
     )
     signing: Literal["oauth1", "nuorder"] = "oauth1"
+    delete_unseen: bool = False
 
 
 CHANNEL = Channel(
@@ -80,6 +82,7 @@ CHANNEL = Channel(
         "Prebook lines take nothing from stock until they are shipped.",
         "Listings are read by season, so the seasons have to be named.",
         "It compares nothing: a sale between reading and writing is healed by the next order poll.",
+        "A portal that does not show its rows is told nothing, unless delete_unseen lets all be replaced.",
     ),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import quote
 
 from onhand.connectors.flow import (
     Accepted,
@@ -17,22 +16,38 @@ from onhand.connectors.flow import (
     Target,
     Unsure,
     Verdict,
+    Whole,
+    expect,
     for_all,
+    retry_after,
 )
+from onhand.connectors.nuorder_clearing import cleared, delete, forgotten, restored
 from onhand.connectors.nuorder_rows import (
     FUTURE,
     NOW,
+    Place,
     Row,
     begun,
     day_of,
+    doubled,
+    listed,
     looked,
-    path,
+    order_of,
+    row_of,
     today,
+    told,
 )
-from onhand.connectors.reading import ask, rows, text, whole
+from onhand.connectors.reading import ask, text, whole
 
 BATCH = 25
 LARGEST = 999_999_999
+DEAD_ROWS = 20
+"""Rows of 0 that may stay where planned changes once were, before they are swept out."""
+UNSEEN = (
+    "NuORDER does not show the rows of this size, so it cannot be known whether the brand has some of its"
+    " own; set delete_unseen to have all of them replaced"
+)
+ADDED = "NuORDER has put the new row beside the old one: its rows are told anew"
 
 Verdicts: TypeAlias = dict[int, Verdict]
 
@@ -53,10 +68,11 @@ class Wanted(NamedTuple):
 
 
 class Said(NamedTuple):
-    """The rows to be told for what is wanted."""
+    """The rows to be told for what is wanted; ``before`` are the ids of those that are there."""
 
     wanted: Wanted
     rows: tuple[Row, ...]
+    before: Mapping[Place, str | None]
 
 
 def push(settings: Any, targets: Sequence[Target]) -> Flow[list[Verdict]]:
@@ -70,13 +86,13 @@ def push(settings: Any, targets: Sequence[Target]) -> Flow[list[Verdict]]:
             verdicts[index] = found
         else:
             wanted += found
-    said = yield from _prepared(wanted, verdicts)
+    said = yield from _prepared(settings, wanted, verdicts)
     for warehouse in dict.fromkeys(each.wanted.warehouse for each in said):
         mine = [s for s in said if s.wanted.warehouse == warehouse and s.wanted.place not in verdicts]
         if mine:
             verdicts |= yield from _tell(warehouse, mine)
     for each in wanted:
-        verdicts.setdefault(each.place, Accepted(each.target))
+        verdicts.setdefault(each.place, Accepted(each.target, notes=forgotten(each.target)))
     yield from _refresh(verdicts)
     return [verdicts[index] for index in range(len(targets))]
 
@@ -104,7 +120,7 @@ def _wanted(settings: Any, index: int, target: Target) -> list[Wanted] | Rejecte
 # --- rows -----------------------------------------------------------------------------------------------
 
 
-def _prepared(wanted: Iterable[Wanted], verdicts: Verdicts) -> Flow[list[Said]]:
+def _prepared(settings: Any, wanted: Iterable[Wanted], verdicts: Verdicts) -> Flow[list[Said]]:
     """The rows to be told. What could not be looked at gets its verdict; when NuORDER is away, shut or full
     so does the rest."""
     said: list[Said] = []
@@ -116,69 +132,111 @@ def _prepared(wanted: Iterable[Wanted], verdicts: Verdicts) -> Flow[list[Said]]:
             verdicts[each.place] = Later(each.target, stopped.words, stopped.seconds)
             continue
         try:
-            said.append((yield from _prepare(each)))
+            found = yield from _prepare(settings, each)
         except Failed as failed:
-            passing = failed.retry or failed.login
-            verdicts[each.place] = (
-                Later(each.target, failed.words, failed.seconds)
-                if passing
-                else Rejected(each.target, failed.words)
-            )
-            stopped = failed if passing else None
+            verdicts[each.place] = _put_off(each.target, failed)
+            stopped = failed if failed.retry or failed.login else None
+            continue
+        if isinstance(found, Later):
+            verdicts[each.place] = found
+        else:
+            said.append(found)
     return [each for each in said if each.wanted.place not in verdicts]
 
 
-def _prepare(wanted: Wanted) -> Flow[Said]:
-    """The rows of one size. Telling adds rows and replaces those of the same day only: when there are rows
-    of ours that should not be, or rows that we cannot see, all are deleted and told again with those of the
-    brand. Raises Failed."""
+def _put_off(target: Target, failed: Failed) -> Verdict:
+    if failed.retry or failed.login:
+        return Later(target, failed.words, failed.seconds)
+    return Rejected(target, failed.words)
+
+
+def _prepare(settings: Any, wanted: Wanted) -> Flow[Said | Later]:
+    """The rows of one size. What should not be any more is told as 0 in its place; only rows that stand
+    twice, or too many that are dead, are deleted, without losing the brand's. Raises Failed."""
+    here = wanted.target, wanted.warehouse, wanted.sku
     known, answer = yield from looked(wanted.warehouse, wanted.sku)
     day = today(answer)
-    mine = [row for row in known or () if row.ours]
-    current = [row for row in mine if row.name == NOW and begun(row.start, day)]
-    start = current[0].start if len(current) == 1 else day
-    said = [Row(NOW, start, wanted.now)]
-    said += [Row(FUTURE, when, units) for when, units in sorted(wanted.later.items())]
-    places = [(row.name, row.start) for row in mine]
-    wrong = set(places) - {(row.name, row.start) for row in said}
-    if known is None or wrong or len(set(places)) < len(places):
-        gone = yield from ask(Request("DELETE", path(wanted.warehouse, wanted.sku), repeatable=True))
-        if not gone.ok and gone.status != 404:
-            raise Failed(gone.words, retry=gone.silent or gone.status >= 429, login=gone.status in (401, 403))
-        said += [row for row in known or () if not row.ours]
-    return Said(wanted, tuple(said))
+    if known is None and not settings.delete_unseen:
+        known = yield from _come_to_light(wanted, day)
+    if known is None:
+        yield from delete(wanted.warehouse, wanted.sku)
+        return Said(wanted, tuple(_rows(wanted, (), day)), {})
+    mine = [row for row in known if row.ours]
+    theirs = [row for row in known if not row.ours]
+    said = _rows(wanted, mine, day)
+    places = {row.place for row in said}
+    dead = [row for row in mine if row.place not in places]
+    if doubled(mine) or len(dead) > DEAD_ROWS:
+        first = yield from cleared(*here, theirs)
+        return first or Said(wanted, tuple(_rows(wanted, (), day)), {})
+    yield from restored(*here, theirs)
+    said += [Row(row.name, row.start, 0) for row in dead if row.quantity != 0]
+    return Said(wanted, tuple(said), {row.place: row.id for row in mine})
+
+
+def _come_to_light(wanted: Wanted, day: str) -> Flow[list[Row]]:
+    """The rows of a size that shows none: it may have none yet, or the portal does not show any. A row of 0
+    adds nothing, and tells the two apart. Raises Failed."""
+    expect((yield from ask(told(wanted.warehouse, [(wanted.sku, Row(NOW, day, 0))]))))
+    known, _ = yield from looked(wanted.warehouse, wanted.sku)
+    if known is None:
+        raise Failed(UNSEEN)
+    return known
+
+
+def _rows(wanted: Wanted, mine: Iterable[Row], day: str) -> list[Row]:
+    """What is wanted as rows; the units that are there now stay in the row that began last."""
+    current = [row.start for row in mine if row.name == NOW and begun(row.start, day)]
+    now = Row(NOW, max(current, key=order_of, default=day), wanted.now)
+    return [now, *(Row(FUTURE, when, units) for when, units in sorted(wanted.later.items()))]
+
+
+# --- telling --------------------------------------------------------------------------------------------
 
 
 def _tell(warehouse: str, said: Sequence[Said]) -> Flow[Verdicts]:
-    """All rows of a warehouse in one call; verdicts of what was not stored."""
-    body = [row.said(warehouse, each.wanted.sku) for each in said for row in each.rows]
-    call = Request(
-        "PUT",
-        f"/api/v3.0/warehouse/{quote(warehouse, safe='')}/replenishments",
-        json={"replenishments": body},
-        repeatable=True,
-    )
+    """All rows of a warehouse in one call; verdicts of what was not stored, or not in the old row's place."""
+    call = told(warehouse, [(each.wanted.sku, row) for each in said for row in each.rows])
     answer = yield from ask(call)
     targets = [each.wanted.target for each in said]
     if not answer.ok:
-        told = zip(said, for_all(targets, answer), strict=True)
-        return {each.wanted.place: verdict for each, verdict in told}
+        judged = zip(said, for_all(targets, answer), strict=True)
+        return {each.wanted.place: verdict for each, verdict in judged}
     found = answer.json()
     if not isinstance(found, list | Mapping):
         return {each.wanted.place: Unsure(each.wanted.target, answer.words) for each in said}
-    stored = rows(found) if isinstance(found, list) else rows(found, "replenishments")
-    return {
-        each.wanted.place: Rejected(each.wanted.target, words, "not_stored")
-        for each in said
-        if (words := _lacking(each, stored, answer))
-    }
+    stored = listed(found)
+    verdicts: Verdicts = {}
+    for each in said:
+        if words := _lacking(each, stored, answer):
+            verdicts[each.wanted.place] = Rejected(each.wanted.target, words, "not_stored")
+        elif _beside(each, stored) and (late := (yield from _twice(each.wanted))):
+            verdicts[each.wanted.place] = late
+    return verdicts
+
+
+def _beside(said: Said, stored: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a new row may stand beside the one that was there: it does not have its id."""
+    here = [row_of(row) for row in stored if text(row, "sku_id") == said.wanted.sku]
+    for row in said.rows:
+        old = said.before.get(row.place, "")
+        if old != "" and (old is None or [one.id for one in here if one.place == row.place] != [old]):
+            return True
+    return False
+
+
+def _twice(wanted: Wanted) -> Flow[Verdict | None]:
+    """A look at whether rows add up now; if they do, all are told anew before buyers see the sum."""
+    try:
+        known, _ = yield from looked(wanted.warehouse, wanted.sku)
+    except Failed as failed:
+        return _put_off(wanted.target, failed)
+    return Later(wanted.target, ADDED) if doubled(known or ()) else None
 
 
 def _lacking(said: Said, stored: Sequence[Mapping[str, Any]], answer: Response) -> str:
     """Which row is not among those that NuORDER says it has stored."""
     for row in said.rows:
-        if not row.ours:
-            continue
         found = any(
             text(each, "sku_id") == said.wanted.sku
             and text(each, "display_name") == row.name
@@ -192,13 +250,19 @@ def _lacking(said: Said, stored: Sequence[Mapping[str, Any]], answer: Response) 
 
 
 def _refresh(verdicts: Verdicts) -> Flow[None]:
-    """The flags of all products that changed. Where that fails nothing is shown yet: it is all said again."""
+    """The flags of all products that changed. Where that fails nothing is shown yet: it is all said again, in
+    halves when it was refused, for it may be one product that is gone."""
     done = {index: v for index, v in verdicts.items() if isinstance(v, Accepted)}
     if not done:
         return
-    products = sorted({verdict.target.ids["product"] for verdict in done.values()})
+    targets = [verdict.target for verdict in done.values()]
+    products = sorted({target.ids["product"] for target in targets})
     call = Request("PUT", "/api/inventory/flags", json={"product_ids": products}, repeatable=True)
     answer = yield from ask(call)
-    if not answer.ok:
-        for index, verdict in done.items():
-            verdicts[index] = Later(verdict.target, f"stored, but not yet shown: {answer.words}")
+    if answer.ok:
+        return
+    words = f"stored, but not yet shown: {answer.words}"
+    for index, said in zip(done, for_all(targets, answer), strict=True):
+        refused = isinstance(said, Whole) and not answer.page
+        late = Later(said.target, words, retry_after(answer))
+        verdicts[index] = Whole(said.target, words, str(answer.status)) if refused else late
