@@ -12,6 +12,7 @@ from onhand.connectors.channel import (
 )
 from onhand.connectors.flow import (
     OFF_SALE,
+    Failed,
     Page,
     Seen,
     Shown,
@@ -166,6 +167,30 @@ def test_sweeps_run_by_the_clock_and_go_on_where_they_stood(town: Town) -> None:
             assert pages == 3
             await until(lambda: town.status().swept_at != first)
         assert len(town.stall.calls) - pages >= 4
+
+    play(town, story)
+
+
+@pytest.mark.parametrize(("retry", "asked"), [(False, ["dead", None]), (True, ["dead", "dead"])])
+def test_a_cursor_that_the_channel_refuses_is_forgotten(
+    town: Town, retry: bool, asked: list[str | None]
+) -> None:
+    """Else no sweep would ever come to its end again; what may pass is no word on the cursor."""
+    seen: list[str | None] = []
+
+    def pull(settings: Any, cursor: str | None) -> Any:
+        seen.append(cursor)
+        yield from ()
+        if cursor is not None:
+            raise Failed("400 invalid cursor", retry=retry)
+        return Page((Seen({"id": "1-1"}, None, (Shown(10),)),))
+
+    async def story(town: Town) -> None:
+        await town.inventory.write(1, lambda c: drives.note(c, 1, 1, {"pull_cursor": "dead"}))
+        settings = QUIET.__class__(sweep_seconds=1, poll_seconds=86_400_000)
+        async with town.driven(Like(pull=pull), settings=settings):
+            await until(lambda: len(seen) >= 2)
+        assert seen[:2] == asked
 
     play(town, story)
 

@@ -13,6 +13,7 @@ from onhand.connectors.channel import (
 )
 from onhand.connectors.flow import (
     OFF_SALE,
+    Failed,
     Flow,
     Page,
     Seen,
@@ -61,7 +62,7 @@ class Sweep:
         began = self._inventory.now() if cursor is None else None
         while True:
             at = self._inventory.now()
-            page = await self._session.run(_from(pull, cursor))
+            page = await self._pulled(pull, cursor)
             await self._page(page, at)
             cursor = page.cursor
             if cursor is None:
@@ -70,6 +71,16 @@ class Sweep:
         if began is not None:
             await self._gone(began)
         await self._note({"pull_cursor": None, "swept_at": self._inventory.now()})
+
+    async def _pulled(self, pull: Pull, cursor: str | None) -> Page:
+        """A page. Channels' cursors do not live for ever: one that is refused is forgotten, so that the next
+        sweep begins anew and is not refused for good. Raises `flow.Failed` and `drives.LeaseLost`."""
+        try:
+            return await self._session.run(_from(pull, cursor))
+        except Failed as failed:
+            if cursor is not None and not failed.retry and not failed.login:
+                await self._note({"pull_cursor": None})
+            raise
 
     async def look(self, seen: Sequence[Seen], at: int) -> None:
         """The same for some listings that were shown in a request that began ``at``."""
