@@ -205,8 +205,12 @@ def test_a_site_that_moved_to_the_other_catalogue_says_so() -> None:
     assert "import its listings again" in verdicts[0].words
 
 
-def test_a_revision_conflict_of_the_whole_call_is_stale() -> None:
-    conflict = answer({"details": {"applicationError": {"code": "INVALID_REVISION"}}}, 409)
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, "INVALID_REVISION"), (400, "INVALID_REVISION"), (409, ""), (409, "ENTITY_CHANGED")],
+)
+def test_a_revision_conflict_of_the_whole_call_is_stale(status: int, code: str) -> None:
+    conflict = answer({"details": {"applicationError": {"code": code}}}, status)
     _, verdicts = push(of(1, 5), answers=[conflict, records(record(1, 2))])
     assert isinstance(verdicts[0], Stale)
     assert verdicts[0].observed == {"loc-1": 2}
@@ -250,6 +254,7 @@ def test_v1_shows_the_cap_for_an_unlimited_item_and_takes_one_number() -> None:
         (answer(b"", 500), Later),
         (answer({"message": "no"}, 400), Whole),
         (answer({"message": "no product"}, 404), Rejected),
+        (answer("<html>not found</html>", 404), Later),
         (answer({"code": "CATALOG_V3_SITE_CALLING_CATALOG_V1_API"}, 428), Rejected),
     ],
 )

@@ -83,6 +83,9 @@ def _judged(group: Mapping[int, Target], answer: Response) -> Verdicts:
         return {index: Accepted(target) for index, target in group.items()}
     if answer.ok:
         return {index: Unsure(target, answer.words) for index, target in group.items()}
+    if answer.status == 404 and answer.page:
+        # A gateway's page and not Wix's word on the product.
+        return {index: Later(target, answer.words) for index, target in group.items()}
     if answer.status == 404:
         return {index: Rejected(target, words(answer), "404") for index, target in group.items()}
     return dict(zip(group, refused(mine, answer), strict=True))

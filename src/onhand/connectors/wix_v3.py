@@ -29,6 +29,7 @@ from onhand.connectors.wix_calls import LARGEST, V3, code, post, refused
 ENTRIES = 1000
 """Records in one call."""
 PRODUCTS = 100
+CONFLICT = 409
 STALE = {"CONFLICT", "ABORTED", "ALREADY_CHANGED"}
 
 Key: TypeAlias = tuple[str, str]
@@ -209,7 +210,9 @@ def _judged(targets: Mapping[int, Target], group: Sequence[Entry], answer: Respo
     mine = [targets[place] for place in places]
     if not answer.ok:
         said: list[Verdict] = [Stale(target, words=answer.words) for target in mine]
-        return dict(zip(places, said if is_stale(code(answer)) else refused(mine, answer), strict=True))
+        # Wix documents the status of a conflict, and not the code that comes with it.
+        stale = answer.status == CONFLICT or is_stale(code(answer))
+        return dict(zip(places, said if stale else refused(mine, answer), strict=True))
     results: dict[int | None, Mapping[str, Any]] = {
         whole(row, "itemMetadata", "originalIndex"): row for row in rows(answer.json(), "results")
     }
