@@ -253,6 +253,19 @@ def test_a_cursor_that_died_begins_the_round_again() -> None:
     assert second.cursor == "2026-11-22T00:00:00Z"
 
 
+def test_a_cursor_that_was_never_good_does_not_go_round_without_end() -> None:
+    page = {"orders": [{"id": "bo_1", "state": "NEW", "updated_at": "2026-11-22T00:00:00Z"}], "cursor": "c1"}
+    made = answer(page, date="Sun, 22 Nov 2026 00:00:10 GMT")
+    _, first = run(faire.orders(SETTINGS, "2026-11-21T12:00:00Z"), [made])
+    refused = {"message": "Invalid cursor"}
+    with pytest.raises(Failed):
+        run(
+            faire.orders(SETTINGS, first.cursor), [answer(refused, 400, date="Sun, 22 Nov 2026 00:10:10 GMT")]
+        )
+    late = answer(refused, 400, date="Sun, 22 Nov 2026 00:10:11 GMT")
+    assert len(run(faire.orders(SETTINGS, first.cursor), [late, answer({"orders": []})])[0]) == 2
+
+
 @pytest.mark.parametrize("said", [answer({}), answer("<html>"), answer({"orders": [{"id": "bo_1"}]})])
 def test_orders_that_are_not_as_documented_fail(said: Response) -> None:
     with pytest.raises(Failed):

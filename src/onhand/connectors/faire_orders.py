@@ -7,32 +7,34 @@ from typing import Any, NamedTuple
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
 from onhand.connectors.reading import ask, iso, moment, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.walking import OVERLAP, need_moment, still_open
+from onhand.connectors.walking import LOST_CURSOR, OVERLAP, need_moment, outlived, still_open
 
 PAGE = 50
 GONE = {"PRE_TRANSIT", "IN_TRANSIT", "DELIVERED"}
 OFF = {"CANCELED", "CANCELLED"}
-LOST_CURSOR = {400, 404, 410}
 
 
 class Cursor(NamedTuple):
     """Where a poll stands. ``since`` is None while a new connection looks for open orders; ``high`` is
-    where the next round begins (both microseconds UTC); ``after`` is Faire's own cursor within a round."""
+    where the next round begins (both microseconds UTC); ``after`` is Faire's own cursor within a round, which
+    was ``given`` at that moment of its clock."""
 
     since: int | None
     high: int
     after: str | None = None
+    given: str = ""
 
     def write(self) -> str:
         """As text."""
-        return f"more|{'' if self.since is None else self.since}|{self.high}|{self.after or ''}"
+        since = "" if self.since is None else self.since
+        return f"more|{since}|{self.high}|{self.given}|{self.after or ''}"
 
 
 def read(cursor: str | None) -> Cursor:
     """A round that is under way, a plain moment, or the opening."""
-    match (cursor or "").split("|", 3):
-        case ["more", since, high, after] if high.isdigit():
-            return Cursor(int(since) if since.isdigit() else None, int(high), after or None)
+    match (cursor or "").split("|", 4):
+        case ["more", since, high, given, after] if high.isdigit():
+            return Cursor(int(since) if since.isdigit() else None, int(high), after or None, given)
         case [plain] if (when := moment(plain)) is not None:
             return Cursor(max(0, when - OVERLAP), max(0, when))
         case _:
@@ -43,7 +45,7 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     """Orders changed since the cursor, a page at a time; without one the open ones among all."""
     here = read(cursor)
     answer = yield from ask(_page(here))
-    if here.after and answer.status in LOST_CURSOR:
+    if here.after and answer.status in LOST_CURSOR and outlived(here.given, answer):
         # Faire's cursors do not live for ever: begin the round again.
         here = here._replace(after=None)
         answer = yield from ask(_page(here))
@@ -56,7 +58,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     kept = tuple(order for order in seen if here.since is not None or still_open(order.lines))
     after = text(found, "cursor")
     if listed and after and after != here.after:
-        return Orders(kept, Cursor(here.since, high, after).write(), more=True)
+        given = iso(when) if (when := said_at(answer)) is not None else ""
+        return Orders(kept, Cursor(here.since, high, after, given).write(), more=True)
     return Orders(kept, iso(high))
 
 

@@ -15,6 +15,10 @@ from onhand.connectors.reading import iso, moment, said_at
 OVERLAP = 120_000_000
 """Microseconds that a new round looks back: a change may show later than its own time says."""
 SECOND = 1_000_000
+FRESH = 600_000_000
+"""Microseconds in which no channel forgets a cursor."""
+LOST_CURSOR = frozenset({400, 404, 410})
+"""Statuses by which channels refuse a cursor that they have forgotten."""
 
 
 class Walk(NamedTuple):
@@ -62,6 +66,13 @@ def step(walk: Walk, changed: Sequence[int], full: bool, answer: Response) -> tu
     moved = walk.since is None or last > walk.since
     following = walk._replace(since=last, page=1) if moved else walk._replace(page=walk.page + 1)
     return following._replace(high=high).write(), True
+
+
+def outlived(given: str, answer: Response) -> bool:
+    """Whether a channel's own cursor, ``given`` at a moment of its clock, may have died of age by the time it
+    was refused. One that is refused fresh was never good: to begin again would go round without end."""
+    then, now = moment(given), said_at(answer)
+    return then is None or now is None or now - then > FRESH
 
 
 def need_moment(when: int | None) -> int:
