@@ -8,7 +8,19 @@ import pytest
 
 from connectors.account import Account
 from connectors.driver import NOW, answer, run, settings_of, talk, target
-from fakes.wix import APP, APP_SECRET, EXAMPLE, INSTANCE, SIMPLE, STORES, Fake, Item, ids, webhook
+from fakes.wix import (
+    APP,
+    APP_SECRET,
+    EXAMPLE,
+    INSTANCE,
+    LOCATIONS,
+    SIMPLE,
+    STORES,
+    Fake,
+    Item,
+    ids,
+    webhook,
+)
 from onhand.connectors import wix
 from onhand.connectors.flow import (
     Accepted,
@@ -41,7 +53,10 @@ def order(
 
 
 def polled(*rows: dict[str, Any], more: list[Any] | None = None, cursor: str = "2026-11-20T00:00:00Z") -> Any:
-    return run(wix.orders(SETTINGS, cursor), [answer({"orders": list(rows)}), *(more or [])])
+    return run(wix.orders(SETTINGS, cursor), [answer({"orders": list(rows)}), *(more or []), NO_PLACES])
+
+
+NO_PLACES = answer({"details": {"applicationError": {"code": "CATALOG_V1_SITE_CALLING_CATALOG_V3_API"}}}, 428)
 
 
 PARTLY = answer(
@@ -107,7 +122,7 @@ def test_an_order_that_is_not_approved_holds_nothing(status: str, holds: bool) -
 
 def test_a_poll_asks_by_time_of_change_and_a_cursor_is_told_alone() -> None:
     reply = answer({"orders": [order(line(1))], "metadata": {"cursors": {"next": "c-2"}}}, date=DATE)
-    requests, first = run(wix.orders(SETTINGS, "2026-11-20T00:02:00Z"), [reply])
+    requests, first = run(wix.orders(SETTINGS, "2026-11-20T00:02:00Z"), [reply, NO_PLACES])
     assert requests[0].json == {
         "search": {
             "filter": {"updatedDate": {"$gte": "2026-11-20T00:00:00Z"}},
@@ -121,6 +136,47 @@ def test_a_poll_asks_by_time_of_change_and_a_cursor_is_told_alone() -> None:
 
 
 DATE = "Sun, 22 Nov 2026 00:00:10 GMT"
+
+
+@pytest.mark.parametrize(
+    ("named", "place"),
+    [
+        ([], "loc-1"),
+        ([{"id": "site-2"}], "loc-2"),
+        ([{"id": "loc-2"}], "loc-2"),
+        ([{"id": "elsewhere"}], "elsewhere"),
+        ([{"id": "site-1"}, {"id": "site-2"}], None),
+    ],
+    ids=["none", "by the site's id", "by the store's id", "not of the store", "several"],
+)
+def test_a_line_is_told_of_where_its_stock_is_kept(named: list[Any], place: str | None) -> None:
+    """Orders name locations by another id than stock does, or take from the default one."""
+    told = [answer({"orders": [order(line(1, locations=named))]}), answer({"locations": LOCATIONS})]
+    _, found = run(wix.orders(SETTINGS, "2026-11-20T00:00:00Z"), told)
+    assert found.orders[0].lines[0].location == place
+
+
+def test_a_poll_without_orders_asks_for_no_locations_and_one_that_may_not_goes_on() -> None:
+    run(wix.orders(SETTINGS, "2026-11-20T00:00:00Z"), [answer({"orders": []})])
+    told = [answer({"orders": [order(line(1))]}), answer(b"", 403)]
+    _, found = run(wix.orders(SETTINGS, "2026-11-20T00:00:00Z"), told)
+    assert found.orders[0].lines[0].location is None
+    with pytest.raises(Failed):
+        run(wix.orders(SETTINGS, "2026-11-20T00:00:00Z"), [told[0], answer(b"", 503)])
+
+
+def test_a_cursor_that_died_begins_the_round_again() -> None:
+    cursor = "2026-11-20T00:02:00Z|2026-11-22T00:00:10Z|2026-11-21T00:00:10Z|c-2"
+    told = [answer({"message": "cursor"}, 400), answer({"orders": []})]
+    requests, found = run(wix.orders(SETTINGS, cursor), told)
+    assert requests[0].json == {"search": {"cursorPaging": {"limit": 100, "cursor": "c-2"}}}
+    assert requests[1].json["search"]["filter"] == {"updatedDate": {"$gte": "2026-11-20T00:00:00Z"}}
+    assert found.cursor == "2026-11-22T00:00:10Z"
+    with pytest.raises(Failed):
+        run(wix.orders(SETTINGS, cursor), [told[0], answer(b"", 400)])
+    fresh = cursor.replace("21T00", "22T00")
+    with pytest.raises(Failed):
+        run(wix.orders(SETTINGS, fresh), [answer({"message": "cursor"}, 400, date=DATE)])
 
 
 # --- against a site that keeps state --------------------------------------------------------------------
@@ -253,3 +309,19 @@ def test_a_new_connection_reads_what_is_open_and_then_what_changed() -> None:
     raw = webhook("wix.ecom.v1.order_canceled", {"id": "e-1"}, NOW // 1_000_000 + 60)
     heard = wix.hear(settings_of(wix, **EXAMPLE.settings), {}, raw, NOW)
     assert heard.poll_orders
+
+
+def test_an_order_is_not_missed_when_the_site_forgets_its_cursors() -> None:
+    fake = Fake()
+    north = fake.add(1, 500, "loc-2")
+    _, cursor = orders(fake)
+    names = [fake.sell(north, 1) for _ in range(150)]
+    first = talk(wix.orders(SETTINGS, cursor), wix, SETTINGS, fake)
+    assert first.more
+    fake.forgetful = True
+    again = talk(wix.orders(SETTINGS, first.cursor), wix, SETTINGS, fake)
+    assert {each.id for each in again.orders} == set(names[:100]), "from the beginning of the round"
+    fake.forgetful = False
+    found, _ = orders(fake, again.cursor)
+    assert {each.id for each in found} == set(names[100:])
+    assert {each.lines[0].location for each in found} == {"loc-2"}

@@ -60,13 +60,14 @@ class Item:
 
 @dataclass
 class Fake:
-    """The site's HTTP side."""
+    """The site's HTTP side. A ``forgetful`` one does not know its cursors any more."""
 
     version: str = "V3_CATALOG"
     items: list[Item] = field(default_factory=list)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent: dict[str, dict[str, int]] = field(default_factory=dict)
     token: str = "token-0001"
+    forgetful: bool = False
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
     calls: list[str] = field(default_factory=list)
@@ -88,12 +89,14 @@ class Fake:
         self.edit(item, item.quantity - units)
         name = f"o-{len(self.orders) + 1}"
         options = {} if item.variant == SIMPLE else {"variantId": item.variant}
-        line = {
+        line: dict[str, Any] = {
             "id": "l-1",
             "quantity": units,
             "catalogReference": {"catalogItemId": item.product, "appId": STORES, "options": options},
             "physicalProperties": {"sku": item.sku},
         }
+        if item.location != "loc-1":
+            line["locations"] = [{"id": item.location.replace("loc", "site")}]
         self.orders[name] = {
             "id": name,
             "number": str(10_000 + len(self.orders)),
@@ -167,6 +170,8 @@ class Fake:
         if unknown(given, ("filter", "sort", "cursorPaging")):
             raise refused(400, "INVALID_ARGUMENT", "unknown fields")
         paging = given["cursorPaging"]
+        if "cursor" in paging and self.forgetful:
+            raise refused(400, "INVALID_CURSOR", "the cursor has expired")
         if paging["limit"] > limit or ("cursor" in paging and len(given) > 1):
             raise refused(400, "INVALID_ARGUMENT", "a cursor and a filter, or a limit too large")
         kept = json.loads(base64.b64decode(paging["cursor"])) if "cursor" in paging else [given, 0]
@@ -304,7 +309,11 @@ class Fake:
         return reply(200, {"ordersWithFulfillments": found})
 
 
-LOCATIONS = [{"id": "loc-1", "name": "Home", "defaultLocation": True}, {"id": "loc-2", "name": "North"}]
+LOCATIONS = [
+    {"id": "loc-1", "wixLocationId": "site-1", "name": "Home", "defaultLocation": True},
+    {"id": "loc-2", "wixLocationId": "site-2", "name": "North"},
+]
+"""Stock is kept under the first of the two ids; orders name the second."""
 
 
 def _shown(item: Item) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders, expect
+from onhand.connectors import wix_v3
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, expect
 from onhand.connectors.reading import (
     ask,
     at,
@@ -18,7 +19,7 @@ from onhand.connectors.reading import (
     text,
     units,
 )
-from onhand.connectors.walking import need_moment, still_open
+from onhand.connectors.walking import LOST_CURSOR, need_moment, outlived, still_open
 from onhand.connectors.wix_calls import SIMPLE, post
 
 PAGE = 100
@@ -26,17 +27,17 @@ STORES = "215238eb-22a5-4c36-9e7b-e7c08025e04e"
 """The app whose products have stock: orders may hold bookings and tickets of others."""
 OVERLAP = 120_000_000
 """Microseconds that a poll looks back behind the one before it."""
-BEGINNING = "1970-01-01T00:00:00Z"
 UNCOUNTED = {"INITIALIZED", "PENDING", "REJECTED"}
 """States in which Wix has not taken the units off its stock."""
 
 
 class Cursor(NamedTuple):
     """``since`` is empty while a new connection reads what is still to be shipped; ``high`` is where the
-    next poll goes on, ``page`` Wix's own cursor."""
+    next poll goes on, ``page`` Wix's own cursor, which was ``given`` at that moment of its clock."""
 
     since: str = ""
     high: str = ""
+    given: str = ""
     page: str = ""
 
     def write(self) -> str:
@@ -44,10 +45,22 @@ class Cursor(NamedTuple):
         return "|".join(self)
 
 
+class Where(NamedTuple):
+    """The ids under which the store keeps stock, by the ids that the site has for the same locations, and
+    the one that orders take from unless they say otherwise."""
+
+    names: Mapping[str, str] = {}
+    default: str | None = None
+
+    def of(self, name: str | None) -> str | None:
+        """Where the stock of a line is kept, that names a location or none."""
+        return self.default if name is None else self.names.get(name, name)
+
+
 def read_cursor(told: str | None) -> Cursor:
     """The cursor of `Cursor.write`, a plain moment, or the beginning."""
-    since, high, page = [*(told or "").split("|", 2), "", ""][:3]
-    return Cursor(since if moment(since) is not None else "", high, page)
+    since, high, given, page = [*(told or "").split("|", 3), "", "", ""][:4]
+    return Cursor(since if moment(since) is not None else "", high, given, page)
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -55,13 +68,18 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     left before we looked first is no longer in our stock."""
     here = read_cursor(cursor)
     answer = yield from ask(post("/ecom/v1/orders/search", {"search": _search(here)}))
+    if here.page and answer.status in LOST_CURSOR and outlived(here.given, answer):
+        # Wix's cursors do not live for ever: begin the round again.
+        here = here._replace(page="")
+        answer = yield from ask(post("/ecom/v1/orders/search", {"search": _search(here)}))
     found = expect(answer)
     listed = need_rows(found, "orders")
     partly = [
         need_text(row, "id") for row in listed if text(row, "fulfillmentStatus") == "PARTIALLY_FULFILLED"
     ]
     sent = (yield from _sent(partly)) if partly else {}
-    snapshots = [_order(row, sent.get(text(row, "id") or "", {})) for row in listed]
+    where = (yield from _where()) if listed else Where()
+    snapshots = [_order(row, sent.get(text(row, "id") or "", {}), where) for row in listed]
     if not here.high:
         # The channel's own clock when the first page was asked for: nothing older can come up later.
         latest = max((order.updated for order in snapshots), default=0) if here.since else 0
@@ -69,7 +87,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     kept = tuple(order for order in snapshots if here.since or still_open(order.lines))
     following = text(found, "metadata", "cursors", "next") or text(found, "pagingMetadata", "cursors", "next")
     if following and following != here.page and listed:
-        return Orders(kept, here._replace(page=following).write(), more=True)
+        given = iso(when) if (when := said_at(answer)) is not None else ""
+        return Orders(kept, here._replace(page=following, given=given).write(), more=True)
     return Orders(kept, here.high)
 
 
@@ -100,11 +119,24 @@ def _sent(names: Sequence[str]) -> Flow[dict[str, dict[str, int]]]:
     return sent
 
 
-def _order(row: Mapping[str, Any], sent: Mapping[str, int]) -> Order:
+def _where() -> Flow[Where]:
+    """The locations of the store, so that a line is told of where its stock is kept; nothing where the site
+    has none (catalogue V1) or does not let them be read. Raises Failed when it may do so later."""
+    try:
+        stores = yield from wix_v3.stores()
+    except Failed as failed:
+        if failed.retry:
+            raise
+        return Where()
+    names = {one.business: one.id for one in stores if one.business}
+    return Where(names, next((one.id for one in stores if one.default), None))
+
+
+def _order(row: Mapping[str, Any], sent: Mapping[str, int], where: Where) -> Order:
     status = text(row, "status") or ""
     whole = text(row, "fulfillmentStatus") == "FULFILLED"
     lines = [
-        _line(line, status in ("CANCELED", "REJECTED"), whole, sent)
+        _line(line, status in ("CANCELED", "REJECTED"), whole, sent, where)
         for line in rows(row, "lineItems")
         if text(line, "catalogReference", "appId") == STORES
     ]
@@ -117,7 +149,9 @@ def _order(row: Mapping[str, Any], sent: Mapping[str, int]) -> Order:
     )
 
 
-def _line(line: Mapping[str, Any], cancelled: bool, whole: bool, sent: Mapping[str, int]) -> OrderLine:
+def _line(
+    line: Mapping[str, Any], cancelled: bool, whole: bool, sent: Mapping[str, int], where: Where
+) -> OrderLine:
     """Refunded units count as cancelled or returned once they are restocked: without that they have not
     come back, and Wix does not count them as stock either."""
     name, ordered = need_text(line, "id"), units(line, "quantity")
@@ -138,5 +172,5 @@ def _line(line: Mapping[str, Any], cancelled: bool, whole: bool, sent: Mapping[s
         off,
         shipped,
         returned,
-        location=text(at(places, 0), "id") if len(places) == 1 else None,
+        location=where.of(text(at(places, 0), "id")) if len(places) < 2 else None,
     )

@@ -303,9 +303,23 @@ def _seen(key: Key, items: Sequence[Mapping[str, Any]], product: Mapping[str, An
     )
 
 
+class Store(NamedTuple):
+    """A location of the store. Stock is kept under ``id``; ``business`` is what the site calls the same."""
+
+    id: str
+    name: str
+    business: str | None
+    default: bool
+
+
 def places() -> Flow[list[Place]]:
-    """The locations of the store."""
-    found: list[Place] = []
+    """The locations of the store. Raises Failed."""
+    return [Place(one.id, one.name, default=one.default) for one in (yield from stores())]
+
+
+def stores() -> Flow[list[Store]]:
+    """The locations of the store by both their names. Raises Failed."""
+    found: list[Store] = []
     paging: dict[str, Any] = {"limit": PRODUCTS}
     while True:
         page = expect(
@@ -313,7 +327,8 @@ def places() -> Flow[list[Place]]:
         )
         for row in need_rows(page, "locations"):
             name = need_text(row, "id")
-            found.append(Place(name, text(row, "name") or name, default=row.get("defaultLocation") is True))
+            default = row.get("defaultLocation") is True
+            found.append(Store(name, text(row, "name") or name, text(row, "wixLocationId"), default))
         following = text(page, "pagingMetadata", "cursors", "next")
         if following is None or following == paging.get("cursor"):
             return found
