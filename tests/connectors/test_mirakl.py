@@ -210,6 +210,11 @@ def test_page_after_page_of_offers() -> None:
         (("REFUSED", "REFUSED"), (True, 3, 0)),
         (("REFUSED", None), (True, 3, 0)),
         (("SOMETHING_NEW", "SOMETHING_NEW"), (True, 0, 0)),
+        (("SHIPPED", "INCIDENT_OPEN"), (True, 0, 3)),
+        (("CLOSED", "REFUNDED"), (True, 0, 3)),
+        (("SHIPPING", "INCIDENT_OPEN"), (True, 0, 0)),
+        (("SHIPPED", "SHIPPING"), (True, 0, 0)),
+        (("CLOSED", "CANCELED"), (True, 3, 0)),
     ],
 )
 def test_orders_by_state(states: tuple[str, str | None], expected: tuple[bool, int, int]) -> None:

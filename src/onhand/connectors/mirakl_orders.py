@@ -20,6 +20,8 @@ NOT_YET = {"STAGING"}
 """Under the operator's own review: it may never become an order, and no stock is taken for it."""
 GONE = {"REFUSED", "CANCELED"}
 SENT = {"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"}
+WAITING = {*OPEN.split(","), *NOT_YET, *GONE}
+"""States of a line that has not left. Others, as an incident or a refund has them, come before and after."""
 OWN_CENTRE = "DEFAULT"
 
 
@@ -64,8 +66,11 @@ def _order(row: Mapping[str, Any]) -> Order:
 
 
 def _line(row: Mapping[str, Any], order_state: str) -> OrderLine:
-    """A line has a state of its own; states that we do not know leave the units promised."""
+    """A line has a state of its own; one that we do not know leaves it to the order's whether the units have
+    left, and promised when that does not say so either."""
     state = text(row, "order_line_state") or order_state
+    if state not in WAITING and order_state in SENT:
+        state = order_state
     ordered = units(row, "quantity")
     cancelled = ordered if state in GONE else sum(units(part, "quantity") for part in _cancelations(row))
     cancelled = min(cancelled, ordered)
