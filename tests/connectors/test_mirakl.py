@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from connectors.account import Account
 from connectors.driver import SILENCE, answer, run, settings_of, talk, target, wire
 from fakes.mirakl import EXAMPLE, Fake, file_of
 from onhand.connectors import mirakl
@@ -333,6 +334,24 @@ def test_many_open_orders_are_all_found_while_some_are_shipped() -> None:
         for row in fake.orders[:10]:
             fake.change(row["order_id"], "SHIPPED")
     assert found == names
+
+
+def test_what_changes_while_many_pages_are_read_comes_with_the_next_round() -> None:
+    """Orders are sorted by when they were made, and pages are a minute apart."""
+    fake = Fake()
+    fake.stock(1, 1_000)
+    polled = Account(mirakl, SETTINGS).polled
+    _, cursor = polled(fake)
+    names = [fake.sell("SKU-1", 1) for _ in range(150)]
+    first = talk(mirakl.orders(SETTINGS, cursor), mirakl, SETTINGS, fake)
+    assert first.more
+    fake.change(names[0], "CANCELED")
+    fake.clock.seconds += 3_600
+    fake.change(names[149], "SHIPPING")
+    found, cursor = polled(fake, first.cursor)
+    assert found[-1].id == names[149]
+    found, _ = polled(fake, cursor)
+    assert next(order for order in found if order.id == names[0]).lines[0].cancelled == 1
 
 
 def test_faults_of_a_shop() -> None:

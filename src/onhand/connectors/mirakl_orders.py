@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Request, expect
-from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, now_there, rows, text, units
+from onhand.connectors.reading import (
+    ask,
+    at,
+    iso,
+    moment,
+    need_rows,
+    need_text,
+    now_there,
+    rows,
+    said_at,
+    text,
+    units,
+)
 from onhand.connectors.walking import Cursor, need_moment, read_cursor
 
 PAGE = 100
@@ -43,7 +55,12 @@ def read_orders(shop: Pairs, cursor: str | None) -> Flow[Orders]:
     if behind is None and not here.high:
         # The shop's own clock: nothing that changes while we read the open orders is missed later.
         here = here._replace(high=iso(now_there(answer)))
-    high = max([here.high, *(iso(order.updated) for order in seen)]) if behind is not None else here.high
+    high = here.high
+    if behind is not None and not here.offset:
+        # Later pages come minutes after, and by then orders of this one have changed again: the next round
+        # begins where this one did, whatever is seen on the way.
+        latest = said_at(answer) or max((order.updated for order in seen), default=0)
+        high = max(here.high, iso(latest))
     after = here.offset + len(listed)
     ours.sort(key=lambda order: order.updated)
     if listed and after < units(found, "total_count"):
