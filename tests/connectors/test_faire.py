@@ -42,11 +42,11 @@ def level(hand: int | None, committed: int = 0) -> dict[str, Any]:
 
 
 def told(number: int, offer: int, **slot: Any) -> Target:
-    return target(number, offer, EXAMPLE.ids(number), **slot)
+    return target(number, offer, EXAMPLE.ids(number), **{"token": "tracked", **slot})
 
 
 def by_sku(number: int, offer: int, **slot: Any) -> Target:
-    return target(number, offer, {}, **slot)
+    return target(number, offer, {}, **{"token": "tracked", **slot})
 
 
 def push(
@@ -120,6 +120,51 @@ def test_tracking_is_begun_only_when_allowed() -> None:
     assert verdicts == [Accepted(told(1, 7, token=UNTRACKED), {None: "tracked"})]
 
 
+@pytest.mark.parametrize(
+    ("seen", "infinite", "kind", "calls"),
+    [
+        (shows(po_1=level(3)), False, Accepted, 2),
+        (shows(po_1=level(3)), True, Accepted, 2),
+        (shows(po_1=level(None)), False, Rejected, 1),
+        (shows(po_1=level(None)), True, Accepted, 1),
+        (shows(), False, Rejected, 1),
+        (shows(), True, Rejected, 1),
+        (answer("<html>"), False, Later, 1),
+        (answer("<html>", status=403), False, Later, 1),
+        (answer({}, status=404), False, Later, 1),
+        (answer({}, status=429), False, Later, 1),
+        (answer({"message": "Skus match multiple product variations: A"}, status=400), False, Whole, 1),
+    ],
+)
+def test_what_nobody_has_looked_at_is_looked_at_before_a_number_begins_to_block_sales(
+    seen: Response, infinite: bool, kind: type, calls: int
+) -> None:
+    aim = told(1, 7, token=None, infinite=infinite)
+    requests, verdicts = push([aim], *[seen, shows(po_1=level(7))][:calls])
+    assert (requests[0].method, requests[0].query) == ("GET", (("ids", "po_1"),))
+    assert kinds(verdicts) == [kind]
+
+
+def test_only_what_is_not_known_is_looked_at() -> None:
+    aims = [told(1, 1), told(2, 2, token=None), by_sku(3, 3, token=None)]
+    requests, verdicts = push(
+        aims,
+        shows(po_2=level(None)),
+        shows(po_1=level(1)),
+        shows(**{"SKU-3": level(9)}),
+        shows(**{"SKU-3": level(3)}),
+    )
+    assert [(r.method, r.query) for r in requests] == [
+        ("GET", (("ids", "po_2"),)),
+        ("PATCH", ()),
+        ("GET", (("skus", "SKU-3"),)),
+        ("PATCH", ()),
+    ]
+    assert kinds(verdicts) == [Accepted, Rejected, Accepted]
+    allows = settings_of(faire, **EXAMPLE.settings, start_tracking=True)
+    assert len(push([aims[1]], shows(po_2=level(2)), settings=allows)[0]) == 1
+
+
 def test_a_sku_on_several_variants_is_taken_out_and_the_rest_said_again() -> None:
     refused = answer({"message": "Skus match multiple product variations: SKU-2, SKU-3"}, status=400)
     targets = [by_sku(n, n) for n in range(1, 5)]
@@ -130,7 +175,7 @@ def test_a_sku_on_several_variants_is_taken_out_and_the_rest_said_again() -> Non
 
 
 def test_the_same_variant_twice_takes_one_number() -> None:
-    targets = [told(1, 4), Target(2, EXAMPLE.ids(1), (Slot(5),), "key-2")]
+    targets = [told(1, 4), Target(2, EXAMPLE.ids(1), (Slot(5, token="tracked"),), "key-2")]
     requests, verdicts = push(targets, shows(po_1=level(4)))
     assert requests[0].json["inventories"] == [{"product_variant_id": "po_1", "on_hand_quantity": 4}]
     assert kinds(verdicts) == [Accepted, Rejected]
@@ -197,7 +242,7 @@ def test_a_page_of_products_with_their_levels() -> None:
     assert requests[1].query == (("ids", "po_1"), ("ids", "po_2"), ("ids", "po_3"))
     assert page.cursor == "next"
     assert page.seen == (
-        Seen(EXAMPLE.ids(1), "SKU-1", (Shown(7, committed=2),), "Mug Blue"),
+        Seen(EXAMPLE.ids(1), "SKU-1", (Shown(7, token="tracked", committed=2),), "Mug Blue"),
         Seen(EXAMPLE.ids(2), "SKU-2", (Shown(None, token=UNTRACKED),), "Mug Blue", active=False),
         # No level is no number: it is unknown and never 0.
         Seen(EXAMPLE.ids(3), "SKU-3", (), "Mug Blue"),

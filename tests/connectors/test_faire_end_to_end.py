@@ -12,7 +12,7 @@ from connectors.driver import settings_of, talk, target
 from fakes.common import Faults
 from fakes.faire import EXAMPLE, Fake
 from onhand.connectors import faire
-from onhand.connectors.flow import Accepted, Failed, Later, Target, Unsure, Whole
+from onhand.connectors.flow import Accepted, Failed, Later, Rejected, Target, Unsure, Whole
 
 SETTINGS = settings_of(faire, **EXAMPLE.settings)
 ACCOUNT = Account(faire, SETTINGS)
@@ -24,13 +24,30 @@ def stocked(count: int = 3, **more: Any) -> Fake:
 
 
 def told(number: int, offer: int, **slot: Any) -> Target:
-    return target(number, offer, EXAMPLE.ids(number), **slot)
+    return target(number, offer, EXAMPLE.ids(number), **{"token": "tracked", **slot})
+
+
+def test_a_variant_that_is_tracked_by_now_takes_numbers() -> None:
+    """What a look tells is what the next push goes by, also when it is good news."""
+    fake = stocked(1)
+    fake.variants[0].hand = None
+    (seen,) = pulled(fake)
+    aim = told(1, 4, token=seen.shown[0].token)
+    assert isinstance(push(fake, aim)[0], Rejected)
+    assert fake.shown("SKU-1") is None
+    fake.edit("SKU-1", 9)
+    (seen,) = pulled(fake)
+    assert isinstance(push(fake, told(1, 4, token=seen.shown[0].token))[0], Accepted)
+    assert isinstance(push(fake, told(1, 5, token=None))[0], Accepted)
+    assert fake.shown("SKU-1") == 5
 
 
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_push_shows(bare: bool) -> None:
     fake = stocked(bare=bare)
-    assert all(isinstance(v, Accepted) for v in push(fake, told(1, 4), told(2, 0), target(3, 7, {})))
+    assert all(
+        isinstance(v, Accepted) for v in push(fake, told(1, 4), told(2, 0), target(3, 7, {}, token="tracked"))
+    )
     assert [fake.shown(f"SKU-{n}") for n in (1, 2, 3)] == [4, 0, 7]
 
 

@@ -117,7 +117,9 @@ class Fake:
             case "GET", "/orders":
                 return self._paged(wire, "orders", self.orders, (10, 50))
             case "GET", "/product-inventory/by-product-variant-ids":
-                return self._levels([value for name, value in wire.query if name == "ids"])
+                return self._levels("name", [value for name, value in wire.query if name == "ids"])
+            case "GET", "/product-inventory/by-skus":
+                return self._levels("sku", [value for name, value in wire.query if name == "skus"])
             case "PATCH", "/product-inventory/by-product-variant-ids":
                 return self._write(body(wire), "product_variant_id")
             case "PATCH", "/product-inventory/by-skus":
@@ -152,9 +154,9 @@ class Fake:
             self.cursors[told["cursor"]] = (since, limit, str(end))
         return reply(200, told)
 
-    def _levels(self, names: list[str]) -> Response:
-        found = {variant.name: self._level(variant) for variant in self.variants if variant.name in names}
-        return self._shaped(found)
+    def _levels(self, key: str, names: list[str]) -> Response:
+        asked = [variant for variant in self.variants if getattr(variant, key) in names]
+        return self._shaped({getattr(variant, key): self._level(variant) for variant in asked})
 
     def _shaped(self, found: dict[str, Any]) -> Response:
         return reply(200, found if self.bare else {"inventories": found})

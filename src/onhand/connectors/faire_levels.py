@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from onhand.connectors.flow import (
     Accepted,
     Flow,
+    Later,
     Rejected,
     Request,
     Response,
@@ -27,11 +28,16 @@ ROUNDS = 12
 LARGEST = 999_999_999
 BY_VARIANT = "/product-inventory/by-product-variant-ids"
 BY_SKU = "/product-inventory/by-skus"
-UNTRACKED = "untracked"
-"""The token of a slot that Faire does not count: it sells freely, and a number would end that."""
+UNTRACKED, TRACKED = "untracked", "tracked"
+"""The token of a slot that Faire does not count, which sells freely until a number ends that, and of one that
+it does. Both are told: what is not told stays as it was."""
 NOT_COUNTED = (
     "Faire does not track this variant, so it sells freely; writing a number would begin to block sales."
     " Switch tracking on there, or set start_tracking"
+)
+NOT_SHOWN = (
+    "Faire shows no level of it: it does not track it, and it sells freely, or it is gone. Switch tracking on"
+    " there, or set start_tracking"
 )
 AMBIGUOUS = "match multiple product variations"
 NOT_THE_TARGETS = {404, 405, 409}
@@ -79,7 +85,8 @@ def shown(level: Any) -> Shown:
         return Shown(None, token=UNTRACKED)
     sellable = _count(level, "available_quantity")
     committed = max(0, open_orders or 0)
-    return Shown(hand - committed if sellable is None else sellable, committed=committed)
+    quantity = hand - committed if sellable is None else sellable
+    return Shown(quantity, token=TRACKED, committed=committed)
 
 
 def _count(level: Any, name: str) -> int | None:
@@ -106,8 +113,13 @@ def push(settings: Tracking, targets: Sequence[Target]) -> Flow[list[Verdict]]:
             by_sku.append(Job(place, target, sku, number))
         else:
             verdicts[place] = Rejected(target, "the listing has neither a variant_id nor a usable SKU")
-    verdicts |= yield from _write(BY_VARIANT, "product_variant_id", by_variant)
-    verdicts |= yield from _write(BY_SKU, "sku", by_sku)
+    for path, asked, key, jobs in (
+        (BY_VARIANT, "ids", "product_variant_id", by_variant),
+        (BY_SKU, "skus", "sku", by_sku),
+    ):
+        if not settings.start_tracking:
+            verdicts |= yield from _uncounted(path, asked, jobs)
+        verdicts |= yield from _write(path, key, [job for job in jobs if job.place not in verdicts])
     return [verdicts[place] for place in range(len(targets))]
 
 
@@ -121,6 +133,33 @@ def _early(settings: Tracking, target: Target) -> Verdict | None:
     if slot.infinite:
         return Accepted(target)
     return None if settings.start_tracking else Rejected(target, NOT_COUNTED, UNTRACKED)
+
+
+def _uncounted(path: str, key: str, jobs: Sequence[Job]) -> Flow[Verdicts]:
+    """The verdicts of jobs that must not be written, of those that nobody has looked at yet: Faire is asked
+    whether it counts them."""
+    asked = [job for job in jobs if job.target.slots[0].token is None]
+    if not asked:
+        return {}
+    query = tuple((key, job.name) for job in asked)
+    answer = yield from ask(Request("GET", path, query, limit="read", repeatable=True))
+    if not answer.ok:
+        return _refused(asked, answer)
+    if not isinstance(answer.json(), Mapping):
+        return {job.place: Later(job.target, answer.words) for job in asked}
+    found = levels(answer.json())
+    return {
+        job.place: _left_alone(job, job.name in found)
+        for job in asked
+        if shown(found.get(job.name)).quantity is None
+    }
+
+
+def _left_alone(job: Job, seen: bool) -> Verdict:
+    slot = job.target.slots[0]
+    if slot.infinite and seen:
+        return Accepted(job.target, tokens={slot.location: UNTRACKED})
+    return Rejected(job.target, NOT_COUNTED if seen else NOT_SHOWN, UNTRACKED)
 
 
 def _write(path: str, key: str, jobs: list[Job]) -> Flow[Verdicts]:
@@ -160,12 +199,16 @@ def _named(answer: Response) -> set[str]:
 
 
 def _judged(jobs: Sequence[Job], answer: Response) -> Verdicts:
-    targets = [job.target for job in jobs]
     if answer.ok and isinstance(answer.json(), Mapping):
         found = levels(answer.json())
         return {job.place: _verdict(job, found) for job in jobs}
     if answer.ok:
         return {job.place: Unsure(job.target, answer.words) for job in jobs}
+    return _refused(jobs, answer)
+
+
+def _refused(jobs: Sequence[Job], answer: Response) -> Verdicts:
+    targets = [job.target for job in jobs]
     if answer.status in NOT_THE_TARGETS:
         answer = Response(503, answer.headers, answer.body)
     if answer.status in (400, 422):
@@ -184,4 +227,4 @@ def _verdict(job: Job, found: Mapping[str, Any]) -> Verdict:
         )
     if shown(level).quantity is None:
         return Rejected(job.target, "Faire does not track this variant after the write", UNTRACKED)
-    return Accepted(job.target, tokens={job.target.slots[0].location: "tracked"})
+    return Accepted(job.target, tokens={job.target.slots[0].location: TRACKED})
