@@ -126,14 +126,17 @@ def test_a_portal_is_asked_no_more_than_it_needs_to_be() -> None:
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("killed", range(1, 12))
-@pytest.mark.parametrize("kind", [{}, {"adds": True}, {"hides": True}], ids=str)
+@pytest.mark.parametrize("settings", [SETTINGS, ALLOWED], ids=["strict", "delete_unseen"])
+@pytest.mark.parametrize(
+    "kind", [{}, {"adds": True}, {"hides": True}, {"adds": True, "hides": True}], ids=str
+)
 def test_whenever_the_courier_dies_nothing_of_the_brands_is_lost(
-    kind: dict[str, Any], killed: int, done: bool
+    kind: dict[str, Any], settings: Any, killed: int, done: bool
 ) -> None:
     fake = brand_portal(**kind)
     twice(fake)
     brand = fake.brand(KNOWN)
-    courier = Courier(fake)
+    courier = Courier(fake, settings)
     ahead = Target(1, KNOWN, (Slot(5, "wh-1"),), "k", futures=(Future("2027-01-15", 60),))
     try:
         courier.tell(ahead, killed=killed, done=done)

@@ -160,6 +160,7 @@ def _prepare(settings: Any, wanted: Wanted) -> Flow[Said | Later]:
         known = yield from _come_to_light(wanted, day)
     if known is None:
         yield from delete(wanted.warehouse, wanted.sku)
+        yield from restored(*here, ())
         return Said(wanted, tuple(_rows(wanted, (), day)), {})
     mine = [row for row in known if row.ours]
     theirs = [row for row in known if not row.ours]
