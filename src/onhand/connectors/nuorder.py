@@ -79,6 +79,7 @@ CHANNEL = Channel(
         "It has no unlimited quantity that is documented: an unlimited item shows its cap.",
         "It sends no webhooks: orders are polled, and there is no list of them by time of change.",
         "An order says that it is shipped, not how much of it.",
+        "An order that is deleted there, and not cancelled, keeps its units until they are released here.",
         "Prebook lines take nothing from stock until they are shipped.",
         "Listings are read by season, so the seasons have to be named.",
         "It compares nothing: a sale between reading and writing is healed by the next order poll.",
