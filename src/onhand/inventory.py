@@ -21,7 +21,7 @@ from onhand.joint import Joint
 from onhand.memory import MEMORY_LIMIT, Memory, Owned
 from onhand.store import counters, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import READERS, WRITERS, Store, reading
+from onhand.store.engine import READERS, WRITERS, Store, by_index, reading
 from onhand.ticket import Ticket
 from onhand.transact import Busy, Opened, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
@@ -160,7 +160,7 @@ class Inventory:
         if self._inline is not None and not long:
             return (self._alone if alone else self._at_once)(self._inline, query)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, account, query)
+        return await loop.run_in_executor(self._readers, self._read, account, query, long)
 
     def _at_once(self, connection: Connection, query: Callable[[Connection], T]) -> T:
         """Run a point read on the loop itself, in a transaction of the driver's own: see `store.sql`."""
@@ -230,22 +230,23 @@ class Inventory:
         table = known.tables.get(kind, {})
         found: dict[K, T] = {name: table[name] for name in wanted if name in table}
         if missing := [name for name in wanted if name not in found]:
-            more = await self._looked_up_many(account, kind, missing, query, alone=alone)
+            more = await self.look_up(account, kind, missing, query, alone=alone)
             mine = {name: more[name] for name in missing if name in more}
             self._memory.keep_many(known, kind, mine)
             found.update(mine)
         return found
 
-    async def _looked_up_many(
+    async def look_up(
         self,
         account: int,
         kind: str,
         names: list[K],
         query: Callable[[Connection, list[K]], Mapping[K, T]],
         *,
-        alone: bool,
+        alone: bool = False,
     ) -> Mapping[K, T]:
-        """At least what is found of ``names``."""
+        """At least what ``query`` finds of ``names`` now. On PostgreSQL all who ask for a ``kind`` meanwhile
+        share one look. ``alone`` says that it is one statement."""
         if self._inline is not None:
             return await self.read(account, lambda connection: query(connection, names), alone=alone)
 
@@ -258,10 +259,9 @@ class Inventory:
         """How often the catalogue of an account was changed, by whomever."""
         return await self.read(account, lambda c: counters.last(c, account, counters.CATALOGUE))
 
-    def _read(self, account: int, query: Callable[[Connection], T]) -> T:
+    def _read(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
         try:
-            with reading(self.store, account) as connection:
-                return query(connection)
+            return self._looked(account, query, long)
         except DBAPIError as error:
             if not error.connection_invalidated and (self.store.sqlite or not away(error)):
                 raise
@@ -269,12 +269,17 @@ class Inventory:
         # server may be in its place, which counts from where it was.
         self._memory.forget()
         try:
-            with reading(self.store, account) as connection:
-                return query(connection)
+            return self._looked(account, query, long)
         except DBAPIError as error:
             if not away(error):
                 raise
             raise Busy("the database cannot be reached") from error
+
+    def _looked(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
+        with reading(self.store, account) as connection:
+            if not long:
+                by_index(connection)
+            return query(connection)
 
     def _submit(
         self,

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from onhand import batch, faults
 from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import BUSY_TIMEOUT_MS, Store, reason, set_account, warning
+from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account, warning
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush
 from onhand.ticket import Ticket
@@ -167,6 +167,7 @@ class Transactions:
                 self._wait_at_most(connection, BUSY_TIMEOUT_MS)
             connection.begin()
             set_account(connection, tickets[0].account)
+            by_index(connection)
             decided = self._decided(connection, tickets)
             if not self._store.sqlite:
                 flush(connection)

@@ -21,8 +21,9 @@ from onhand.api.told import Labels
 from onhand.auth import Caller
 from onhand.batch import replay
 from onhand.inventory import Inventory
-from onhand.stock.model import Place
-from onhand.store import lookup, requests
+from onhand.stock.model import Place, Reservation
+from onhand.store import books, lookup, requests
+from onhand.store.books import Named
 from onhand.work import Answer, Conflict, Group, Key, Recorded, Work
 
 NAME = "native"
@@ -159,6 +160,21 @@ class Call:
             self.account, "name of", locations, lambda c, ids: lookup.names(c, self.account, ids)
         )
         return Labels(skus, names)
+
+    async def parts(self, items: Iterable[int]) -> set[int]:
+        """What those of ``items`` that are kits are made of, by what is remembered."""
+        found = await self.inventory.recall_many(
+            self.account, "parts of", items, lambda c, ids: lookup.components(c, self.account, ids)
+        )
+        return {one for parts in found.values() for one in parts}
+
+    async def holds(self, references: Iterable[str]) -> dict[Named, Reservation]:
+        """The reservations of these names as they are now, whoever may see them."""
+        names = [(self.account, one) for one in references]
+        found = await self.inventory.look_up(
+            self.account, "holds", names, lambda c, some: books.reservations(c, some, lock=False)
+        )
+        return {name: found[name] for name in names if name in found}
 
     def account_wide(self) -> None:
         """Refuse a key that is bound to a seller."""

@@ -16,7 +16,6 @@ from onhand.api.schema import Body
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Place, Reservation
-from onhand.store import books
 from onhand.store.books import Named
 from onhand.work import Accepted, Answer, Group, Outcome, Recorded
 
@@ -59,9 +58,7 @@ async def look_up(call: Call, asked: Wanted, *, usual: bool = False) -> Names:
     names = await call.resolved(asked, usual=usual)
     if names.allowed is None or not asked.references:
         return names
-    wanted = [(call.account, one) for one in asked.references]
-    held = await call.read(lambda c: books.reservations(c, wanted, lock=False))
-    return names._replace(holds=mine(held, names.allowed))
+    return names._replace(holds=mine(await call.holds(asked.references), names.allowed))
 
 
 def mine(held: Mapping[Named, Reservation], allowed: frozenset[int]) -> frozenset[str]:

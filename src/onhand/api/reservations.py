@@ -192,26 +192,19 @@ async def _record(call: Call, change: HoldChange, look: Look, status: int) -> Re
 async def _look(call: Call, change: HoldChange) -> Look:
     reserves = isinstance(change, Reserve)
     names = await call.resolved(wanted([change]), usual=reserves)
-    look = await call.read(lambda c: _seen(c, call, change, names))
-    if not look.known and not reserves:
-        raise _unknown()
-    return look
-
-
-def _seen(connection: Connection, call: Call, change: HoldChange, names: Names) -> Look:
-    held = books.reservations(connection, [(call.account, change.reference)], lock=False)
+    held = await call.holds([change.reference])
     known = held.get((call.account, change.reference))
+    if known is None and not reserves:
+        raise _unknown()
     lines = known.lines if known else ()
     items = {line.item for line in lines} | set(names.items.values())
     places = {line.location for line in lines} | set(names.locations.values()) | set(names.usual)
     if isinstance(change, Reserve):
         items |= {line.item for line in change.lines if line.item is not None}
-        items |= set(lookup.components(connection, call.account, items))
+        items |= await call.parts(items)
         for line in change.lines:
             places |= {one for one in (line.location, *(line.locations or ())) if isinstance(one, int)}
-    labels = Labels(
-        lookup.skus(connection, call.account, items), lookup.names(connection, call.account, places)
-    )
+    labels = await call.labels(items, places)
     if names.allowed is not None:
         names = names._replace(holds=mine(held, names.allowed))
     return Look(names, labels, known is not None)

@@ -229,6 +229,16 @@ def set_account(connection: Connection, account: int) -> None:
         together.later(connection, f"SET LOCAL onhand.account = '{int(account)}'")
 
 
+def by_index(connection: Connection) -> None:
+    """Have the rest of this transaction find rows by their keys; a no-op on SQLite.
+
+    PostgreSQL reads a whole table where it takes it for small: the look-ups of foreign keys, which it plans
+    once for each connection, do so for ever after if the table was empty then.
+    """
+    if connection.dialect.name == "postgresql":
+        together.later(connection, "SET LOCAL enable_seqscan = off")
+
+
 # --- checks ---------------------------------------------------------------------------------------
 
 

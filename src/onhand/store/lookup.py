@@ -35,7 +35,7 @@ _usual = Statement(
     " AND CASE WHEN :seller = 0 THEN s.own = 1 ELSE s.id = :seller END ORDER BY p.id LIMIT :limit"
 )
 _components = Statement(
-    "SELECT DISTINCT k.component FROM {rows}"
+    "SELECT k.kit, k.component FROM {rows}"
     " JOIN kit_components k ON k.account = r.account AND k.kit = r.kit",
     rows="account int, kit int",
 )
@@ -92,10 +92,12 @@ def usual(connection: Connection, account: int, seller: int | None, limit: int) 
     return tuple(row[0] for row in rows)
 
 
-def components(connection: Connection, account: int, kits: Iterable[int]) -> list[int]:
-    """The items that those of ``kits`` that are kits are made of."""
-    rows = [(account, one) for one in sorted(set(kits))]
-    return [row[0] for row in _components.run(connection, rows)] if rows else []
+def components(connection: Connection, account: int, items: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    """The items that each of ``items`` is made of: none, if it is no kit."""
+    found: dict[int, tuple[int, ...]] = dict.fromkeys(items, ())
+    for kit, part in _components.run(connection, [(account, one) for one in sorted(found)]) if found else ():
+        found[kit] = (*found[kit], part)
+    return found
 
 
 def kits_with(connection: Connection, account: int, component: int) -> bool:
