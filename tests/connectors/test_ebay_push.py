@@ -10,7 +10,7 @@ import pytest
 from connectors.driver import SILENCE, answer, run, settings_of, talk, target, wire
 from fakes.ebay import EXAMPLE, Fake
 from onhand.connectors import ebay
-from onhand.connectors.flow import Accepted, Later, Rejected, Response, Slot, Target, Unsure, Verdict
+from onhand.connectors.flow import Accepted, Rejected, Response, Slot, Target, Unsure, Verdict
 
 SETTINGS = settings_of(ebay, **EXAMPLE.settings)
 DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -244,40 +244,6 @@ def test_locations_beside_totals_and_unknown_ones() -> None:
 )
 def test_locations_that_cannot_be_read_are_not_written(said: Response, expected: str) -> None:
     assert kinds(run(ebay.push(SETTINGS, [located(1, WH1=1)]), [said])[1]) == [expected]
-
-
-# --- revisions a day ------------------------------------------------------------------------------------
-
-TODAY = "20779"
-
-
-def test_revisions_are_counted_by_ebays_day() -> None:
-    said = answer({"responses": [entry(200)]}, date=DATE)
-    first = run(ebay.push(SETTINGS, [plain(1, 1)]), [said])[1][0]
-    assert isinstance(first, Accepted)
-    assert first.notes == {"revised": f"{TODAY}:1"}
-    counted = msgspec.structs.replace(plain(1, 2), notes=first.notes)
-    second = run(ebay.push(SETTINGS, [counted]), [said])[1][0]
-    assert isinstance(second, Accepted)
-    assert second.notes == {"revised": f"{TODAY}:2"}
-    yesterday = msgspec.structs.replace(plain(1, 2), notes={"revised": "20778:90"})
-    third = run(ebay.push(SETTINGS, [yesterday]), [said])[1][0]
-    assert isinstance(third, Accepted)
-    assert third.notes == {"revised": f"{TODAY}:1"}
-
-
-def test_a_listing_that_was_revised_250_times_rests_until_midnight_in_california() -> None:
-    spent = msgspec.structs.replace(plain(1, 2), notes={"revised": f"{TODAY}:250"})
-    look = answer({"locations": []}, date=DATE)
-    done = all_of(entry(200, "SKU-2"))
-    requests, verdicts = run(ebay.push(SETTINGS, [spent, plain(2, 2)]), [look, done])
-    assert kinds(verdicts) == ["Later", "Accepted"]
-    assert isinstance(verdicts[0], Later)
-    assert verdicts[0].seconds == 22 * 3600
-    assert len(requests[1].json["requests"]) == 1
-    tomorrow = answer({"locations": []}, date="Mon, 23 Nov 2026 09:00:00 GMT")
-    assert kinds(run(ebay.push(SETTINGS, [spent]), [tomorrow, all_of(entry(200))])[1]) == ["Accepted"]
-    assert kinds(run(ebay.push(SETTINGS, [spent]), [answer("", 503)])[1]) == ["Later"]
 
 
 # --- end to end -----------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ def test_the_request_as_it_goes_out() -> None:
     assert out.body.decode() == (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         '<ReviseInventoryStatusRequest xmlns="urn:ebay:apis:eBLBaseComponents">'
+        "<ErrorLanguage>en_US</ErrorLanguage>"
         "<InventoryStatus><ItemID>7</ItemID><Quantity>42</Quantity></InventoryStatus>"
         "<InventoryStatus><ItemID>8</ItemID><SKU>a&lt;b&amp;c</SKU><Quantity>999999999</Quantity>"
         "</InventoryStatus></ReviseInventoryStatusRequest>"

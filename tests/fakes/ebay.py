@@ -29,7 +29,7 @@ from fakes.common import (
     unknown,
     whole,
 )
-from fakes.ebay_listings import Listings
+from fakes.ebay_listings import REVISIONS, Listings
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
 
@@ -240,6 +240,10 @@ class Fake:
         places = parts is None or {part["merchantLocationKey"] for part in parts} <= set(self.locations)
         if not whole(total) or total < 0 or not places or (parts and total != sum_of(parts)):
             return [{"sku": sku, "statusCode": 400, "errors": [error(25709, "Invalid value.")]}]
+        if self.listings.revised[sku] >= REVISIONS:
+            words = f"The maximum of {REVISIONS} revisions a day is reached."
+            return [{"sku": sku, "statusCode": 400, "errors": [error(25002, words)]}]
+        self.listings.revised[sku] += 1
         self.items[sku]["availability"] = {"shipToLocationAvailability": dict(stock)}
         said = [{"sku": sku, "statusCode": 200}]
         for offer in row.get("offers", ()):

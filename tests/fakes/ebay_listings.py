@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -12,6 +13,8 @@ from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
 
 SPACE = "{urn:ebay:apis:eBLBaseComponents}"
+REVISIONS = 250
+"""So often a listing may be revised in a day."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Listings:
 
     items: dict[str, Listing] = field(default_factory=dict)
     page: int = 100
+    revised: Counter[str] = field(default_factory=Counter)
+    """How often listings were revised today, with all their variations together."""
 
     def answer(self, wire: Wire, tokens: Set[str]) -> Response:
         """What the interface says to a call."""
@@ -73,6 +78,7 @@ class Listings:
     def _revise(self, root: ElementTree.Element) -> Response:
         rows = root.findall(f"{SPACE}InventoryStatus")
         assert 0 < len(rows) <= 4
+        assert root.findtext(f"{SPACE}ErrorLanguage") == "en_US", "its words are read"
         done, failed = [], []
         for row in rows:
             name, sku = row.findtext(f"{SPACE}ItemID") or "", row.findtext(f"{SPACE}SKU") or ""
@@ -91,6 +97,9 @@ class Listings:
             return f"Item {name} not found."
         if listing.variations and sku not in listing.variations:
             return f"Variation {sku} not found."
+        if self.revised[name] >= REVISIONS:
+            return f"Listing {name} was already revised {REVISIONS} times today."
+        self.revised[name] += 1
         if listing.variations:
             listing.variations[sku] = quantity
         else:
@@ -127,9 +136,10 @@ def error(code: str, words: str) -> str:
     return f"<Errors>{inner}<SeverityCode>Error</SeverityCode></Errors>{warning}"
 
 
-def xml(name: str, ack: str, inner: str) -> Response:
-    """An answer."""
+def xml(name: str, ack: str, inner: str, date: str = "") -> Response:
+    """An answer, with the header ``date`` where one is given."""
     head = f"<Timestamp>2026-11-22T10:00:00.000Z</Timestamp><Ack>{ack}</Ack>"
     space = SPACE.strip("{}")
     text = f'<{name}Response xmlns="{space}">{head}{inner}</{name}Response>'
-    return Response(200, {"content-type": "text/xml"}, text.encode())
+    dated = {"date": date} if date else {}
+    return Response(200, {"content-type": "text/xml", **dated}, text.encode())

@@ -97,7 +97,8 @@ CHANNEL = Channel(
     cannot=(
         "It has no unlimited quantity: an unlimited item shows its cap.",
         "A quantity of 0 ends a listing or is refused unless the account's out-of-stock option is on.",
-        "A listing can be revised 250 times a day, counting every change by whoever makes it.",
+        "A listing can be revised 250 times a day, by whoever does it: the last 50 are kept for when it "
+        "sells out or its number halves, and the rest is told after midnight in California.",
         "Listings made elsewhere than with the Inventory API need a connection of the kind 'trading'.",
         "Orders do not say which location they will ship from.",
         "Returns are not told: they are to be recorded here.",

@@ -1,4 +1,4 @@
-"""The calls of eBay's interfaces that several of our flows share: offers, words, and eBay's day."""
+"""The calls of eBay's interfaces that several of our flows share: offers and words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from onhand.connectors.channel import Secret
 from onhand.connectors.flow import Request, Response
-from onhand.connectors.reading import at, rows, said_at, text
+from onhand.connectors.reading import at, rows, text
 
 INVENTORY = "/sell/inventory/v1"
 FULFILLMENT = "/sell/fulfillment/v1"
@@ -16,9 +16,6 @@ BUSY = {25001, 25025}
 """A fault of eBay's own, and someone else writing the same item at the moment."""
 NO_OFFERS = "-"
 """What a listing remembers when it was looked at and no offer keeps a number of its own."""
-DAY = 24 * 3600 * 1_000_000
-PACIFIC = 8 * 3600 * 1_000_000
-"""eBay's day begins at midnight in California; an hour more or less in summer does no harm."""
 
 
 class Account(Protocol):
@@ -63,15 +60,3 @@ def error_words(answer: Response, errors: Iterable[Mapping[str, Any]] | None = N
     words = "; ".join(part for part in said if part)
     code = text(at(found, 0), "errorId") or str(answer.status)
     return (f"{words} ({code})" if words else answer.words), code
-
-
-def revision_day(answer: Response) -> str:
-    """The number of eBay's day on which an answer was given; empty when it has no date."""
-    when = said_at(answer)
-    return "" if when is None else str((when - PACIFIC) // DAY)
-
-
-def seconds_left(answer: Response) -> float | None:
-    """Seconds until eBay's next day."""
-    when = said_at(answer)
-    return None if when is None else (DAY - (when - PACIFIC) % DAY) / 1_000_000

@@ -13,9 +13,8 @@ from onhand.connectors.ebay_calls import (
     error_words,
     offer_ids,
     offers_call,
-    revision_day,
-    seconds_left,
 )
+from onhand.connectors.ebay_revisions import counted, nearly_spent, rests, tomorrow
 from onhand.connectors.flow import (
     Accepted,
     Flow,
@@ -34,9 +33,6 @@ from onhand.connectors.skus import sku_of
 
 TOGETHER = 25
 LARGEST = 999_999_999
-REVISIONS = 250
-"""eBay lets a listing be revised this often in a day, by whatever interface."""
-NOTE = "revised"
 MIXED = "eBay counts by location or in one number: this listing has both"
 NAMELESS = "it has no SKU that eBay could know"
 PASSING = {0, 401, 403, 408, 425, 429}
@@ -113,7 +109,7 @@ def _tell(batch: list[Job], verdicts: Verdicts) -> Flow[Response | None]:
         "POST", f"{INVENTORY}/bulk_update_price_quantity", json=body, limit="push", repeatable=True
     )
     answer = yield from ask(call)
-    verdicts |= _judge(batch, answer)
+    verdicts |= {place: tomorrow(verdict, answer) for place, verdict in _judge(batch, answer).items()}
     return answer if _passing(answer) else None
 
 
@@ -126,26 +122,15 @@ Learned: TypeAlias = Flow[tuple[list[Job], Response | None]]
 
 
 def _unspent(batch: list[Job], verdicts: Verdicts) -> Learned:
-    """Without the listings that were revised as often as eBay allows today; what day it is there, eBay
-    says."""
-    spent = [job for job in batch if _count(job.target)[1] >= REVISIONS]
-    if not spent:
+    """Without the listings that are to wait for eBay's next day; what day it is there, eBay says."""
+    if not any(nearly_spent(job.target) for job in batch):
         return batch, None
     answer = yield from ask(Request("GET", f"{INVENTORY}/location", query=(("limit", "1"),), repeatable=True))
     if _passing(answer):
         return batch, answer
-    today = revision_day(answer)
-    resting = [job for job in spent if _count(job.target)[0] == today]
-    words = f"eBay lets a listing be revised {REVISIONS} times a day"
-    for job in resting:
-        verdicts[job.place] = Later(job.target, words, seconds_left(answer))
-    return [job for job in batch if job.place not in {rest.place for rest in resting}], None
-
-
-def _count(target: Target) -> tuple[str, int]:
-    """On which day and how often it has been revised, by the note of the last time."""
-    day, _, count = target.notes.get(NOTE, "").partition(":")
-    return day, int(count) if count.isdigit() else 0
+    resting = {job.place: rest for job in batch if (rest := rests(job.target, answer)) is not None}
+    verdicts |= resting
+    return [job for job in batch if job.place not in resting], None
 
 
 def _with_offers(batch: list[Job], verdicts: Verdicts) -> Learned:
@@ -271,7 +256,7 @@ def _verdict(job: Job, said: Sequence[Mapping[str, Any]], answer: Response) -> V
     if not said:
         return Unsure(job.target, "eBay did not say what became of this SKU")
     if not bad:
-        return Accepted(job.target, ids=_remember(job), notes=_counted(job.target, answer))
+        return Accepted(job.target, ids=_remember(job), notes=counted(job.target, answer))
     row = bad[0]
     status = whole(row, "statusCode")
     if status is None:
@@ -289,9 +274,3 @@ def _row_words(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def _remember(job: Job) -> Mapping[str, str]:
     return {"offers": " ".join(job.offers or ()) or NO_OFFERS} if "offers" not in job.target.ids else {}
-
-
-def _counted(target: Target, answer: Response) -> Mapping[str, str]:
-    today = revision_day(answer)
-    day, count = _count(target)
-    return {NOTE: f"{today}:{count + 1 if day == today else 1}"} if today else {}

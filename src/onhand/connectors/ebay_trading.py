@@ -8,6 +8,7 @@ from typing import NamedTuple
 from onhand.connectors.auth import Wire
 from onhand.connectors.ebay_calls import Account
 from onhand.connectors.ebay_push import LARGEST
+from onhand.connectors.ebay_revisions import counted, nearly_spent, rests, tomorrow
 from onhand.connectors.ebay_xml import (
     BUSY,
     NO_LOGIN,
@@ -44,6 +45,8 @@ from onhand.connectors.skus import sendable
 
 LEVEL = "1423"
 TOGETHER = 4
+IN_ENGLISH = element("ErrorLanguage", "en_US")
+"""eBay's words are read, too: without it they are in the language of the site."""
 PAGE = 100
 SPAN = 120 * 24 * 3600 * 1_000_000
 """Microseconds of end times that a list may cover; listings without an end renew every month."""
@@ -85,17 +88,30 @@ def push_listings(targets: Sequence[Target]) -> Flow[list[Verdict]]:
             jobs.append(job)
         else:
             verdicts[place] = job
+    jobs = yield from _unspent(jobs, verdicts)
     halt: Later | Unsure | None = None
     for start in range(0, len(jobs), TOGETHER):
         batch = jobs[start : start + TOGETHER]
         if halt is None:
-            answer = yield from ask(call("ReviseInventoryStatus", "".join(map(_status, batch))))
+            answer = yield from ask(call("ReviseInventoryStatus", IN_ENGLISH + "".join(map(_status, batch))))
             told = _judge(batch, answer)
             halt = next((verdict for verdict in told if isinstance(verdict, Later | Unsure)), None)
+            told = [tomorrow(verdict, answer) for verdict in told]
         else:
             told = [Later(job.target, halt.words, getattr(halt, "seconds", None)) for job in batch]
         verdicts |= {job.place: verdict for job, verdict in zip(batch, told, strict=True)}
     return [verdicts[place] for place in range(len(targets))]
+
+
+def _unspent(jobs: list[Job], verdicts: dict[int, Verdict]) -> Flow[list[Job]]:
+    """Without the listings that are to wait for eBay's next day. A variation counts its own revisions, and
+    eBay those of the whole listing: where it has had enough before us, it says so."""
+    if not any(nearly_spent(job.target) for job in jobs):
+        return jobs
+    answer = yield from ask(call("GeteBayOfficialTime", ""))
+    resting = {job.place: rest for job in jobs if (rest := rests(job.target, answer)) is not None}
+    verdicts |= resting
+    return [job for job in jobs if job.place not in resting]
 
 
 def _job(place: int, target: Target) -> Job | Verdict:
@@ -129,7 +145,7 @@ def _judge(batch: Sequence[Job], answer: Response) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for job in batch:
         if (job.item, job.variation) in echoed if job.variation else job.item in items:
-            verdicts.append(Accepted(job.target))
+            verdicts.append(Accepted(job.target, notes=counted(job.target, answer)))
         elif said(found, "Ack") in ("Success", "Warning"):
             verdicts.append(Unsure(job.target, "eBay did not repeat this listing"))
         elif wrong.codes & (BUSY | NO_LOGIN):
