@@ -138,6 +138,9 @@ def refusal(code: int, message: str = "no", status: int = 200) -> Response:
         (refusal(12019022, "sku ID invalid"), Whole),
         (refusal(106001, "The 'sign' query parameter is invalid.", 401), Later),
         (refusal(105002, "Expired credentials", 401), Later),
+        (refusal(36009002, "Slow down"), Later),
+        (refusal(36009003, "Internal error"), Later),
+        (refusal(12001000, "Internal error"), Later),
         (refusal(36004003), Later),
         (refusal(99, "Too many requests, slow down"), Later),
         (refusal(99, status=429), Later),
@@ -339,7 +342,16 @@ def test_a_webhook_of_somebody_else_is_not_heard(proof: str) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "is_so"),
-    [(refusal(105002, "Expired", 200), True), (refusal(12019113), False), (ok({}), False), (SILENCE, False)],
+    [
+        (refusal(105002, "Expired", 200), True),
+        (refusal(105005, "This app has not been granted the scope"), False),
+        (refusal(36009004, "Invalid credentials. The `x-tts-access-token` header is invalid.", 400), True),
+        (refusal(36009004, "Invalid credentials. The `access_token` header is invalid.", 400), True),
+        (refusal(36009004, "Invalid timestamp.", 400), False),
+        (refusal(12019113), False),
+        (ok({}), False),
+        (SILENCE, False),
+    ],
 )
 def test_a_token_that_expired_is_known_by_its_code(reply: Response, is_so: bool) -> None:
     assert tiktok.expired(reply) is is_so

@@ -124,7 +124,7 @@ class Fake:
 
     def __call__(self, wire: Wire) -> Response:
         self.calls.append(f"{wire.method} {wire.path}")
-        throttled = reply(429, {"code": 36009099, "message": "Too many requests", "request_id": "r-1"})
+        throttled = reply(429, {"code": 36009002, "message": "Too many requests", "request_id": "r-1"})
         return self.faults.meet(throttled, lambda: self._answer(wire))
 
     def _answer(self, wire: Wire) -> Response:
@@ -160,6 +160,8 @@ class Fake:
             raise refused(106001, "app_key or timestamp is missing", 401)
         if given.get("sign") != hmac_hex(SECRET.encode(), text.encode()):
             raise refused(106001, "Invalid credentials. The 'sign' query parameter is invalid.", 401)
+        if not header(wire, "x-tts-access-token"):
+            raise refused(36009004, "Invalid credentials. The `x-tts-access-token` header is invalid.", 400)
         if header(wire, "x-tts-access-token") != self.access:
             raise refused(105002, "Expired credentials", 401)
         if header(wire, "content-type") != "application/json":

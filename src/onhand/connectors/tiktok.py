@@ -34,16 +34,16 @@ from onhand.connectors.tiktok_calls import (
     SHOPS,
     call,
     cipher_of,
-    code_of,
     data,
     is_crowded,
+    is_old_token,
     signature,
 )
 from onhand.connectors.tiktok_orders import orders
 from onhand.connectors.tiktok_push import LARGEST, PRODUCTS, push
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "expired", "hear", "orders", "pace", "places"]
-__all__ += ["pull", "push", "sign", "tokens"]
+__all__ += ["pull", "push", "sign", "tokenless", "tokens"]
 
 AUTH = "https://auth.tiktok-shops.com/api/v2/token"
 LISTINGS = 100
@@ -139,6 +139,11 @@ def tokens(settings: Settings) -> Flow[dict[str, Any]]:
     return fresh
 
 
+def tokenless(settings: Settings) -> bool:
+    """Whether there is no access token yet: its code for that is one for many things."""
+    return settings.access_token is None
+
+
 def check(settings: Settings) -> Flow[str]:
     """The shop's name, id and region. Raises Failed when it is not among those of the login."""
     yield from cipher_of(settings)
@@ -224,8 +229,8 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
 
 
 def expired(response: Response) -> bool:
-    """Whether the access token is no longer taken: the code says so under any status."""
-    return str(code_of(response) or "").startswith("105")
+    """Whether the access token is no longer taken: code or words say so under any status."""
+    return is_old_token(response)
 
 
 def pace(response: Response) -> float | None:

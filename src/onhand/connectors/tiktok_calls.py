@@ -14,6 +14,13 @@ BASE = "https://open-api.tiktokglobalshop.com"
 SHOPS = "/authorization/202309/shops"
 LOGIN = ("105", "106", "360")
 """How the codes begin that are about tokens and signatures."""
+TOKENS, NO_SCOPE = "105", 105005
+"""How the codes of a token begin; one of them is about a right that the app lacks, which no token mends."""
+MANY_THINGS = 36009004
+"""A code for whatever is wrong with a request before it is read, a bad token too: its words tell."""
+FAULTS = {36009003, 36009007, 12001000}
+"""Codes of TikTok's own faults, whatever the status."""
+TOO_MANY = 36009002
 HOLD = 2.0
 """Seconds to wait when too many calls were made: no number is published."""
 CROWDED = ("too many requests", "rate limit", "qps limit", "too frequent")
@@ -44,10 +51,24 @@ def is_login(code: int) -> bool:
     return str(code).startswith(LOGIN)
 
 
+def is_old_token(answer: Response) -> bool:
+    """Whether an answer refuses the access token itself, so that a fresh one may help."""
+    code = code_of(answer)
+    if code == MANY_THINGS:
+        said = (text(answer.json(), "message") or "").lower()
+        return "access-token" in said or "access_token" in said
+    return str(code or "").startswith(TOKENS) and code != NO_SCOPE
+
+
+def is_fault(answer: Response) -> bool:
+    """Whether TikTok has a fault of its own, by status or by code."""
+    return answer.status >= 500 or code_of(answer) in FAULTS
+
+
 def is_crowded(answer: Response) -> bool:
-    """Whether too many calls were made, by status or by words."""
+    """Whether too many calls were made, by status, by code or by words."""
     said = (text(answer.json(), "message") or "").lower()
-    return answer.status == 429 or any(words in said for words in CROWDED)
+    return answer.status == 429 or code_of(answer) == TOO_MANY or any(words in said for words in CROWDED)
 
 
 def data(answer: Response) -> Mapping[str, Any]:
@@ -62,9 +83,9 @@ def data(answer: Response) -> Mapping[str, Any]:
     crowded = is_crowded(answer)
     raise Failed(
         f"{code} {text(answer.json(), 'message') or ''}".strip(),
-        retry=crowded or answer.status >= 500,
+        retry=crowded or is_fault(answer),
         seconds=(retry_after(answer) or HOLD) if crowded else None,
-        login=is_login(code),
+        login=is_login(code) and not crowded and not is_fault(answer),
     )
 
 

@@ -22,7 +22,16 @@ from onhand.connectors.flow import (
     retry_after,
 )
 from onhand.connectors.reading import ask, at, need_rows, rows, text, units, whole
-from onhand.connectors.tiktok_calls import HOLD, call, cipher_of, code_of, data, is_crowded, is_login
+from onhand.connectors.tiktok_calls import (
+    HOLD,
+    call,
+    cipher_of,
+    code_of,
+    data,
+    is_crowded,
+    is_fault,
+    is_login,
+)
 
 PRODUCTS = 100
 """Products that one look at inventory takes at most."""
@@ -185,7 +194,7 @@ def _judged(jobs: list[Job], answer: Response) -> Verdicts:
 def _refused(target: Target, code: int, words: str, answer: Response) -> Verdict:
     if is_crowded(answer):
         return Later(target, words, retry_after(answer) or HOLD)
-    if is_login(code) or answer.status >= 500:
+    if is_login(code) or is_fault(answer):
         return Later(target, words, retry_after(answer))
     if code in ABOUT_PRODUCT:
         return Rejected(target, words, str(code))
