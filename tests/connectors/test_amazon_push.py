@@ -347,7 +347,15 @@ def test_pace(said: Response, seconds: float | None) -> None:
     [
         (refusal(403, "The access token you provided has expired."), True),
         (answer({"errors": [{"details": "The access token you provided has expired."}]}, 403), True),
+        (
+            answer(
+                {"errors": [{"details": "The access token you provided is revoked, malformed or invalid."}]},
+                403,
+            ),
+            True,
+        ),
         (refusal(403, "Access to requested resource is denied."), False),
+        (refusal(403, "The refresh token is invalid."), False),
         (answer("", 403), False),
         (refusal(400, "token expired"), False),
         (ACCEPTED, False),

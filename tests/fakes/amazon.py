@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from fakes.amazon_rules import availability_of, patched_value, wrong_query
+from fakes.amazon_rules import availability_of, patched_value, wrong_query, wrong_token
 from fakes.common import Clock, Example, Faults, Refused, body, form, header, iso, page, query, reply, unknown
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
@@ -128,8 +128,10 @@ class Fake:
             return self._file(wire)
         assert wire.url.startswith("https://sellingpartnerapi-na.amazon.com/"), wire.url
         assert "authorization" not in {name.lower() for name in wire.headers}, "requests are not signed"
-        if not header(wire, "user-agent") or header(wire, "x-amz-access-token") not in self.tokens:
-            return refusal(403, "Unauthorized", "The access token you provided has expired.")
+        if not header(wire, "user-agent"):
+            return refusal(403, "Unauthorized", "Access to requested resource is denied.")
+        if wrong := wrong_token(header(wire, "x-amz-access-token"), self.tokens):
+            return refusal(403, "Unauthorized", "Access to requested resource is denied.", wrong)
         steps = [unquote(step) for step in wire.path.split("/")[1:]]
         match wire.method, steps:
             case method, [*start, sku] if start == LISTINGS:
@@ -305,6 +307,6 @@ class Fake:
         return reply(200, {"orders": list(rows), "lastUpdatedBefore": iso(self.clock.tick()), **rest})
 
 
-def refusal(status: int, code: str, message: str) -> Response:
+def refusal(status: int, code: str, message: str, details: str = "") -> Response:
     """An answer as Amazon refuses."""
-    return reply(status, {"errors": [{"code": code, "message": message, "details": ""}]})
+    return reply(status, {"errors": [{"code": code, "message": message, "details": details}]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from fakes.common import unknown, whole
@@ -19,6 +19,15 @@ def availability_of(listing: Mapping[str, Any]) -> dict[str, Any]:
 def wrong_query(asked: Mapping[str, str], allowed: set[str], marketplace: str) -> bool:
     """Whether a query has unknown names or another marketplace."""
     return bool(unknown(asked, allowed)) or asked.get("marketplaceIds") != marketplace
+
+
+def wrong_token(given: str, good: Set[str]) -> str:
+    """What is wrong with an access token, in the words of Amazon's details; nothing when it is good."""
+    if not given:
+        return "Access token is missing in the request header."
+    if not given.startswith("Atza|"):
+        return "The access token you provided is revoked, malformed or invalid."
+    return "" if given in good else "The access token you provided has expired."
 
 
 def patched_value(patch: Any) -> tuple[int | None, list[dict[str, Any]]]:

@@ -47,6 +47,8 @@ class Listings:
         assert not header(wire, "authorization")
         root = ElementTree.fromstring(wire.body)
         assert root.tag == f"{SPACE}{name}Request"
+        if not header(wire, "x-ebay-api-iaf-token"):
+            return xml(name, "Failure", error("10017", "There is no token to authenticate this call."))
         if header(wire, "x-ebay-api-iaf-token") not in tokens:
             return xml(name, "Failure", error("931", "Auth token is invalid."))
         match name:

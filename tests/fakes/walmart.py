@@ -117,6 +117,8 @@ class Fake:
         parts = [unquote(part) for part in wire.path.strip("/").split("/")]
         if parts == ["v3", "token"]:
             return self._token(wire)
+        if not header(wire, "WM_SEC.ACCESS_TOKEN"):
+            raise refused(400, "MISSING_REQUEST_HEADER", "WM_SEC.ACCESS_TOKEN")
         if header(wire, "WM_SEC.ACCESS_TOKEN") != self.access:
             raise refused(401, "UNAUTHORIZED.GMP_GATEWAY_API", "token is invalid")
         match wire.method, parts[1:]:

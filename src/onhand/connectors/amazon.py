@@ -7,6 +7,7 @@ published models; not yet called live. Requests carry a token and no AWS signatu
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,12 +23,14 @@ from onhand.connectors.flow import Failed, Flow, Place, Request, Response, expec
 from onhand.connectors.reading import ask, need_rows, need_text, rows, text, units, whole
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "expired", "orders", "pace", "places", "pull"]
-__all__ += ["push", "sign", "tokens"]
+__all__ += ["push", "sign", "tokenless", "tokens"]
 
 LWA = "https://api.amazon.com/auth/o2/token"
 AGENT = "onhand (Language=Python)"
 SLOWEST_PACE = 0.1
 """Calls a second: a bucket slower than this is waited for by itself, not by the whole connection."""
+
+OLD_TOKEN = re.compile(r"access token.*\b(?:expired|revoked|malformed|invalid)\b", re.IGNORECASE)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +128,11 @@ def tokens(settings: Settings) -> Flow[dict[str, Any]]:
     return fresh
 
 
+def tokenless(settings: Settings) -> bool:
+    """Whether there is no access token yet: Amazon says so with a 403, in words for that alone."""
+    return settings.access_token is None
+
+
 def check(settings: Seller) -> Flow[str]:
     """How many listings the seller has in the marketplace."""
     found = expect((yield from ask(search(settings, ("pageSize", "1")))))
@@ -141,11 +149,11 @@ def places(settings: Settings) -> Flow[list[Place]]:
 
 
 def expired(response: Response) -> bool:
-    """Whether a refused call had a token that was too old: Amazon says so with a 403, as it does when the
-    application lacks a right."""
+    """Whether a refused call had a token that is not good any more: Amazon says so with a 403, as it does
+    when the application lacks a right."""
     errors = rows(response.json(), "errors") if response.status == 403 else []
     said = [text(error, name) or "" for error in errors for name in ("message", "details")]
-    return any("token" in words.lower() and "expired" in words.lower() for words in said)
+    return any(OLD_TOKEN.search(words) for words in said)
 
 
 def pace(response: Response) -> float | None:

@@ -127,6 +127,11 @@ def tokens(settings: Settings) -> Flow[dict[str, Any]]:
     return (yield from _granted(settings, form))
 
 
+def tokenless(settings: Settings) -> bool:
+    """Whether there is no token yet: the older interface has a 200 for that, too."""
+    return settings.access_token is None
+
+
 def _granted(settings: Settings, form: tuple[tuple[str, str | Secret], ...]) -> Flow[dict[str, Any]]:
     name, value = basic(settings.client_id, settings.client_secret)
     proof = ((name, Secret(value)),)

@@ -7,6 +7,8 @@
     tokens  where ``CHANNEL.refreshes``                      `refreshes(module)`
     hear    where ``CHANNEL.webhooks``                       `hears(module)`
     expired(response) -> bool, where a channel says that a token has expired with another status than 401
+    tokenless(settings) -> bool, where a call without any token is not answered by 401: whether there is none
+            yet, so that one is got before the first call
     look(settings, names) -> Flow[list[Seen]], where a channel shows single listings: those that `hear` names
             in ``look_at``; what is gone is left out
     limits(settings) -> tuple[Limit, ...], where they depend on the connection: its plan, its own machine
@@ -42,6 +44,7 @@ TakeOrders: TypeAlias = Callable[[Any, str | None], Flow[Orders]]
 Tokens: TypeAlias = Callable[[Any], Flow[dict[str, Any]]]
 Hear: TypeAlias = Callable[[Any, Mapping[str, str], bytes, int], Heard]
 Expired: TypeAlias = Callable[[Response], bool]
+Tokenless: TypeAlias = Callable[[Any], bool]
 Look: TypeAlias = Callable[[Any, Sequence[str]], Flow[list[Seen]]]
 Limits: TypeAlias = Callable[[Any], "tuple[Limit, ...]"]
 
@@ -101,6 +104,12 @@ def hears(module: Kind) -> Hear | None:
 def expired(module: Kind) -> Expired | None:
     """``expired(response)``: whether an answer that is no 401 says that the token has expired."""
     return cast("Expired | None", _of(module, "expired", True))
+
+
+def tokenless(module: Kind, settings: Any) -> bool:
+    """Whether there is no token yet to sign with, and a call without one would not be known by its answer."""
+    says = cast("Tokenless | None", _of(module, "tokenless", True))
+    return says is not None and says(settings)
 
 
 def looks(module: Kind) -> Look | None:

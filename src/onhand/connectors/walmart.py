@@ -33,7 +33,7 @@ from onhand.connectors.walmart_orders import orders
 from onhand.connectors.walmart_push import BATCH, LARGEST, push
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "places", "pull"]
-__all__ += ["push", "sign", "tokens"]
+__all__ += ["push", "sign", "tokenless", "tokens"]
 
 PAGE = 50
 WFS_PAGE = 300
@@ -114,6 +114,11 @@ def tokens(settings: Settings) -> Flow[dict[str, Any]]:
     if seconds := whole(found, "expires_in"):
         fresh["expires_in"] = seconds
     return fresh
+
+
+def tokenless(settings: Settings) -> bool:
+    """Whether there is no token yet: a call without its header is a bad request there."""
+    return settings.access_token is None
 
 
 def check(settings: Settings) -> Flow[str]:

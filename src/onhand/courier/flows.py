@@ -220,7 +220,7 @@ class Session:
 
     async def _once(self, request: Request, *, paid: bool) -> tuple[Response, float]:
         """Send once; the answer, and the seconds for which the channel now wants to be left alone."""
-        if request.signed and self._ends_soon():
+        if request.signed and self._wants_token():
             await self._refresh(self._generation)
         if not paid:
             await self._turn(request.limit, request.cost)
@@ -266,11 +266,13 @@ class Session:
         says = kind.expired(self.module)
         return says is not None and says(response)
 
-    def _ends_soon(self) -> bool:
-        ends = getattr(self.settings, "expires_at", 0)
-        if not ends or kind.refreshes(self.module) is None:
+    def _wants_token(self) -> bool:
+        """Whether a token is to be got before anything is sent: there is none, or it ends soon."""
+        if kind.refreshes(self.module) is None or self._way.now() < self._refused_at + REFUSED_SECONDS:
             return False
-        return bool(ends / 1_000_000 - FRESH_SECONDS <= self._way.now() >= self._refused_at + REFUSED_SECONDS)
+        ends = getattr(self.settings, "expires_at", 0)
+        soon = ends and ends / 1_000_000 - FRESH_SECONDS <= self._way.now()
+        return bool(soon or kind.tokenless(self.module, self.settings))
 
     async def _refresh(self, generation: int) -> bool:
         """Get fresh tokens, once for all that wait; True when there are others than ``generation`` had."""
