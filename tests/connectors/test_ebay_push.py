@@ -78,7 +78,6 @@ def test_the_request_as_it_goes_out() -> None:
         (all_of(entry(200)), "Accepted", ""),
         (all_of(entry(204)), "Accepted", ""),
         (all_of(entry(400, "SKU-1", (25709, "Invalid quantity"))), "Rejected", "Invalid quantity (25709)"),
-        (all_of(entry(200), entry(400, None, (25713, "gone"), offerId="8001")), "Rejected", "gone"),
         (all_of(entry(409, "SKU-1", (25025, "Concurrent access"))), "Later", "Concurrent"),
         (all_of(entry(500, "SKU-1", (25001, "System error"))), "Later", "System error"),
         (all_of(entry(429)), "Later", ""),
@@ -189,14 +188,48 @@ def test_offers_that_cannot_be_read(said: Response, expected: str) -> None:
     assert kinds(run(ebay.push(SETTINGS, [new(1, 7)]), [said])[1]) == [expected]
 
 
-def test_an_offer_that_is_gone_is_said_in_ebays_words() -> None:
+@pytest.mark.parametrize(
+    ("now", "known"),
+    [({}, "-"), ({"8001": "UNPUBLISHED"}, "-"), ({"9001": "PUBLISHED"}, "9001")],
+    ids=["gone", "ended", "published anew"],
+)
+def test_an_offer_that_is_gone_is_looked_for_and_the_number_told_without_it(
+    now: dict[str, str], known: str
+) -> None:
     fake = Fake()
     fake.stock(1, 4)
-    fake.offers["8001"]["status"] = "UNPUBLISHED"
-    verdict = push(fake, told(1, 7))[0]
-    assert isinstance(verdict, Rejected)
-    assert "not available" in verdict.words
-    assert verdict.code == "25713"
+    fake.stock(2, 4)
+    old = fake.offers.pop("8001")
+    fake.offers |= {name: {**old, "offerId": name, "status": status} for name, status in now.items()}
+    verdicts = push(fake, told(1, 7), told(2, 8))
+    assert kinds(verdicts) == ["Accepted", "Accepted"]
+    assert isinstance(verdicts[0], Accepted)
+    assert verdicts[0].ids == {"offers": known}
+    assert [one.method for one in fake.requests] == ["POST", "GET", "POST"]
+    assert fake.items["SKU-1"]["availability"]["shipToLocationAvailability"] == {"quantity": 7}
+    assert [
+        offer["availableQuantity"] for name, offer in fake.offers.items() if name in ("9001", "8002")
+    ] == ([8, 7] if known == "9001" else [8])
+
+
+GONE = entry(400, None, (25713, "This Offer is not available."), offerId="8001")
+
+
+@pytest.mark.parametrize(
+    ("looked", "expected"),
+    [
+        (
+            answer({"offers": [{"offerId": "8001", "status": "PUBLISHED", "availableQuantity": 3}]}),
+            "Rejected",
+        ),
+        (answer("<html>"), "Rejected"),
+        (answer("", 429, retry_after="9"), "Later"),
+        (SILENCE, "Later"),
+    ],
+)
+def test_where_no_other_offer_is_known_it_stays_refused(looked: Response, expected: str) -> None:
+    requests, verdicts = run(ebay.push(SETTINGS, [told(1, 7)]), [all_of(entry(200), GONE), looked])
+    assert (len(requests), kinds(verdicts)) == (2, [expected])
 
 
 # --- locations ------------------------------------------------------------------------------------------

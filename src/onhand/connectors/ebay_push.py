@@ -104,13 +104,37 @@ def _tell(batch: list[Job], verdicts: Verdicts) -> Flow[Response | None]:
             return halt
     if not batch:
         return None
+    answer = yield from _say(batch, verdicts)
+    if _passing(answer):
+        return answer
+    bad = {text(row, "offerId") for row in rows(answer.json(), "responses") if not _good(row)}
+    yield from _say_with_other_offers([job for job in batch if bad.intersection(job.offers or ())], verdicts)
+    return None
+
+
+def _say(batch: Sequence[Job], verdicts: Verdicts) -> Flow[Response]:
     body = {"requests": [_entry(job) for job in batch]}
     call = Request(
         "POST", f"{INVENTORY}/bulk_update_price_quantity", json=body, limit="push", repeatable=True
     )
     answer = yield from ask(call)
     verdicts |= {place: tomorrow(verdict, answer) for place, verdict in _judge(batch, answer).items()}
-    return answer if _passing(answer) else None
+    return answer
+
+
+def _say_with_other_offers(refused: Sequence[Job], verdicts: Verdicts) -> Flow[None]:
+    """What was refused with offers from memory is said once more with those of today, where they are others:
+    a listing may have ended, or been published anew, since it was looked at."""
+    doubtful = [job._replace(offers=None) for job in refused if _remembered(job)]
+    found, halt = yield from _with_offers(doubtful, {})
+    if halt is not None:
+        verdicts |= _later(doubtful, halt)
+    elif others := [job for job in found if job.offers != _remembered(job)]:
+        yield from _say(others, verdicts)
+
+
+def _remembered(job: Job) -> tuple[str, ...]:
+    return offer_ids(job.target.ids.get("offers", ""))
 
 
 def _passing(answer: Response) -> bool:
@@ -273,4 +297,5 @@ def _row_words(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _remember(job: Job) -> Mapping[str, str]:
-    return {"offers": " ".join(job.offers or ()) or NO_OFFERS} if "offers" not in job.target.ids else {}
+    known = " ".join(job.offers or ()) or NO_OFFERS
+    return {"offers": known} if job.target.ids.get("offers") != known else {}
