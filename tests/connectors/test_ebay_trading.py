@@ -77,6 +77,8 @@ def said(ack: str, inner: str) -> Response:
     return xml("ReviseInventoryStatus", ack, inner)
 
 
+SAME = "<Errors><SeverityCode>Warning</SeverityCode><ErrorCode>21917091</ErrorCode></Errors>"
+"""The warning that a listing shows its number already."""
 ECHO = "<InventoryStatus><ItemID>1</ItemID><SKU></SKU></InventoryStatus>"
 
 
@@ -85,6 +87,8 @@ ECHO = "<InventoryStatus><ItemID>1</ItemID><SKU></SKU></InventoryStatus>"
     [
         (said("Warning", ECHO + ECHO.replace(">1<", ">2<")), ["Accepted", "Accepted"]),
         (said("Success", ECHO), ["Accepted", "Unsure"]),
+        (said("Warning", ECHO + SAME), ["Accepted", "Accepted"]),
+        (said("Failure", error("21916635", "no") + SAME), ["Whole", "Whole"]),
         (said("PartialFailure", ECHO + error("21916635", "no")), ["Accepted", "Rejected"]),
         (said("Failure", error("21916635", "no")), ["Whole", "Whole"]),
         (said("Failure", error("518", "call limit")), ["Later", "Later"]),

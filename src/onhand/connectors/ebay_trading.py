@@ -23,6 +23,7 @@ from onhand.connectors.ebay_xml import (
     root,
     said,
     trouble,
+    warnings,
 )
 from onhand.connectors.flow import (
     Accepted,
@@ -47,6 +48,8 @@ LEVEL = "1423"
 TOGETHER = 4
 IN_ENGLISH = element("ErrorLanguage", "en_US")
 """eBay's words are read, too: without it they are in the language of the site."""
+UNCHANGED = "21917091"
+"""The warning that the number is shown already, and nothing was revised."""
 PAGE = 100
 SPAN = 120 * 24 * 3600 * 1_000_000
 """Microseconds of end times that a list may cover; listings without an end renew every month."""
@@ -146,6 +149,8 @@ def _judge(batch: Sequence[Job], answer: Response) -> list[Verdict]:
     for job in batch:
         if (job.item, job.variation) in echoed if job.variation else job.item in items:
             verdicts.append(Accepted(job.target, notes=counted(job.target, answer)))
+        elif said(found, "Ack") in ("Success", "Warning") and UNCHANGED in warnings(found):
+            verdicts.append(Accepted(job.target))
         elif said(found, "Ack") in ("Success", "Warning"):
             verdicts.append(Unsure(job.target, "eBay did not repeat this listing"))
         elif wrong.codes & (BUSY | NO_LOGIN):

@@ -75,6 +75,12 @@ def trouble(node: Node) -> Trouble:
     return Trouble(f"{text} ({', '.join(sorted(codes))})" if codes else text, codes)
 
 
+def warnings(node: Node) -> frozenset[str]:
+    """The codes of an answer's warnings."""
+    found = [row for row in every(node, "Errors") if said(row, "SeverityCode") == "Warning"]
+    return frozenset(said(row, "ErrorCode") or "" for row in found)
+
+
 def old_token(answer: Response) -> bool:
     """Whether an answer complains of a token that is not valid any more."""
     if not answer.ok or b"<Ack>Failure</Ack>" not in answer.body:
