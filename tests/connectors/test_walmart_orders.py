@@ -46,8 +46,24 @@ def listed(*rows: dict[str, Any], cursor: str | None = None, date: str = "") -> 
         (order("3", ("Shipped", "1"), ("Acknowledged", "2")), (3, 0, 1)),
         (order("3", ("Shipped", "1"), ("Cancelled", "2")), (3, 2, 1)),
         (order("1", ("Delivered", "1")), (1, 0, 1)),
+        (order("2", ("Refund", "2")), (2, 0, 2)),
+        (order("3", ("Shipped", "1"), ("Refund", "2")), (3, 0, 3)),
+        (order("2", ("Shipped", "2"), ("Refund", "1")), (2, 0, 2)),
+        (order("2", ("Canceled", "2")), (2, 2, 0)),
+        (order("2", ("Cancelled", "3"), ("Shipped", "1")), (2, 2, 0)),
     ],
-    ids=["created", "acknowledged", "partly shipped", "rest cancelled", "delivered"],
+    ids=[
+        "created",
+        "acknowledged",
+        "partly shipped",
+        "rest cancelled",
+        "delivered",
+        "refunded",
+        "partly refunded",
+        "shipped and refunded",
+        "the other spelling",
+        "more than there are",
+    ],
 )
 def test_orders_are_counts_by_line(row: dict[str, Any], counts: tuple[int, int, int]) -> None:
     _, found = run(walmart.orders(SETTINGS, "2026-11-20T00:00:00Z"), [listed(row)])

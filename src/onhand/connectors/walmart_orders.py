@@ -21,7 +21,10 @@ window has 180 days at most."""
 STAGES = ("Created", "Acknowledged")
 """States of lines that are still to be shipped."""
 NONE_FOUND = "CONTENT_NOT_FOUND"
-SHIPPED = {"SHIPPED", "DELIVERED"}
+SHIPPED = {"SHIPPED", "DELIVERED", "REFUND", "REFUNDED"}
+"""States of units that have left. Walmart refunds only what was shipped; what is not is cancelled."""
+CANCELLED = {"CANCELLED", "CANCELED"}
+"""Its documents spell it both ways."""
 
 
 class Cursor(NamedTuple):
@@ -106,20 +109,22 @@ def _order(row: Mapping[str, Any]) -> Order:
 
 
 def _line(line: Mapping[str, Any], where: str | None) -> OrderLine:
-    """Quantities come as texts, by state."""
-    sku = text(line, "item", "sku")
+    """Quantities come as texts, by state. A unit may stand in two states, as shipped and as refunded, and has
+    left but once."""
+    sku, ordered = text(line, "item", "sku"), units(line, "orderLineQuantity", "amount")
     counts: dict[str, int] = {}
     listed = at(line, "orderLineStatuses", "orderLineStatus")
     for row in rows(listed) if isinstance(listed, list) else rows(line, "orderLineStatuses"):
         state = (text(row, "status") or "").upper()
         counts[state] = counts.get(state, 0) + units(row, "statusQuantity", "amount")
-    shipped = sum(counts.get(state, 0) for state in SHIPPED)
+    cancelled, shipped = (sum(counts.get(one, 0) for one in states) for states in (CANCELLED, SHIPPED))
+    cancelled = min(cancelled, ordered)
     return OrderLine(
         need_text(line, "lineNumber"),
         {"sku": sku} if sku else {},
         sku,
-        units(line, "orderLineQuantity", "amount"),
-        counts.get("CANCELLED", 0),
-        shipped,
+        ordered,
+        cancelled,
+        min(shipped, ordered - cancelled),
         location=where,
     )
