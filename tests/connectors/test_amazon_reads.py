@@ -23,7 +23,7 @@ SINCE = "2026-11-22T09:00:00Z"
 
 def test_the_search_as_it_goes_out() -> None:
     requests, page = run(amazon.pull(SETTINGS, "t 1"), [answer({"items": [], "numberOfResults": 5_000})])
-    assert page == Page(())
+    assert page == Page((), None, 900)
     assert wire(amazon, SETTINGS, requests[0]).target == (
         "https://sellingpartnerapi-na.amazon.com/listings/2021-08-01/items/A1EXAMPLE00"
         "?marketplaceIds=ATVPDKIKX0DER&includedData=summaries%2CfulfillmentAvailability%2CproductTypes"
@@ -94,6 +94,8 @@ def test_a_seller_with_too_many_listings_for_pages_is_read_from_a_report() -> No
     assert [seen.shown[0].quantity for seen in found] == list(range(1, 1_060))
     assert found[1_000].ids == {"sku": "SKU-1001", "fulfilled_by": "AMAZON_NA", "asin": "B00"}
     assert found[0].title == '5" SKU-1'
+    page = talk(amazon.pull(SETTINGS, None), amazon, SETTINGS, fake)
+    assert page.behind >= 80 * 60, "its reports have been seen to be so old"
     fake.fate = "FATAL"
     with pytest.raises(Failed, match="FATAL"):
         pulled(fake)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from courier import bazaar
 from courier.town import QUIET, START, Like, Town, play, until
@@ -76,6 +77,36 @@ def test_a_number_that_was_changed_there_is_found_and_healed(town: Town) -> None
         assert town.drifts() == [(1, "changed_there", True)]
         assert town.slot(2) == (6, 6, 6)
         assert town.status().swept_at is not None
+
+    play(town, story)
+
+
+def test_what_a_channel_may_not_show_yet_is_no_drift(town: Town) -> None:
+    behind = 900.0
+
+    def pull(settings: Any, cursor: str | None) -> Any:
+        return replace((yield from bazaar.pull(settings, cursor)), behind=behind)
+
+    async def story(town: Town) -> None:
+        nonlocal behind
+        asked: list[int] = []
+
+        async def orders() -> None:
+            asked.append(town.inventory.now())
+
+        town.stall.stock, town.stall.ignored = {"1-1": 3}, {"1-1"}
+        async with town.driven() as courier:
+            await town.stock(1, 5)
+            await town.stock(2, 6)
+            await town.calm()
+            await sweep(town, courier, Like(pull=pull), orders=orders)
+            assert (town.drifts(), asked) == ([], [])
+            town.stall.ignored, behind = set(), 0.0
+            await sweep(town, courier, Like(pull=pull), orders=orders)
+            assert [one[:2] for one in town.drifts()] == [(1, "changed_there")]
+            assert asked
+            await town.calm()
+        assert town.stall.stock["1-1"] == 5
 
     play(town, story)
 

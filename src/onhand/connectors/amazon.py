@@ -86,7 +86,8 @@ CHANNEL = Channel(
         "Stock that Amazon ships (FBA) is shown and cannot be set.",
         "It has no unlimited quantity: an unlimited item shows its cap.",
         "Notifications need a queue in an AWS account: orders are polled, once in three minutes lastingly.",
-        "An accepted quantity is seen by buyers minutes later.",
+        "An accepted quantity is shown minutes later, in its report of listings after more than an hour: "
+        "what was told since is not looked at.",
         "Several own locations (multi-location inventory) are not spoken: there is one, DEFAULT.",
         "Returns are not told: they are to be recorded here.",
     ),

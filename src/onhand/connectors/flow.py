@@ -238,10 +238,12 @@ class Seen(Value, frozen=True):
 
 
 class Page(Value, frozen=True):
-    """A page of listings; ``cursor`` is where the next begins, None at the end."""
+    """A page of listings; ``cursor`` is where the next begins, None at the end. ``behind`` are the seconds
+    for which the channel may go on to show a number after it has taken another."""
 
     seen: tuple[Seen, ...]
     cursor: str | None = None
+    behind: float = 0.0
 
 
 class Place(Value, frozen=True):

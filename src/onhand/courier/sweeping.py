@@ -93,9 +93,12 @@ class Sweep:
         if not found:
             return
         await mirroring.mirror(self._inventory, self._account, self._link, found)
-        if self._orders is not None and await self._read(lambda c: self._odd(c, found, at)):
+        # What was told after this time may not be shown yet: that is no drift.
+        shown = at - int(page.behind * 1_000_000)
+        if self._orders is not None and await self._read(lambda c: self._odd(c, found, shown)):
             await self._orders()
-        marked = await self._inventory.write(self._account, lambda c: self._keep(c, found, at), quiet=True)
+        unit = partial(self._keep, found=found, at=at, shown=shown)
+        marked = await self._inventory.write(self._account, unit, quiet=True)
         if marked:
             self._inventory.marked(marked)
 
@@ -137,10 +140,10 @@ class Sweep:
     def _odd(self, connection: Connection, found: Sequence[Found], at: int) -> bool:
         return any(why is not None for _, why, _ in self._causes(connection, found, at))
 
-    def _keep(self, connection: Connection, found: Sequence[Found], at: int) -> set[Marked]:
+    def _keep(self, connection: Connection, found: Sequence[Found], at: int, shown: int) -> set[Marked]:
         """Write a page: what was seen, what drifted and what does not any more; what is to be healed."""
         drives.require(connection, self._account, self._link, self._owner)
-        judged = list(self._causes(connection, found, at))
+        judged = list(self._causes(connection, found, shown))
         now = self._inventory.now()
         sights = [sight for one in found for sight in _sights(one, at)]
         observing.observe(connection, self._account, sights, now)
