@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import msgspec
@@ -99,6 +100,67 @@ def test_a_seller_with_too_many_listings_for_pages_is_read_from_a_report() -> No
     fake.fate = "FATAL"
     with pytest.raises(Failed, match="FATAL"):
         pulled(fake)
+
+
+def test_a_report_is_read_in_parts_however_long_it_is() -> None:
+    fake = Fake()
+    for number in range(1, 1_060):
+        fake.stock(number, number)
+        fake.listings[f"SKU-{number}"]["title"] = "m" * 9_000
+    assert [seen.shown[0].quantity for seen in pulled(fake)] == list(range(1, 1_060))
+    parts = [wire.headers["Range"] for wire in fake.requests if wire.url.startswith("https://files.")]
+    assert parts == [f"bytes={n * 4_194_304}-{(n + 1) * 4_194_304 - 1}" for n in range(3)]
+
+
+PLAIN = b"seller-sku\tquantity\tfulfillment-channel\nA\t3\tDEFAULT\n"
+
+
+def part(content: bytes, where: str) -> Response:
+    return Response(206, {"content-range": where}, content)
+
+
+@pytest.mark.parametrize(
+    ("said", "compressed"),
+    [
+        ([answer(PLAIN)], {"compressionAlgorithm": "GZIP"}),
+        ([answer(gzip.compress(PLAIN, mtime=0))], {}),
+        ([part(PLAIN[:9], f"bytes 0-8/{len(PLAIN)}"), part(PLAIN[9:], f"bytes 9-99/{len(PLAIN)}")], {}),
+    ],
+    ids=["said to be packed", "packed and not said to be", "in parts"],
+)
+def test_a_report_is_read_as_it_is_and_not_as_it_is_said_to_be(
+    said: list[Response], compressed: dict[str, str]
+) -> None:
+    begin = [
+        answer({"items": [], "numberOfResults": 1_001}),
+        answer({"reportId": "r"}, 202),
+        answer({"processingStatus": "DONE", "reportDocumentId": "d"}),
+        answer({"url": "https://files.example.com/d?s=1", **compressed}),
+    ]
+    page = run(amazon.pull(SETTINGS, None), [*begin, *said])[1]
+    assert [(seen.sku, seen.shown) for seen in page.seen] == [("A", (Shown(3, "DEFAULT"),))]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [Response(416)],
+        [part(PLAIN[:9], "bytes 0-8/70"), answer("", 403)],
+        [part(PLAIN[:9], "bytes 0-8/70"), answer(PLAIN)],
+        [part(PLAIN[:9], "bytes 0-8/70"), part(b"", "bytes 9-9/70")],
+        [part(PLAIN, "")],
+        [part(PLAIN, "bytes 0-8/*")],
+    ],
+)
+def test_parts_that_make_no_report(said: list[Response]) -> None:
+    begin = [
+        answer({"items": [], "numberOfResults": 1_001}),
+        answer({"reportId": "r"}, 202),
+        answer({"processingStatus": "DONE", "reportDocumentId": "d"}),
+        answer({"url": "https://files.example.com/d?s=1"}),
+    ]
+    with pytest.raises(Failed):
+        run(amazon.pull(SETTINGS, None), [*begin, *said])
 
 
 @pytest.mark.parametrize(

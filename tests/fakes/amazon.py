@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from fakes.amazon_rules import availability_of, patched_value, wrong_query, wrong_token
+from fakes.amazon_rules import availability_of, part_of, patched_value, wrong_query, wrong_token
 from fakes.common import Clock, Example, Faults, Refused, body, form, header, iso, page, query, reply, unknown
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
@@ -218,7 +218,7 @@ class Fake:
             assert header(wire, "content-type") == "application/json; charset=UTF-8"
             self.documents[name] = wire.body
             return Response(200)
-        return Response(200, {}, self.documents[name])
+        return part_of(self.documents[name], header(wire, "range"))
 
     def _address(self, name: str) -> str:
         return f"{STORE}/{name}?X-Amz-Signature={quote(f'sig/{name}+=', safe='')}"
@@ -283,7 +283,8 @@ class Fake:
                 for sku, row in self.listings.items():
                     entry = row["fulfillmentAvailability"][0]
                     cells = (sku, str(entry.get("quantity", "")), "B00", entry["fulfillmentChannelCode"])
-                    lines.append("\t".join((f'5" {sku}', *cells, "Active")))
+                    title = row.get("title", f'5" {sku}')
+                    lines.append("\t".join((title, *cells, "Active")))
                 self.documents["table"] = "\n".join(lines).encode("cp1252")
                 return reply(200, {"processingStatus": self.fate, "reportDocumentId": "table"})
             case "GET", ["documents", "table"]:

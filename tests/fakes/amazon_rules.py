@@ -6,6 +6,8 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from fakes.common import unknown, whole
+from onhand.connectors.flow import Response
+from onhand.transport import ANSWER_LIMIT
 
 PATCHED = "/attributes/fulfillment_availability"
 
@@ -28,6 +30,19 @@ def wrong_token(given: str, good: Set[str]) -> str:
     if not given.startswith("Atza|"):
         return "The access token you provided is revoked, malformed or invalid."
     return "" if given in good else "The access token you provided has expired."
+
+
+def part_of(content: bytes, wanted: str) -> Response:
+    """A document, or the part of it that a Range header names. What is longer than the hub reads does not
+    reach it."""
+    if not wanted:
+        return Response(200, {}, content) if len(content) <= ANSWER_LIMIT else Response(0)
+    first, last = (int(number) for number in wanted.removeprefix("bytes=").split("-"))
+    if first >= len(content):
+        return Response(416, {"content-range": f"bytes */{len(content)}"})
+    part = content[first : last + 1]
+    where = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+    return Response(206, {"content-range": where}, part) if len(part) <= ANSWER_LIMIT else Response(0)
 
 
 def patched_value(patch: Any) -> tuple[int | None, list[dict[str, Any]]]:

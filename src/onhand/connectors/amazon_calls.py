@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
@@ -21,7 +22,13 @@ FBA = "FBA"
 INCLUDED = "summaries,fulfillmentAvailability,productTypes"
 ANY_TYPE = "PRODUCT"
 """The product type that offer attributes may be patched under when the real one is not known."""
+PARTIAL, EMPTY = 206, 416
 DOCUMENT_BYTES = 256 * 1024 * 1024
+PART_BYTES = 4 * 1024 * 1024
+"""A document is read in parts: a report of some ten thousand listings is longer than the courier reads of any
+one answer."""
+TOTAL = re.compile(r"bytes [0-9]+-[0-9]+/([0-9]{1,15})")
+GZIP = b"\x1f\x8b"
 
 
 class Seller(Protocol):
@@ -114,13 +121,31 @@ def presigned(method: Literal["GET", "PUT"], url: str, **rest: Any) -> Request:
 
 
 def document(path: str, name: str, limit: str) -> Flow[bytes]:
-    """The content of a feed's or a report's document. Raises Failed."""
+    """The content of a feed's or a report's document. Whether it is packed its first bytes tell: what Amazon
+    says of it beside has been wrong in both ways. Raises Failed."""
     call = Request("GET", f"{path}/documents/{quote(name, safe='')}", limit=limit, repeatable=True)
     found = expect((yield from ask(call)))
-    answer = yield from ask(presigned("GET", need_text(found, "url")))
-    if not answer.ok:
-        raise Failed(f"Amazon's document cannot be read: {answer.status}", retry=True)
-    return unpacked(answer.body) if text(found, "compressionAlgorithm") == "GZIP" else answer.body
+    content = yield from _read(need_text(found, "url"))
+    return unpacked(content) if content.startswith(GZIP) else content
+
+
+def _read(url: str) -> Flow[bytes]:
+    """A document part by part, or as a whole where the store does not give parts. Raises Failed."""
+    content = bytearray()
+    while len(content) <= DOCUMENT_BYTES:
+        part = f"bytes={len(content)}-{len(content) + PART_BYTES - 1}"
+        answer = yield from ask(presigned("GET", url, headers=(("Range", part),)))
+        if answer.status == EMPTY and not content:
+            return b""
+        if not answer.ok or (content and answer.status != PARTIAL):
+            raise Failed(f"Amazon's document cannot be read: {answer.status}", retry=True)
+        content += answer.body
+        total = TOTAL.fullmatch(answer.headers.get("content-range", ""))
+        if answer.status != PARTIAL or (total and len(content) >= int(total[1])):
+            return bytes(content)
+        if not total or not answer.body:
+            raise Failed("Amazon's document is given in parts that do not make a whole", retry=True)
+    raise Failed("Amazon's document is too large", retry=True)
 
 
 def unpacked(packed: bytes) -> bytes:
