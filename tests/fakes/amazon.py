@@ -238,6 +238,11 @@ class Fake:
                 return reply(202, {"feedId": name})
             case "GET", ["feeds", name] if name in self.feeds:
                 return self._looked(name)
+            case "DELETE", ["feeds", name] if name in self.feeds:
+                if self.fate != "IN_QUEUE":
+                    return refusal(400, "InvalidInput", "only a feed in its queue can be cancelled")
+                self.fate = "CANCELLED"
+                return Response(200)
             case "GET", ["documents", name]:
                 packed = {"compressionAlgorithm": "GZIP"} if name.startswith("result-") else {}
                 return reply(200, {"feedDocumentId": name, "url": self._address(name), **packed})

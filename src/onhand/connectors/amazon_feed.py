@@ -34,6 +34,8 @@ FEED_MESSAGES = 20_000
 FEED_BYTES = 10 * 1024 * 1024
 FEED_TYPE = "JSON_LISTINGS_FEED"
 FEED_KIND = "application/json; charset=UTF-8"
+WAITING = "IN_QUEUE"
+"""The state of a feed that Amazon has not begun; it can be taken back."""
 LOOK_SECONDS = 20
 LOOKS = 90
 
@@ -132,10 +134,10 @@ def _start(seller: Seller, name: str) -> Request:
 def _await(name: str, jobs: Sequence[Job]) -> Flow[Verdicts]:
     """The verdicts when the feed is through. Raises Failed when that cannot be learned."""
     seen = "no status yet"
+    path = f"{FEEDS}/feeds/{quote(name, safe='')}"
     for _ in range(LOOKS):
         yield Wait(LOOK_SECONDS)
-        call = Request("GET", f"{FEEDS}/feeds/{quote(name, safe='')}", limit="feed", repeatable=True)
-        answer = yield from ask(call)
+        answer = yield from ask(Request("GET", path, limit="feed", repeatable=True))
         seen = text(answer.json(), "processingStatus") or answer.words if answer.ok else answer.words
         match seen if answer.ok else "":
             case "DONE":
@@ -148,7 +150,11 @@ def _await(name: str, jobs: Sequence[Job]) -> Flow[Verdicts]:
                 return _placed(jobs, [Later(job.target, f"feed {name} was cancelled") for job in jobs])
             case _:
                 pass
-    raise Failed(f"feed {name} is still {seen} after {LOOKS * LOOK_SECONDS // 60} minutes")
+    words = f"feed {name} is still {seen} after {LOOKS * LOOK_SECONDS // 60} minutes"
+    if seen == WAITING and (yield from ask(Request("DELETE", path, limit="feed", repeatable=True))).ok:
+        # Left in its queue it would set these numbers some day, over those that are told meanwhile.
+        return _placed(jobs, [Later(job.target, f"{words}, and was cancelled") for job in jobs])
+    raise Failed(words)
 
 
 def _judge(name: str, report: bytes, jobs: Sequence[Job]) -> Verdicts:
