@@ -167,6 +167,25 @@ def test_a_sale_that_was_not_heard_of_yet_is_no_drift(town: Town) -> None:
     play(town, story)
 
 
+def test_what_the_channel_refuses_is_no_reason_to_ask_for_its_orders(town: Town) -> None:
+    async def story(town: Town) -> None:
+        asked: list[int] = []
+
+        async def orders() -> None:
+            asked.append(town.inventory.now())
+
+        town.stall.stock, town.stall.refused = {"1-1": 3}, {"1-1": "no"}
+        async with town.driven() as courier:
+            await town.stock(1, 5)
+            await until(lambda: town.sql("SELECT parked FROM listings WHERE parked IS NOT NULL"))
+            await town.calm()
+            await sweep(town, courier, orders=orders)
+        assert [one[:2] for one in town.drifts()] == [(1, "refused")]
+        assert asked == []
+
+    play(town, story)
+
+
 def test_a_channel_that_counts_gross_is_told_and_judged_with_its_own_orders(town: Town) -> None:
     def pull(settings: object, cursor: str | None) -> Any:
         yield from ()

@@ -138,7 +138,8 @@ class Sweep:
         return {one.id: one for one in outgoing.listed(connection, self._account, listings, now)}
 
     def _odd(self, connection: Connection, found: Sequence[Found], at: int) -> bool:
-        return any(why is not None for _, why, _ in self._causes(connection, found, at))
+        # What it refuses, or is not told yet, differs anyhow: to ask for its orders would change nothing.
+        return any(why in judging.HEALED for _, why, _ in self._causes(connection, found, at))
 
     def _keep(self, connection: Connection, found: Sequence[Found], at: int, shown: int) -> set[Marked]:
         """Write a page: what was seen, what drifted and what does not any more; what is to be healed."""
