@@ -98,6 +98,28 @@ def test_the_cursor_goes_on_from_the_channels_own_clock() -> None:
     assert (last.more, last.cursor) == (False, "1795305610|0|0|0|")
 
 
+def test_a_page_that_tiktok_has_forgotten_is_not_asked_for_again() -> None:
+    bad = answer({"code": 36009004, "message": "Invalid page_token"}, 400)
+    lost = run(tiktok.orders(SETTINGS, "500|900|0|600|t"), [bad])[1]
+    assert (lost.orders, lost.more, lost.cursor) == ((), False, "500|900|0|600|")
+    requests, _ = run(tiktok.orders(SETTINGS, lost.cursor), [ok({"orders": []})])
+    assert requests[0].json == {"update_time_ge": 600}
+    for cursor, said in [
+        (lost.cursor, bad),
+        ("500|900|0|600|t", answer({"code": 105002, "message": "Expired credentials"}, 401)),
+        ("500|900|0|600|t", answer({"code": 36009003, "message": "Internal error"})),
+        ("500|900|0|600|t", answer("", 503)),
+    ]:
+        with pytest.raises(Failed):
+            run(tiktok.orders(SETTINGS, cursor), [said])
+
+
+def test_an_order_without_a_time_is_no_order() -> None:
+    row = order(line("AWAITING_SHIPMENT"), update_time=None)
+    with pytest.raises(Failed, match="time of change"):
+        run(tiktok.orders(SETTINGS, "1|0|0|0|"), [ok({"orders": [row]}), ok({"orders": [row]})])
+
+
 def test_pages_go_on_by_time_so_that_a_change_in_between_hides_no_order() -> None:
     listed = [order(line("AWAITING_SHIPMENT"), update_time=600)]
     _, first = run(

@@ -91,6 +91,20 @@ def test_a_poll_asks_for_changes_and_names_how_old_orders_may_be() -> None:
     assert (found.more, found.cursor) == (False, "2026-11-22T00:00:10Z||0|")
 
 
+def test_a_page_that_is_refused_is_not_asked_for_again() -> None:
+    opening = [listed(date=DATE), listed(order("1", ("Created", "1")), cursor="?soIndex=200", date=DATE)]
+    for start, said in (("2026-11-20T00:00:00Z", opening[1:]), (None, opening)):
+        first = run(walmart.orders(SETTINGS, start), said)[1]
+        assert first.more
+        lost = run(walmart.orders(SETTINGS, first.cursor), [answer(b"", 400)])[1]
+        assert (lost.orders, lost.more) == ((), False)
+        requests, _ = run(walmart.orders(SETTINGS, lost.cursor), [listed()])
+        assert dict(requests[0].query)["limit"] == "200"
+        assert "soIndex" not in dict(requests[0].query)
+        with pytest.raises(Failed):
+            run(walmart.orders(SETTINGS, lost.cursor), [answer(b"", 400)])
+
+
 DATE = "Sun, 22 Nov 2026 00:00:10 GMT"
 NONE = answer({"errors": [{"code": "CONTENT_NOT_FOUND.GMP_ORDER_API"}]}, 404)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders
 from onhand.connectors.reading import ask, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.tiktok_calls import call, cipher_of, data
+from onhand.connectors.tiktok_calls import call, cipher_of, data, is_old_token
+from onhand.connectors.walking import need_moment
 
 PAGE = 50
 """Orders whose details one call gives."""
@@ -65,7 +66,13 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     if not here.since:
         body["order_status"] = TO_SHIP[here.stage]
     answer = yield from ask(call("POST", "/order/202309/orders/search", cipher, *query, json=body))
-    page = data(answer)
+    try:
+        page = data(answer)
+    except Failed as failed:
+        if not here.token or failed.retry or is_old_token(answer):
+            raise
+        # The name of a page does not live for ever: the next poll goes on by time, without it.
+        return Orders((), here._replace(token="").write())
     listed = need_rows(page, "orders") if "orders" in page else []
     found = yield from _details(cipher, [need_text(row, "id") for row in listed])
     if not here.high:
@@ -109,7 +116,8 @@ def _order(row: Mapping[str, Any]) -> Order:
         OrderLine(sku, *about[sku], ordered, cancelled, shipped, location=where)
         for sku, (ordered, cancelled, shipped) in counts.items()
     )
-    return Order(name, units(row, "update_time") * SECOND, tuple(lines), name=name)
+    changed = units(row, "update_time") * SECOND
+    return Order(name, need_moment(changed or None), tuple(lines), name=name)
 
 
 def _skus(line: Mapping[str, Any]) -> list[tuple[dict[str, str], str | None, int]]:

@@ -20,6 +20,7 @@ WINDOW = 150 * DAY
 window has 180 days at most."""
 STAGES = ("Created", "Acknowledged")
 """States of lines that are still to be shipped."""
+BAD_PAGE = 400
 NONE_FOUND = "CONTENT_NOT_FOUND"
 SHIPPED = {"SHIPPED", "DELIVERED", "REFUND", "REFUNDED"}
 """States of units that have left. Walmart refunds only what was shipped; what is not is cancelled."""
@@ -65,6 +66,9 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
         _listed(first)
         here = here._replace(high=iso(said_at(first) or 0))
     answer = yield from ask(get("/v3/orders", _query(here), "orders"))
+    if answer.status == BAD_PAGE and here.page:
+        # The next poll begins at the first page again.
+        return Orders((), here._replace(page="").write())
     snapshots = [_order(row) for row in _listed(answer)]
     snapshots.sort(key=lambda order: order.updated)
     if here.since and not here.high:
