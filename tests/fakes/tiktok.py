@@ -74,6 +74,8 @@ class Fake:
     smallest: int = 0
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
+    punctual: bool = False
+    """Whether a signature of more than five minutes ago, or ahead, is refused."""
     calls: list[str] = field(default_factory=list)
 
     def add(self, number: int, seller_sku: str, stock: dict[str, int], product: str | None = None) -> Sku:
@@ -125,7 +127,9 @@ class Fake:
     def __call__(self, wire: Wire) -> Response:
         self.calls.append(f"{wire.method} {wire.path}")
         throttled = reply(429, {"code": 36009002, "message": "Too many requests", "request_id": "r-1"})
-        return self.faults.meet(throttled, lambda: self._answer(wire))
+        answer = self.faults.meet(throttled, lambda: self._answer(wire))
+        dated = {"date": self.clock.tick().strftime("%a, %d %b %Y %H:%M:%S GMT")} if self.punctual else {}
+        return Response(answer.status, {**dated, **answer.headers}, answer.body) if answer.status else answer
 
     def _answer(self, wire: Wire) -> Response:
         if wire.url.startswith("https://auth.tiktok-shops.com/"):
@@ -158,6 +162,10 @@ class Fake:
         text = SECRET + wire.path + said + wire.body.decode() + SECRET
         if given.get("app_key") != KEY or not given.get("timestamp", "").isdigit():
             raise refused(106001, "app_key or timestamp is missing", 401)
+        if self.punctual and abs(int(given["timestamp"]) - self.clock.tick().timestamp()) > 300:
+            raise refused(
+                36009004, "Invalid timestamp. It is more than 5 minutes from the current time.", 400
+            )
         if given.get("sign") != hmac_hex(SECRET.encode(), text.encode()):
             raise refused(106001, "Invalid credentials. The 'sign' query parameter is invalid.", 401)
         if not header(wire, "x-tts-access-token"):

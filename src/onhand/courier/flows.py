@@ -50,6 +50,9 @@ NOT_SENT = "not-sent"
 """The header of a silence by which the transport says that nothing had gone out yet."""
 FRESH_SECONDS = 60
 """A token that ends within this time is not used any more."""
+CLOCK_OFF = 60_000_000
+"""Microseconds by which a channel's clock may differ from ours before its own time is signed with: channels
+refuse what is minutes old, and a machine whose clock is wrong is no reason to sell what is gone."""
 REFUSED_SECONDS = 30
 """After tokens could not be got, nobody asks for them again within this time."""
 
@@ -138,6 +141,8 @@ class Session:
         self.ahead: int | None = None
         """By how much the channel's clock was ahead of ours at its first answer that had a date, in
         microseconds; a date has no parts of a second."""
+        self._off = 0
+        """The same at its last answer that had one."""
         self._way = way
         self._vault = vault
         self._generation = 0
@@ -228,7 +233,8 @@ class Session:
             await self._turn(request.limit, request.cost - 1)
         wire = render(self.module.base_url(self.settings), request)
         if request.signed:
-            wire = self.module.sign(self.settings, wire, self._way.clock.now(), secrets.token_hex(8))
+            now = self._way.clock.now() + (self._off if abs(self._off) > CLOCK_OFF else 0)
+            wire = self.module.sign(self.settings, wire, now, secrets.token_hex(8))
         self._way.probe("sending")
         response = await self._way.transport.send(wire, timeout=TIMEOUT_SECONDS)
         self._way.probe("answered")
@@ -245,8 +251,10 @@ class Session:
     def _heard(self, response: Response, name: str) -> float:
         """Note what an answer says about the channel's state, whatever it says about the request."""
         now, lots = self._way.now(), self._way.lots
-        if self.ahead is None and (there := said_at(response)) is not None:
-            self.ahead = there - self._way.clock.now()
+        # What a cache has kept tells when it was made, and has an age.
+        if (there := said_at(response)) is not None and "age" not in response.headers:
+            self._off = there - self._way.clock.now()
+            self.ahead = self._off if self.ahead is None else self.ahead
         held = self.pace.heard(response, name, self.module.pace(response), now, lots)
         self.count.requests += 1
         if response.status == 429 or (response.ok and held):
