@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from connectors.driver import answer, run, settings_of, talk, target
+from connectors.driver import NOW, answer, run, settings_of, talk, target
 from fakes.ebay import EXAMPLE, Fake
 from fakes.ebay_listings import REVISIONS, Listing, xml
 from onhand.connectors import ebay
@@ -17,28 +17,23 @@ from onhand.connectors.flow import Accepted, Later, Rejected, Response, Target, 
 PLAIN = settings_of(ebay, **EXAMPLE.settings)
 OLDER = settings_of(ebay, **EXAMPLE.settings, listings="trading")
 BOTH = pytest.mark.parametrize("settings", [PLAIN, OLDER], ids=["inventory", "trading"])
-DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
+AT = NOW + 10 * 3600 * 1_000_000
+"""2026-11-22 10:00 UTC."""
 TODAY, YESTERDAY = "20779", "20778"
 LEFT = 22 * 3600
-"""Seconds from `DATE` to midnight in California."""
+"""Seconds from `AT` to midnight in California."""
 
 
-def told(settings: Any, number: int, offer: int, revised: str = "", **slot: Any) -> Target:
+def told(settings: Any, number: int, offer: int, revised: str = "", at: int = AT, **slot: Any) -> Target:
     ids = {"item_id": str(number)} if settings is OLDER else {"sku": f"SKU-{number}", "offers": "-"}
-    return replace(target(number, offer, ids, **slot), notes={"revised": revised} if revised else {})
+    return replace(target(number, offer, ids, **slot), notes={"revised": revised} if revised else {}, at=at)
 
 
-def clock(settings: Any, date: str = DATE) -> Response:
-    return xml("GeteBayOfficialTime", "Success", "", date) if settings is OLDER else answer({}, date=date)
-
-
-def taken(settings: Any, *numbers: int, date: str = DATE) -> Response:
+def taken(settings: Any, *numbers: int) -> Response:
     if settings is PLAIN:
-        return answer(
-            {"responses": [{"sku": f"SKU-{n}", "statusCode": 200} for n in numbers]}, 207, date=date
-        )
+        return answer({"responses": [{"sku": f"SKU-{n}", "statusCode": 200} for n in numbers]}, 207)
     rows = "".join(f"<InventoryStatus><ItemID>{n}</ItemID></InventoryStatus>" for n in numbers)
-    return xml("ReviseInventoryStatus", "Success", rows, date)
+    return xml("ReviseInventoryStatus", "Success", rows)
 
 
 def push(settings: Any, fake: Fake, *targets: Target) -> list[Verdict]:
@@ -79,9 +74,8 @@ def test_the_last_revisions_are_kept_for_what_must_not_wait(
     settings: Any, revised: int, slot: dict[str, int], offer: int, waits: bool
 ) -> None:
     hot, cold = told(settings, 1, offer, f"{TODAY}:{revised}", **slot), told(settings, 2, 7)
-    looks = [clock(settings)] if waits else []
     some = (2,) if waits else (1, 2)
-    first, second = run(ebay.push(settings, [hot, cold]), [*looks, taken(settings, *some)])[1]
+    first, second = run(ebay.push(settings, [hot, cold]), [taken(settings, *some)])[1]
     assert isinstance(second, Accepted)
     if waits:
         assert isinstance(first, Later)
@@ -92,11 +86,20 @@ def test_the_last_revisions_are_kept_for_what_must_not_wait(
 
 
 @BOTH
-def test_the_next_day_it_is_told_again(settings: Any) -> None:
-    date = "Mon, 23 Nov 2026 09:00:00 GMT"
-    spent = told(settings, 1, 2, f"{TODAY}:250")
-    verdict = run(ebay.push(settings, [spent]), [clock(settings, date), taken(settings, 1, date=date)])[1][0]
-    assert verdict == Accepted(spent, notes={"revised": "20780:1"})
+@pytest.mark.parametrize(("at", "notes"), [(AT + LEFT * 1_000_000, {"revised": "20780:1"}), (0, {})])
+def test_the_next_day_it_is_told_again(settings: Any, at: int, notes: dict[str, str]) -> None:
+    spent = told(settings, 1, 2, f"{TODAY}:250", at=at)
+    verdict = run(ebay.push(settings, [spent]), [taken(settings, 1)])[1][0]
+    assert verdict == Accepted(spent, notes=notes)
+
+
+@BOTH
+def test_what_waits_costs_no_call(settings: Any) -> None:
+    spent = told(settings, 1, 2, f"{TODAY}:250", at=AT + (LEFT - 1) * 1_000_000)
+    requests, verdicts = run(ebay.push(settings, [spent]), [])
+    assert requests == []
+    assert isinstance(verdicts[0], Later)
+    assert verdicts[0].seconds == 1
 
 
 @BOTH
@@ -113,8 +116,7 @@ def test_what_others_revised_is_waited_out_and_stops_nobody_else(settings: Any) 
     assert isinstance(late, Later)
     assert "midnight in California" in late.words
     assert "250" in late.words
-    assert late.seconds is not None
-    assert 7 * 3600 < late.seconds < 8 * 3600
+    assert late.seconds == LEFT
 
 
 @BOTH
@@ -148,7 +150,7 @@ def test_a_listing_that_sells_out_in_small_steps_is_out_in_time(settings: Any) -
 )
 def test_how_the_refusal_is_known(words: str, waits: bool) -> None:
     refused = Rejected(told(PLAIN, 1, 2), words, "25002")
-    after = tomorrow(refused, answer({}, date=DATE))
+    after = tomorrow(refused)
     if not waits:
         assert after is refused
         return

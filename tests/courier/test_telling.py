@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
-from courier.town import QUICK, Town, play, until
+from courier import bazaar
+from courier.town import QUICK, Like, Town, play, until
 from onhand.connectors.auth import Wire
+from onhand.connectors.flow import Flow, Target, Verdict
 from onhand.courier.office import Beats
 
 
@@ -16,6 +20,24 @@ def test_a_change_is_told_and_settled(town: Town) -> None:
         assert town.stall.stock == {"1-3": 7}
         assert town.slot(3) == (7, 7, None)
         assert town.sql("SELECT notes, parked FROM listings WHERE id = 3")[0][1] is None
+
+    play(town, story)
+
+
+def test_a_connector_is_told_when_its_numbers_were_computed(town: Town) -> None:
+    at: list[int] = []
+
+    def push(settings: Any, targets: Sequence[Target]) -> Flow[list[Verdict]]:
+        at.extend(one.at for one in targets)
+        return (yield from bazaar.push(settings, targets))
+
+    async def story(town: Town) -> None:
+        before = town.inventory.now()
+        async with town.driven(Like(push=push)):
+            await town.stock(3, 7)
+            await town.calm()
+        assert at
+        assert all(before <= one <= town.inventory.now() for one in at)
 
     play(town, story)
 

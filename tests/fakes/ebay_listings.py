@@ -138,10 +138,9 @@ def error(code: str, words: str) -> str:
     return f"<Errors>{inner}<SeverityCode>Error</SeverityCode></Errors>{warning}"
 
 
-def xml(name: str, ack: str, inner: str, date: str = "") -> Response:
-    """An answer, with the header ``date`` where one is given."""
+def xml(name: str, ack: str, inner: str) -> Response:
+    """An answer."""
     head = f"<Timestamp>2026-11-22T10:00:00.000Z</Timestamp><Ack>{ack}</Ack>"
     space = SPACE.strip("{}")
     text = f'<{name}Response xmlns="{space}">{head}{inner}</{name}Response>'
-    dated = {"date": date} if date else {}
-    return Response(200, {"content-type": "text/xml", **dated}, text.encode())
+    return Response(200, {"content-type": "text/xml"}, text.encode())

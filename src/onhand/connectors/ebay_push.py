@@ -14,7 +14,7 @@ from onhand.connectors.ebay_calls import (
     offer_ids,
     offers_call,
 )
-from onhand.connectors.ebay_revisions import counted, nearly_spent, rests, tomorrow
+from onhand.connectors.ebay_revisions import counted, rests, tomorrow
 from onhand.connectors.flow import (
     Accepted,
     Flow,
@@ -86,6 +86,8 @@ def _job(place: int, target: Target) -> Job | Verdict:
     where = [slot.location for slot in target.slots]
     if not where or (None in where and len(where) > 1):
         return Rejected(target, MIXED if where else "it has no quantity to tell")
+    if (rest := rests(target)) is not None:
+        return rest
     known = target.ids.get("offers")
     return Job(place, target, sku, None if known is None else offer_ids(known))
 
@@ -97,7 +99,7 @@ def _later(jobs: Iterable[Job], answer: Response) -> Verdicts:
 
 def _tell(batch: list[Job], verdicts: Verdicts) -> Flow[Response | None]:
     """Tell one batch; the answer that makes it senseless to go on, if there was one."""
-    for learn in (_unspent, _with_offers, _with_places):
+    for learn in (_with_offers, _with_places):
         batch, halt = yield from learn(batch, verdicts)
         if halt is not None:
             verdicts |= _later(batch, halt)
@@ -118,7 +120,7 @@ def _say(batch: Sequence[Job], verdicts: Verdicts) -> Flow[Response]:
         "POST", f"{INVENTORY}/bulk_update_price_quantity", json=body, limit="push", repeatable=True
     )
     answer = yield from ask(call)
-    verdicts |= {place: tomorrow(verdict, answer) for place, verdict in _judge(batch, answer).items()}
+    verdicts |= {place: tomorrow(verdict) for place, verdict in _judge(batch, answer).items()}
     return answer
 
 
@@ -143,18 +145,6 @@ def _passing(answer: Response) -> bool:
 
 Learned: TypeAlias = Flow[tuple[list[Job], Response | None]]
 """The jobs that are left to tell, and the answer that ends the round."""
-
-
-def _unspent(batch: list[Job], verdicts: Verdicts) -> Learned:
-    """Without the listings that are to wait for eBay's next day; what day it is there, eBay says."""
-    if not any(nearly_spent(job.target) for job in batch):
-        return batch, None
-    answer = yield from ask(Request("GET", f"{INVENTORY}/location", query=(("limit", "1"),), repeatable=True))
-    if _passing(answer):
-        return batch, answer
-    resting = {job.place: rest for job in batch if (rest := rests(job.target, answer)) is not None}
-    verdicts |= resting
-    return [job for job in batch if job.place not in resting], None
 
 
 def _with_offers(batch: list[Job], verdicts: Verdicts) -> Learned:
@@ -280,7 +270,7 @@ def _verdict(job: Job, said: Sequence[Mapping[str, Any]], answer: Response) -> V
     if not said:
         return Unsure(job.target, "eBay did not say what became of this SKU")
     if not bad:
-        return Accepted(job.target, ids=_remember(job), notes=counted(job.target, answer))
+        return Accepted(job.target, ids=_remember(job), notes=counted(job.target))
     row = bad[0]
     status = whole(row, "statusCode")
     if status is None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from onhand.connectors.flow import Later, Rejected, Response, Slot, Target, Verdict
-from onhand.connectors.reading import said_at
+from onhand.connectors.flow import Later, Rejected, Slot, Target, Verdict
 
 REVISIONS = 250
 """eBay lets a listing be revised this often in a day, by whatever interface."""
@@ -34,36 +33,31 @@ SPENT = re.compile(
 """How eBay's words are known that a listing was revised too often today: no published number is known."""
 
 
-def revision_day(answer: Response) -> str:
-    """The number of eBay's day on which an answer was given; empty when it has no date."""
-    when = said_at(answer)
-    return "" if when is None else str((when - PACIFIC) // DAY)
-
-
-def counted(target: Target, answer: Response) -> Mapping[str, str]:
+def counted(target: Target) -> Mapping[str, str]:
     """What a listing remembers after one more revision."""
-    today = revision_day(answer)
+    today = _day(target)
     day, count = _count(target)
     return {NOTE: f"{today}:{count + 1 if day == today else 1}"} if today else {}
 
 
-def nearly_spent(target: Target) -> bool:
-    """Whether it may have to wait, should it be the same day still as when it was revised last."""
-    return _count(target)[1] >= _allowed(target)
-
-
-def rests(target: Target, answer: Response) -> Later | None:
-    """The verdict on a listing that is to wait on the day of this answer; None when it may be told."""
-    if not nearly_spent(target) or _count(target)[0] != revision_day(answer):
+def rests(target: Target) -> Later | None:
+    """The verdict on a listing that is to wait for eBay's next day; None when it may be told."""
+    day, count = _count(target)
+    if not day or day != _day(target) or count < _allowed(target):
         return None
-    return Later(target, RESTING, _seconds_left(answer))
+    return Later(target, RESTING, _seconds_left(target))
 
 
-def tomorrow(verdict: Verdict, answer: Response) -> Verdict:
+def tomorrow(verdict: Verdict) -> Verdict:
     """The same verdict; a refusal because of the day's revisions is one until tomorrow and nobody's fault."""
     if not isinstance(verdict, Rejected) or not SPENT.search(verdict.words):
         return verdict
-    return Later(verdict.target, f"{verdict.words}; {TOMORROW}", _seconds_left(answer))
+    return Later(verdict.target, f"{verdict.words}; {TOMORROW}", _seconds_left(verdict.target))
+
+
+def _day(target: Target) -> str:
+    """The number of eBay's day on which the target was computed; empty when nobody says."""
+    return str((target.at - PACIFIC) // DAY) if target.at else ""
 
 
 def _count(target: Target) -> tuple[str, int]:
@@ -82,7 +76,6 @@ def _matters(slot: Slot) -> bool:
     return shown is None or (slot.offer < shown and 2 * slot.offer <= shown) or (shown == 0 < slot.offer)
 
 
-def _seconds_left(answer: Response) -> float | None:
+def _seconds_left(target: Target) -> float | None:
     """Seconds until eBay's next day."""
-    when = said_at(answer)
-    return None if when is None else (DAY - (when - PACIFIC) % DAY) / 1_000_000
+    return (DAY - (target.at - PACIFIC) % DAY) / 1_000_000 if target.at else None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from onhand.connectors.auth import Wire
 from onhand.connectors.ebay_calls import Account
 from onhand.connectors.ebay_push import LARGEST
-from onhand.connectors.ebay_revisions import counted, nearly_spent, rests, tomorrow
+from onhand.connectors.ebay_revisions import counted, rests, tomorrow
 from onhand.connectors.ebay_xml import (
     BUSY,
     NO_LOGIN,
@@ -91,7 +91,6 @@ def push_listings(targets: Sequence[Target]) -> Flow[list[Verdict]]:
             jobs.append(job)
         else:
             verdicts[place] = job
-    jobs = yield from _unspent(jobs, verdicts)
     halt: Later | Unsure | None = None
     for start in range(0, len(jobs), TOGETHER):
         batch = jobs[start : start + TOGETHER]
@@ -99,22 +98,11 @@ def push_listings(targets: Sequence[Target]) -> Flow[list[Verdict]]:
             answer = yield from ask(call("ReviseInventoryStatus", IN_ENGLISH + "".join(map(_status, batch))))
             told = _judge(batch, answer)
             halt = next((verdict for verdict in told if isinstance(verdict, Later | Unsure)), None)
-            told = [tomorrow(verdict, answer) for verdict in told]
+            told = [tomorrow(verdict) for verdict in told]
         else:
             told = [Later(job.target, halt.words, getattr(halt, "seconds", None)) for job in batch]
         verdicts |= {job.place: verdict for job, verdict in zip(batch, told, strict=True)}
     return [verdicts[place] for place in range(len(targets))]
-
-
-def _unspent(jobs: list[Job], verdicts: dict[int, Verdict]) -> Flow[list[Job]]:
-    """Without the listings that are to wait for eBay's next day. A variation counts its own revisions, and
-    eBay those of the whole listing: where it has had enough before us, it says so."""
-    if not any(nearly_spent(job.target) for job in jobs):
-        return jobs
-    answer = yield from ask(call("GeteBayOfficialTime", ""))
-    resting = {job.place: rest for job in jobs if (rest := rests(job.target, answer)) is not None}
-    verdicts |= resting
-    return [job for job in jobs if job.place not in resting]
 
 
 def _job(place: int, target: Target) -> Job | Verdict:
@@ -123,7 +111,9 @@ def _job(place: int, target: Target) -> Job | Verdict:
         return Rejected(target, "it has no eBay item number")
     if [slot.location for slot in target.slots] != [None]:
         return Rejected(target, "a listing of this kind has one number, without locations")
-    return Job(place, target, item, variation)
+    # A variation counts its own revisions, and eBay those of the whole listing: where it has had enough
+    # before us, it says so.
+    return rests(target) or Job(place, target, item, variation)
 
 
 def _status(job: Job) -> str:
@@ -148,7 +138,7 @@ def _judge(batch: Sequence[Job], answer: Response) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for job in batch:
         if (job.item, job.variation) in echoed if job.variation else job.item in items:
-            verdicts.append(Accepted(job.target, notes=counted(job.target, answer)))
+            verdicts.append(Accepted(job.target, notes=counted(job.target)))
         elif said(found, "Ack") in ("Success", "Warning") and UNCHANGED in warnings(found):
             verdicts.append(Accepted(job.target))
         elif said(found, "Ack") in ("Success", "Warning"):

@@ -138,7 +138,8 @@ class Target(Value, frozen=True):
 
     ``ids`` are the channel's ids by the connector's own names. ``key`` names this state of the target:
     it is the same when the same state is said again. ``reason`` and ``shop`` are those of the change
-    behind it when exactly one applies. ``notes`` are what earlier verdicts asked to remember.
+    behind it when exactly one applies. ``notes`` are what earlier verdicts asked to remember. ``at`` is when
+    its numbers were computed, in microseconds UTC; 0 where nobody says.
     """
 
     listing: int
@@ -150,6 +151,7 @@ class Target(Value, frozen=True):
     shop: str | None = None
     futures: tuple[Future, ...] = ()
     notes: Mapping[str, str] = {}
+    at: int = 0
 
 
 class Accepted(Value, frozen=True):

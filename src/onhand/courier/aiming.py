@@ -51,6 +51,7 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
         shop=context.get("shop_id"),
         futures=tuple(_futures(aim)) if aim.ahead else (),
         notes=listed.notes,
+        at=aim.at,
     )
 
 
