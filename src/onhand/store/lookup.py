@@ -35,8 +35,7 @@ _usual = Statement(
     " AND CASE WHEN :seller = 0 THEN s.own = 1 ELSE s.id = :seller END ORDER BY p.id LIMIT :limit"
 )
 _components = Statement(
-    "SELECT k.kit, k.component FROM {rows}"
-    " JOIN kit_components k ON k.account = r.account AND k.kit = r.kit",
+    "SELECT k.kit, k.component FROM {rows} JOIN kit_components k ON k.account = r.account AND k.kit = r.kit",
     rows="account int, kit int",
 )
 
