@@ -7,21 +7,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from onhand.faults import away
 from onhand.joint import Joint
 from onhand.memory import MEMORY_LIMIT, Memory, Owned
+from onhand.readings import Readings
 from onhand.store import counters, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import READERS, WRITERS, Store, by_index, reading
+from onhand.store.engine import WRITERS, Store
 from onhand.ticket import Ticket
 from onhand.transact import Busy, Opened, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
@@ -86,10 +84,10 @@ class Inventory:
         self._waiting = 0
         self._busy = 0
         self._threads: list[threading.Thread] = []
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        self._inline: Connection | None = None
         self._stopped = False
         self._memory = Memory(None if store.sqlite else self._changes)
+        # Another server may be in the place of one that was away, which counts from where it was.
+        self._readings = Readings(store, self._memory.forget)
         self._joint = Joint()
         self._owners: dict[Hashable, int] = {}
         """Whose it is that `recall_owned` has found."""
@@ -100,8 +98,8 @@ class Inventory:
             thread = threading.Thread(target=self._work, name=f"writer-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        self._readings.start()
         if self.store.sqlite:
-            self._inline = self.store.reader.connect()
             self._home = asyncio.get_running_loop()
 
     async def stop(self) -> None:
@@ -114,9 +112,7 @@ class Inventory:
         for thread in self._threads:
             await loop.run_in_executor(None, thread.join)
         self._transactions.close()
-        self._readers.shutdown()
-        if self._inline is not None:
-            self._inline.close()
+        self._readings.close()
 
     async def record(self, work: Work) -> Recorded:
         """Decide ``work`` and commit what it does; returns after the commit.
@@ -157,31 +153,7 @@ class Inventory:
     ) -> T:
         """Run ``query`` on a snapshot of the account. Point reads of SQLite run at once; ``long``
         ones, and all of PostgreSQL's, in a thread. ``alone`` says that it is one statement."""
-        if self._inline is not None and not long:
-            return (self._alone if alone else self._at_once)(self._inline, query)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, account, query, long)
-
-    def _at_once(self, connection: Connection, query: Callable[[Connection], T]) -> T:
-        """Run a point read on the loop itself, in a transaction of the driver's own: see `store.sql`."""
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN")
-        try:
-            return query(connection)
-        finally:
-            if connection.in_transaction():
-                connection.rollback()
-            else:
-                driver.execute("ROLLBACK")
-
-    def _alone(self, connection: Connection, query: Callable[[Connection], T]) -> T:
-        """Run a query of one statement, which is a snapshot by itself: each statement more would let the
-        interpreter go and have to win it back from the writer."""
-        try:
-            return query(connection)
-        finally:
-            if connection.in_transaction():
-                connection.rollback()
+        return await self._readings.run(account, query, long=long, alone=alone)
 
     async def recall(self, account: int, name: Hashable, query: Callable[[Connection], T | None]) -> T | None:
         """What ``query`` finds, remembered under ``name`` until a `write` changes the catalogue.
@@ -247,7 +219,7 @@ class Inventory:
     ) -> Mapping[K, T]:
         """At least what ``query`` finds of ``names`` now. On PostgreSQL all who ask for a ``kind`` meanwhile
         share one look. ``alone`` says that it is one statement."""
-        if self._inline is not None:
+        if self.store.sqlite:
             return await self.read(account, lambda connection: query(connection, names), alone=alone)
 
         async def ask(all_names: list[K]) -> Mapping[K, T]:
@@ -258,28 +230,6 @@ class Inventory:
     async def _changes(self, account: int) -> int:
         """How often the catalogue of an account was changed, by whomever."""
         return await self.read(account, lambda c: counters.last(c, account, counters.CATALOGUE))
-
-    def _read(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
-        try:
-            return self._looked(account, query, long)
-        except DBAPIError as error:
-            if not error.connection_invalidated and (self.store.sqlite or not away(error)):
-                raise
-        # The server was away, and every connection that we kept is dead: once more, on a fresh one. Another
-        # server may be in its place, which counts from where it was.
-        self._memory.forget()
-        try:
-            return self._looked(account, query, long)
-        except DBAPIError as error:
-            if not away(error):
-                raise
-            raise Busy("the database cannot be reached") from error
-
-    def _looked(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
-        with reading(self.store, account) as connection:
-            if not long:
-                by_index(connection)
-            return query(connection)
 
     def _submit(
         self,
