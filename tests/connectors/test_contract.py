@@ -33,6 +33,7 @@ from onhand.connectors.flow import (
     Place,
     Rejected,
     Request,
+    Reread,
     Response,
     Slot,
     Target,
@@ -177,7 +178,15 @@ def test_targets_without_ids_or_slots_are_refused_in_words(connector: ModuleType
         assert not isinstance(verdict, Accepted) or not verdict.target.slots
 
 
-FLOWS = (("pull", Page), ("orders", Orders), ("places", list), ("check", str), ("tokens", dict))
+FLOWS = (
+    ("pull", Page),
+    ("orders", Orders),
+    ("reread", Reread),
+    ("places", list),
+    ("check", str),
+    ("tokens", dict),
+)
+GIVEN: dict[str, tuple[Any, ...]] = {"pull": (None,), "orders": (None,), "reread": (("1", "gone"),)}
 
 
 @every
@@ -187,10 +196,10 @@ def test_other_flows_return_their_kind_or_fail_in_words(
 ) -> None:
     flow = getattr(connector, name, None)
     if flow is None:
-        assert name in ("pull", "orders", "places", "check", "tokens")
+        assert name in ("pull", "orders", "reread", "places", "check", "tokens")
         return
     settings = settings_of(connector)
-    given = (settings, None) if name in ("pull", "orders") else (settings,)
+    given = (settings, *GIVEN.get(name, ()))
     for answer in ANSWERS:
         asked: list[Request] = []
 
@@ -206,6 +215,7 @@ def test_other_flows_return_their_kind_or_fail_in_words(
             assert not leaks(settings, failed, failed.words)
         else:
             assert isinstance(result, kind)
+            assert not isinstance(result, Reread) or not result.gone, f"gone on {answer.words}"
             assert not asked or answer.body not in NOT_JSON or answer.status != 200, (
                 f"believed {answer.words}"
             )

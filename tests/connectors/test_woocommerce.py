@@ -244,6 +244,9 @@ def test_webhooks() -> None:
     assert woocommerce.hear(SETTINGS, headers, body, NOW).look_at == ("77",)
     headers, body = fake.webhook("product.updated", {"id": 78, "parent_id": 77})
     assert woocommerce.hear(SETTINGS, headers, body, NOW).look_at == ("77/78",)
+    headers, body = fake.webhook("order.deleted", {"id": 5})
+    heard = woocommerce.hear(SETTINGS, headers, body, NOW)
+    assert (heard.poll_orders, heard.reread, heard.look_at) == (True, ("5",), ())
     for bad_headers, bad_body in (
         ({}, body),
         (headers, body + b" "),

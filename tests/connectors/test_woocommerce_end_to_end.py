@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from connectors.account import Account
-from connectors.driver import settings_of, talk, target
+from connectors.driver import answer, run, settings_of, talk, target
 from fakes.woocommerce import EXAMPLE, Fake
 from onhand.connectors import woocommerce
 from onhand.connectors.flow import (
@@ -15,6 +16,7 @@ from onhand.connectors.flow import (
     Failed,
     Later,
     Rejected,
+    Response,
     Stale,
     Target,
     Unsure,
@@ -210,8 +212,110 @@ def test_orders_page_by_page(headers: bool) -> None:
     fake.stock(1, 1000)
     names = [str(fake.sell("SKU-1", 1)) for _ in range(230)]
     found, cursor = polled(fake, "2026-11-22T00:00:00Z")
-    assert [order.id for order in found] == names
+    assert list(dict.fromkeys(order.id for order in found)) == names
     assert "|" not in cursor
+
+
+CHANGES: dict[str, Callable[[Fake, int], None]] = {
+    "trashed": lambda fake, order: fake.change(order, "trash"),
+    "deleted": Fake.delete,
+    "older ones changed": lambda fake, order: fake.change(max(500, order - 180), "on-hold"),
+}
+
+
+@pytest.mark.parametrize("headers", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("many", [1, 60, 99])
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_what_changes_between_two_pages_hides_nothing(
+    change: str, many: int, first: bool, headers: bool
+) -> None:
+    """The list moves up when an order leaves it, and down when an older one joins it."""
+    fake = Fake(headers=headers)
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(430)]
+    since = None if first else fake.orders[180]["date_modified_gmt"] + "Z"
+    start = 185 - 180 * first
+    seen: set[str] = set()
+    cursor, pages = since, 0
+    while True:
+        some = talk(woocommerce.orders(SETTINGS, cursor), woocommerce, SETTINGS, fake)
+        pages += 1
+        seen |= {order.id for order in some.orders}
+        cursor = some.cursor
+        if not some.more:
+            break
+        if pages == 1:
+            for order in names[start : start + many]:
+                CHANGES[change](fake, order)
+    left = {str(order) for order in names[0 if first else 185 :]}
+    assert left - {str(order) for order in names[start : start + many]} <= seen
+    assert pages < 15
+    # What changed behind our back is told by the next poll at the latest, unless it is nowhere any more.
+    found, _ = polled(fake, cursor)
+    moved = {str(row["id"]) for row in fake.orders if row["date_modified_gmt"] > "2026-11-22T00:07:12"}
+    assert moved <= seen | {order.id for order in found}
+
+
+def test_a_change_behind_our_back_in_a_poll_that_takes_long_is_told_by_the_next() -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(150)]
+    page = talk(woocommerce.orders(SETTINGS, "2026-11-22T00:00:00Z"), woocommerce, SETTINGS, fake)
+    fake.change(names[0], "cancelled")
+    fake.clock.seconds += 600
+    fake.change(names[149], "cancelled")
+    _, cursor = polled(fake, page.cursor)
+    found, _ = polled(fake, cursor)
+    assert str(names[0]) in [order.id for order in found if order.lines[0].cancelled]
+
+
+@pytest.mark.parametrize(
+    "told", ["2026-11-22T00:00:00Z|2026-11-22T00:01:00Z|0|3", "2026-11-22T00:00:00Z|x|y|9|0|0", "|b|0|2"]
+)
+def test_a_cursor_of_another_form_begins_its_poll_anew(told: str) -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    names = [str(fake.sell("SKU-1", 1)) for _ in range(120)]
+    found, _ = polled(fake, told)
+    assert {order.id for order in found} == set(names)
+
+
+def test_orders_are_read_again_by_their_ids_and_only_those_denied_are_gone() -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(130)]
+    fake.change(names[3], "trash")
+    fake.delete(names[4])
+    again = talk(
+        woocommerce.reread(SETTINGS, [*map(str, names), "x/../1", "777777"]), woocommerce, SETTINGS, fake
+    )
+    assert again.gone == (str(names[4]), "777777")
+    cancelled = {order.id: order.lines[0].cancelled for order in again.orders}
+    assert cancelled == {str(name): int(name == names[3]) for name in names if name != names[4]}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer("<html>", 404),
+        answer({"code": "rest_no_route"}, 404),
+        answer({"code": "woocommerce_rest_cannot_view"}, 403),
+        answer({"id": 8}),
+        answer([]),
+        answer("", 200),
+    ],
+)
+def test_an_order_is_not_gone_because_something_else_fails(said: Response) -> None:
+    with pytest.raises(Failed):
+        run(woocommerce.reread(SETTINGS, ["7"]), [answer([]), said])
+
+
+def test_a_refunded_order_that_vanishes_while_it_is_read_stops_no_other() -> None:
+    rows = [{"id": n, "status": "processing", "line_items": [], "refunds": [{"id": 1}]} for n in (7, 8)]
+    gone = answer({"code": "woocommerce_rest_shop_order_invalid_id"}, 404)
+    _, found = run(woocommerce.orders(SETTINGS, None), [answer(rows), gone, answer([])])
+    assert [order.id for order in found.orders] == ["7", "8"]
 
 
 def test_products_that_a_webhook_named_are_looked_at_with_their_variations() -> None:

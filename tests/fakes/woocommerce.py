@@ -41,6 +41,8 @@ EXAMPLE = Example(
 )
 WRITABLE = ("id", "manage_stock", "stock_quantity", "stock_status", "inventory_delta")
 COUNTED = {"processing", "on-hold", "completed"}
+ORDERS_ASKED = ("_", "consumer_key", "consumer_secret", "dates_are_gmt", "include", "modified_after",
+                "offset", "order", "orderby", "page", "per_page", "status")  # fmt: skip
 
 
 @dataclass
@@ -121,6 +123,10 @@ class Fake:
             if status in ("cancelled", "pending") and before in COUNTED:
                 self._move(line["sku"], line["quantity"])
 
+    def delete(self, order: int) -> None:
+        """The order is deleted for good, past the trash; stock stays as it is."""
+        self.orders.remove(self._order(order))
+
     def refund(self, order: int, units: int) -> None:
         """Units of the first line are paid back and put back."""
         row = self._order(order)
@@ -168,9 +174,14 @@ class Fake:
                 own = [t for t in self.things.values() if t.parent == int(parent)]
                 return self._page([self._row(t) for t in own], asked)
             case "GET", ["orders"]:
+                if wrong := unknown(asked, ORDERS_ASKED):
+                    return _error(400, "rest_invalid_param", f"unknown to the fake: {wrong}")
                 return self._page(self._orders(asked), asked)
-            case "GET", ["orders", order, "refunds"]:
-                return reply(200, self.refunds.get(int(order), []))
+            case "GET", ["orders", order, *more]:
+                row = next((row for row in self.orders if str(row["id"]) == order), None)
+                if row is None:
+                    return _error(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
+                return reply(200, self.refunds.get(int(order), []) if more == ["refunds"] else row)
             case "GET", ["webhooks"]:
                 return reply(200, [{"id": n, "status": "disabled"} for n in range(self.disabled)])
             case _:
@@ -246,11 +257,14 @@ class Fake:
 
     def _page(self, rows: list[dict[str, Any]], asked: Mapping[str, str]) -> Response:
         size, number = int(asked.get("per_page", "10")), int(asked.get("page", "1"))
+        first = int(asked.get("offset", "0")) or (number - 1) * size
+        if asked.get("orderby", "date") == "id":
+            rows = sorted(rows, key=lambda row: int(row["id"]))
         if include := asked.get("include"):
             rows = [row for row in rows if str(row["id"]) in include.split(",")]
         if size > 100:
             return _error(400, "rest_invalid_param", "per_page must be between 1 and 100")
-        some, _ = page(rows, (number - 1) * size, size)
+        some, _ = page(rows, first, size)
         counted = {"x-wp-total": str(len(rows)), "x-wp-totalpages": str(-(-len(rows) // size))}
         date = self.clock.tick().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return reply(200, list(some), {"date": date, **(counted if self.headers else {})})

@@ -8,6 +8,7 @@ sleep, retry, sign or read a clock: the courier does that, the same for all. The
     pull(settings, cursor)    -> Flow[Page]            what the channel shows, a page at a time
     places(settings)          -> Flow[list[Place]]     its locations
     orders(settings, cursor)  -> Flow[Orders]          orders that changed since a cursor
+    reread(settings, names)   -> Flow[Reread]          how orders of these ids stand now, and which are gone
     check(settings)           -> Flow[str]             a harmless call: who we are there, in words
     tokens(settings)          -> Flow[dict]            fresh tokens, where `CHANNEL.refreshes`
     hear(settings, headers, body, now) -> Heard        a webhook, verified; raises `Unheard`
@@ -290,15 +291,25 @@ class Orders(Value, frozen=True):
     more: bool = False
 
 
+class Reread(Value, frozen=True):
+    """Orders that were asked for by their ids. ``gone`` are those that the channel itself says it does not
+    have; one that is in neither cannot be told."""
+
+    orders: tuple[Order, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
 class Heard(Value, frozen=True):
-    """A verified webhook: orders it carried, and what it hints at. ``id`` names the message, so that a
-    repetition is known; ``reply`` is what the channel wants to hear (None: an empty 200)."""
+    """A verified webhook: orders it carried, and what it hints at: listings to look at, orders to reread by
+    their ids. ``id`` names the message, so that a repetition is known; ``reply`` is what the channel wants to
+    hear (None: an empty 200)."""
 
     id: str
     topic: str
     orders: tuple[Order, ...] = ()
     poll_orders: bool = False
     look_at: tuple[str, ...] = ()
+    reread: tuple[str, ...] = ()
     reply: bytes | None = None
 
 

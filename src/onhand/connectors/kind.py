@@ -11,6 +11,8 @@
             yet, so that one is got before the first call
     look(settings, names) -> Flow[list[Seen]], where a channel shows single listings: those that `hear` names
             in ``look_at``; what is gone is left out
+    reread(settings, names) -> Flow[Reread], where a channel forgets orders without saying so in its list of
+            those that changed: they are asked for by their ids
     limits(settings) -> tuple[Limit, ...], where they depend on the connection: its plan, its own machine
 
 Each of these functions gives the function itself, or None where the channel cannot.
@@ -32,6 +34,7 @@ from onhand.connectors.flow import (
     Orders,
     Page,
     Place,
+    Reread,
     Response,
     Seen,
     Target,
@@ -46,6 +49,7 @@ Hear: TypeAlias = Callable[[Any, Mapping[str, str], bytes, int], Heard]
 Expired: TypeAlias = Callable[[Response], bool]
 Tokenless: TypeAlias = Callable[[Any], bool]
 Look: TypeAlias = Callable[[Any, Sequence[str]], Flow[list[Seen]]]
+Rereads: TypeAlias = Callable[[Any, Sequence[str]], Flow[Reread]]
 Limits: TypeAlias = Callable[[Any], "tuple[Limit, ...]"]
 
 
@@ -115,6 +119,11 @@ def tokenless(module: Kind, settings: Any) -> bool:
 def looks(module: Kind) -> Look | None:
     """``look(settings, names)``: what the channel shows of the listings that a webhook named."""
     return cast("Look | None", _of(module, "look", module.CHANNEL.pulls))
+
+
+def rereads(module: Kind) -> Rereads | None:
+    """``reread(settings, names)``: how the orders of these ids stand now, and which of them are gone."""
+    return cast("Rereads | None", _of(module, "reread", module.CHANNEL.takes_orders))
 
 
 def limits(module: Kind, settings: Any) -> tuple[Limit, ...]:

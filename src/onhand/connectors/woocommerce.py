@@ -39,9 +39,22 @@ from onhand.connectors.flow import (
     retry_after,
 )
 from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
-from onhand.connectors.woocommerce_orders import orders
+from onhand.connectors.woocommerce_orders import orders, reread
 
-__all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "pull", "push", "sign"]
+__all__ = [
+    "CHANNEL",
+    "Settings",
+    "base_url",
+    "check",
+    "hear",
+    "look",
+    "orders",
+    "pace",
+    "pull",
+    "push",
+    "reread",
+    "sign",
+]
 
 BATCH = 100
 """Objects in one batch call, unless the shop's own filter says another number."""
@@ -79,6 +92,7 @@ CHANNEL = Channel(
         "It does not compare before it sets: a sale in between is healed by the next poll of orders.",
         "It does not say whether a refunded unit that was shipped came back to the shelf.",
         "A variation whose stock the parent keeps cannot be set by itself.",
+        "Orders in a plugin's own status that are older than the connection are seen when they change.",
     ),
 )
 
@@ -335,10 +349,16 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
     require_mac(settings.webhook_secret, body, given)
     topic = headers.get("x-wc-webhook-topic", "")
     name = headers.get("x-wc-webhook-delivery-id") or fingerprint(f"{topic} {body.hex()}")
-    said = Response(200, body=body).json() if topic.startswith("product.") else None
+    said = Response(200, body=body).json()
+    if topic == "order.deleted":
+        # It may lie in the trash with its old time of change, where no poll finds it, or nowhere any more.
+        order = text(said, "id")
+        return Heard(name, topic, poll_orders=True, reread=(order,) if order else ())
+    if not topic.startswith("product."):
+        return Heard(name, topic, poll_orders=topic.startswith("order."))
     parts = (text(said, "parent_id"), text(said, "id"))
     product = "/".join(part for part in parts if part and part != "0")
-    return Heard(name, topic, poll_orders=topic.startswith("order."), look_at=(product,) if product else ())
+    return Heard(name, topic, look_at=(product,) if product else ())
 
 
 def pace(response: Response) -> float | None:

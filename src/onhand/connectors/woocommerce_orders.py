@@ -1,11 +1,21 @@
-"""Orders of a WooCommerce shop since a moment, as snapshots; REST API wc/v3."""
+"""Orders of a WooCommerce shop, since a moment or by their ids, as snapshots; REST API wc/v3."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
+from onhand.connectors.flow import (
+    Failed,
+    Flow,
+    Order,
+    OrderLine,
+    Orders,
+    Request,
+    Reread,
+    Response,
+    expect,
+)
 from onhand.connectors.reading import (
     ask,
     iso,
@@ -20,6 +30,8 @@ from onhand.connectors.reading import (
 )
 
 PAGE = 100
+STEP_BACK = 50
+"""Rows that are read again when the list has moved up."""
 OVERLAP = 60_000_000
 """Microseconds that a poll looks back behind the last change it saw."""
 BEGINNING = "1970-01-01T00:00:00Z"
@@ -30,29 +42,39 @@ PHASES = ("any", "trash")
 UNPAID = {"pending", "failed", "checkout-draft", "auto-draft"}
 """WooCommerce lowers its stock when an order is paid or put on hold, not before."""
 GONE = {"cancelled", "refunded", "trash"}
+UNKNOWN = "woocommerce_rest_shop_order_invalid_id"
 
 
 class Cursor(NamedTuple):
-    """Where a poll stands: ``since`` is empty during the first look; ``high`` is where the next poll begins;
-    ``phase`` and ``page`` the list and its page."""
+    """Where a poll stands: ``since`` is empty during the first look; ``high`` is where the next poll begins,
+    and not after ``start``, when this one began; ``phase`` is the list, ``offset`` the row where its next
+    page begins, which is to be ``last``, the highest id that was read."""
 
     since: str
     high: str
+    start: str = ""
     phase: int = 0
-    page: int = 1
+    offset: int = 0
+    last: int = 0
 
     def write(self) -> str:
         """As text."""
-        return "|".join((self.since, self.high, str(self.phase), str(self.page)))
+        return "|".join(map(str, self))
+
+    @property
+    def begins(self) -> bool:
+        """Whether nothing was read yet."""
+        return not (self.phase or self.offset or self.last)
 
 
 def read_cursor(told: str | None) -> Cursor:
-    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
+    """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection. One that cannot be read
+    begins its poll anew."""
     since, *rest = (told or "").split("|")
-    phase, page = (whole(part) or 0 for part in (*rest, "", "", "")[1:3])
-    if len(rest) != 3 or phase >= len(PHASES) or page < 1:
+    phase, offset, last = (whole(part) for part in (*rest, "", "", "", "", "")[2:5])
+    if len(rest) != 5 or phase is None or offset is None or last is None or phase >= len(PHASES):
         return Cursor(since, since or BEGINNING)
-    return Cursor(since, rest[0], phase, page)
+    return Cursor(since, rest[0], rest[1], phase, max(0, offset), last)
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -65,27 +87,96 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     for row in listed:
         seen.append((yield from _order(row)))
     seen.sort(key=lambda order: order.updated)
-    if not here.since and here.page == 1:
-        now = said_at(answer)
-        here = here._replace(high=iso(now) if now is not None else BEGINNING)
-    if here.since:
-        here = here._replace(high=max([here.high, *(iso(order.updated) for order in seen)]))
-    pages = whole(answer.headers.get("x-wp-totalpages"))
-    if here.page < pages if pages is not None else len(listed) >= PAGE:
-        return Orders(tuple(seen), here._replace(page=here.page + 1).write(), more=True)
+    here = _noted(here, seen, answer)
+    if (following := _following(here, listed, answer)) is not None:
+        return Orders(tuple(seen), following.write(), more=True)
     if here.since and here.phase + 1 < len(PHASES):
-        return Orders(tuple(seen), here._replace(phase=here.phase + 1, page=1).write(), more=True)
+        return Orders(tuple(seen), here._replace(phase=here.phase + 1, offset=0, last=0).write(), more=True)
     return Orders(tuple(seen), here.high)
 
 
+def _noted(here: Cursor, seen: Sequence[Order], answer: Response) -> Cursor:
+    """Where the next poll begins, after a page: at the newest change that was seen, but not after this poll
+    began, because what changes behind our back while we page is not in it."""
+    now = said_at(answer)
+    if here.begins:
+        here = here._replace(start=iso(now) if now is not None else "")
+        if not here.since:
+            return here._replace(high=here.start or BEGINNING)
+    if not here.since:
+        return here
+    newest = max((iso(order.updated) for order in seen), default="")
+    return here._replace(high=max(here.high, min(newest, here.start or newest)))
+
+
+def _following(here: Cursor, listed: Sequence[Mapping[str, Any]], answer: Response) -> Cursor | None:
+    """The cursor of the next page of this list; None at its end.
+
+    An order that leaves the list (trashed, deleted, or no longer open) moves all behind it up by one. So
+    pages overlap by a row: a page that does not begin with an order that was read already may have been
+    moved, and what stands before it is read. Ids only grow, so that none comes between two that were read.
+    """
+    names = [whole(row, "id") or 0 for row in listed]
+    if here.offset and (not names or names[0] > here.last):
+        return here._replace(offset=max(0, here.offset - STEP_BACK))
+    total = whole(answer.headers.get("x-wp-total"))
+    if here.offset + PAGE >= total if total is not None else len(listed) < PAGE:
+        return None
+    return here._replace(offset=here.offset + PAGE - 1, last=max((here.last, *names)))
+
+
 def _query(here: Cursor) -> tuple[tuple[str, str], ...]:
-    """By the day of creation, because pages in the order of change would move under our hands."""
-    query = (("per_page", str(PAGE)), ("page", str(here.page)), ("orderby", "date"), ("order", "asc"))
+    """By id, because pages in the order of change would move under our hands."""
+    query = (("per_page", str(PAGE)), ("offset", str(here.offset)), ("orderby", "id"), ("order", "asc"))
     if not here.since:
         return (*query, ("status", OPEN))
     start = iso(max(0, (moment(here.since) or 0) - OVERLAP))
     changed = (("modified_after", start), ("dates_are_gmt", "true"))
     return (*query, ("status", PHASES[here.phase]), *changed)
+
+
+# --- by id ----------------------------------------------------------------------------------------------
+
+
+def reread(settings: Any, names: Sequence[str]) -> Flow[Reread]:
+    """How these orders stand now, and which the shop does not have: it has to deny each by name, because a
+    list also leaves out what lies in the trash, or in a status that a plugin hides."""
+    found: list[Order] = []
+    gone: list[str] = []
+    wanted = [name for name in dict.fromkeys(names) if name.isascii() and name.isdigit()]
+    for start in range(0, len(wanted), PAGE):
+        some = wanted[start : start + PAGE]
+        query = (("per_page", str(PAGE)), ("include", ",".join(some)), ("status", "any"))
+        answer = yield from ask(Request("GET", "/orders", query=query, repeatable=True))
+        listed = {text(row, "id"): row for row in need_rows(expect(answer))}
+        for name in some:
+            row = listed.get(name)
+            if row is None:
+                row = yield from _one(name)
+            if row is None:
+                gone.append(name)
+            else:
+                found.append((yield from _order(row)))
+    return Reread(tuple(found), tuple(gone))
+
+
+def _one(name: str) -> Flow[Mapping[str, Any] | None]:
+    """An order, wherever it lies; None when there is none of this id. Raises Failed."""
+    answer = yield from ask(Request("GET", f"/orders/{name}", repeatable=True))
+    if _denied(answer):
+        return None
+    row = expect(answer)
+    if text(row, "id") != name or not isinstance(row, Mapping):
+        raise Failed("the channel's answer is not as documented: it is another order", retry=True)
+    return row
+
+
+def _denied(answer: Response) -> bool:
+    """Whether the shop says that it has no such order; a 404 of a gateway, or of a route, is no such word."""
+    return answer.status == 404 and text(answer.json(), "code") == UNKNOWN
+
+
+# --- snapshots ------------------------------------------------------------------------------------------
 
 
 def _order(row: Mapping[str, Any]) -> Flow[Order]:
@@ -96,7 +187,8 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
     if rows(row, "refunds") and not shipped and status not in GONE:
         query = (("per_page", str(PAGE)),)
         answer = yield from ask(Request("GET", f"/orders/{name}/refunds", query=query, repeatable=True))
-        off = _refunded(need_rows(expect(answer)))
+        # Deleted since it was listed: what is read of it again says so, and no other order waits for that.
+        off = {} if _denied(answer) else _refunded(need_rows(expect(answer)))
     lines = rows(row, "line_items")
     return Order(
         name,
