@@ -188,7 +188,8 @@ def _once(
     requests.keep(connection, [(account, scope, key, "", 200, None, None, now)])
     if bodies:
         orders_in.arrive(connection, account, bodies, now)
-    drives.hint(connection, account, link, (one.replace("\0", "") for one in heard.look_at))
+    hints = (*heard.look_at, *(drives.ORDER + one for one in heard.reread))
+    drives.hint(connection, account, link, (one.replace("\0", "") for one in hints))
     if heard.poll_orders:
         drives.note(connection, account, link, {"polled_at": 0})
     return True

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from onhand.grounding import grounds
@@ -55,6 +56,8 @@ class Change(NamedTuple):
     old: State | None
     new: State
     hold: Reservation | None
+    gone: bool = False
+    """Whether the channel does not have it any more."""
 
     @property
     def commands(self) -> tuple[AnyCommand, ...]:
@@ -102,14 +105,15 @@ def _runs(messages: Sequence[Message]) -> Iterator[list[tuple[Message, Notice]]]
 
 
 def _size(notice: Notice) -> int:
-    return len(notice.orders) + len(notice.again)
+    return len(notice.orders) + len(notice.again) + len(notice.gone)
 
 
 def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> list[Change]:
     """What the orders of these messages come to, in one snapshot: each order once."""
     links = {number: channels.link(connection, account, number) for number in _links(notices)}
     names = {(n.connection, one.id) for n in notices for one in n.orders}
-    names |= {(n.connection, one) for n in notices for one in n.again}
+    lost = {(n.connection, one) for n in notices for one in n.gone}
+    names |= lost | {(n.connection, one) for n in notices for one in n.again}
     rows = orders.kept(connection, account, names)
     old = {name: state_of(row) for name, row in rows.items()}
     new, called = _folded(notices, links, old)
@@ -127,7 +131,8 @@ def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> li
             on = {line.told.id: ground[_place(line.told)] for line in waits(state)}
             made = ordering.grounded(state, on)
             hold = holds.get((account, reference(*name)))
-            change = Change(link, name[1], called[name], gross[number], old.get(name), made, hold)
+            gone = name in lost and not made.holds
+            change = Change(link, name[1], called[name], gross[number], old.get(name), made, hold, gone)
             if change.new != change.old or change.commands:
                 changes.append(change)
     return changes
@@ -163,6 +168,11 @@ def _folded(
             name = (notice.connection, again)
             if name in states:
                 touched[name] = states[name]
+        for lost in notice.gone:
+            name = (notice.connection, lost)
+            if name in states:
+                # At its old time of change: should the channel have it again after all, it counts again.
+                states[name] = touched[name] = replace(states[name], holds=False)
     return touched, called
 
 
@@ -187,11 +197,17 @@ def _group(change: Change, loses: str) -> Group:
 
 
 def _news(change: Change) -> Iterator[dict[str, Any]]:
-    """An incident when lines are new that stand on nothing of ours."""
+    """An incident when lines are new that stand on nothing of ours, or when an open order is gone."""
     before = {line.told.id: line.ground.footing for line in change.old.lines} if change.old else {}
+    told = []
     for footing, why in WHY.items():
         lines = [line.told for line in change.new.lines if line.ground.footing is footing]
         if any(before.get(line.id) is not footing for line in lines):
+            told.append((why, lines))
+    if change.gone and change.old and change.old.holds:
+        told.append((GONE, [line.told for line in change.new.lines if line.open]))
+    for why, lines in told:
+        if lines:
             yield {
                 "why": why,
                 "order": change.id,
@@ -206,6 +222,7 @@ def _news(change: Change) -> Iterator[dict[str, Any]]:
             }
 
 
+GONE = "The channel does not have this order any more; what it held here is released"
 WHY = {
     Footing.UNKNOWN: "No listing and no item here is what was sold; nothing is held until there is one",
     Footing.NOWHERE: "No location here feeds what was sold; nothing is held until one does",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from onhand.connectors import kind
 from onhand.connectors.channel import Channel, Meaning
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread
 from onhand.courier.flows import Session
 from onhand.grounding import grounds
 from onhand.inventory import Inventory
@@ -28,6 +28,8 @@ CALLER = "onhand:orders"
 ORDERS_IN_MESSAGE = 50
 ORDERS_AT_ONCE = 200
 """Orders in one commit: the work of others goes between two."""
+MANY_GONE = 20
+"""So many orders are not gone at once, with none that is left."""
 PATIENCE_SECONDS, STEP_SECONDS = 2.0, 0.005
 NUMBER_LIMIT = 10**15
 TIME_LIMIT = 2**62
@@ -42,11 +44,13 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message: orders of a connection, and kept ones (by id) to be looked at ``again``."""
+    """A message: orders of a connection, kept ones (by id) to be looked at ``again``, and kept ones that the
+    channel does not have any more (``gone``)."""
 
     connection: int
     orders: tuple[Seen, ...] = ()
     again: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     gross: bool = False
     attempt: int = 1
 
@@ -63,18 +67,16 @@ async def take(
     inventory: Inventory, account: int, connection: int, found: Sequence[Order], channel: Channel
 ) -> None:
     """Accept orders that a channel told of; they are applied soon, and are safe when this returns."""
-    bodies = told(connection, found, channel)
-    if bodies:
-        now = inventory.now()
-        unit = partial(arrive, account=account, bodies=bodies, now=now)
-        await inventory.write(account, unit, waking(now), quiet=True)
-        inventory.arrived(account)
+    await _accept(inventory, account, told(connection, found, channel))
 
 
 async def look_again(inventory: Inventory, account: int, connection: int, channel: Channel) -> None:
     """Look at a connection's waiting orders anew: after listings were made, or stock was first counted.
     Every poll does so, too."""
-    bodies = await _again(inventory, account, connection, channel)
+    await _accept(inventory, account, await _again(inventory, account, connection, channel))
+
+
+async def _accept(inventory: Inventory, account: int, bodies: Sequence[str]) -> None:
     if bodies:
         now = inventory.now()
         unit = partial(arrive, account=account, bodies=bodies, now=now)
@@ -178,6 +180,30 @@ class Polls:
         bodies = told(connection, found.orders, session.module.CHANNEL)
         await self._keep(account, connection, bodies, found.cursor)
 
+    async def reread(
+        self, account: int, connection: int, session: Session, names: Sequence[str] | None = None
+    ) -> None:
+        """Ask for orders by their ids: for those named, else for all that hold units here. What the channel
+        says it does not have any more is released. Raises `flow.Failed`, also when it has none of many: then
+        it is rather another shop than an empty one."""
+        ask = kind.rereads(session.module)
+        if ask is None:
+            return
+        after = ""
+        while some := await self._holding(account, connection, after) if names is None else names:
+            after = some[-1]
+            found = await session.run(partial(_named, ask, some))
+            if names is None and len(found.gone) == len(some) >= MANY_GONE:
+                raise Failed(f"the channel has none of the {len(some)} orders that hold units here")
+            bodies = told(connection, found.orders, session.module.CHANNEL)
+            await _accept(self._inventory, account, [*bodies, *_gone(connection, found, session)])
+            if names is not None:
+                return
+
+    async def _holding(self, account: int, connection: int, after: str) -> list[str]:
+        query = partial(orders.holding, account=account, link=connection, after=after)
+        return await self._inventory.read(account, query, long=True)
+
     async def _keep(self, account: int, connection: int, bodies: Sequence[str], cursor: str) -> int:
         """Accept orders and move the cursor; the number of the last message, 0 for none."""
         now = self._inventory.now()
@@ -211,6 +237,16 @@ async def _again(inventory: Inventory, account: int, connection: int, channel: C
     names = await inventory.read(account, partial(ready, account=account, link=connection), long=True)
     gross = channel.meaning is Meaning.GROSS
     return [message_text(Notice(connection, again=tuple(names), gross=gross))] if names else []
+
+
+def _gone(connection: int, found: Reread, session: Session) -> list[str]:
+    names = tuple(map(_clean, found.gone))
+    gross = session.module.CHANNEL.meaning is Meaning.GROSS
+    return [message_text(Notice(connection, gone=names, gross=gross))] if names else []
+
+
+def _named(ask: kind.Rereads, names: Sequence[str], settings: Any) -> Flow[Reread]:
+    return ask(settings, names)
 
 
 def _from(ask: kind.TakeOrders, cursor: str | None) -> Any:

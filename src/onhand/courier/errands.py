@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -147,10 +147,9 @@ class Errands:
 
     def _may_look(self) -> bool:
         """Whether what webhooks named can be looked at by itself."""
-        wanted = self.row.wanted if self.row.hints else []
-        return (
-            bool(wanted) and drives.EVERYTHING not in wanted and kind.looks(self.session.module) is not None
-        )
+        if not self.row.hints or drives.EVERYTHING in (wanted := self.row.wanted):
+            return False
+        return not wanted or kind.looks(self.session.module) is not None
 
     def _takes_orders(self) -> bool:
         return kind.takes_orders(self.session.module) is not None and self._office.orders is not None
@@ -182,16 +181,25 @@ class Errands:
             await self._sight().run(pull, self.row.pull_cursor)
             if not again:
                 await self._heeded(hints)
+            await self._reread()
 
     async def _look(self) -> None:
-        """Look at the listings that webhooks named."""
-        look, hints, names = kind.looks(self.session.module), self.row.hints, self.row.wanted
-        if look is None:
-            return
+        """Look at the listings and orders that webhooks named."""
+        look, row = kind.looks(self.session.module), self.row
         at = self._office.way.clock.now()
         self._looked_at = at / MICROSECONDS
-        await self._sight().look(await self.session.run(lambda settings: look(settings, names)), at)
-        await self._heeded(hints)
+        if row.orders:
+            await self._reread(row.orders)
+        if row.wanted and look is not None:
+            seen = await self.session.run(lambda settings: look(settings, row.wanted))
+            await self._sight().look(seen, at)
+        await self._heeded(row.hints)
+
+    async def _reread(self, names: Sequence[str] | None = None) -> None:
+        if (orders := self._office.orders) is not None:
+            # Not beside a poll, whose older word of an order that is gone would come after ours.
+            async with self._polling:
+                await orders.reread(self._account, self._link, self.session, names)
 
     def _sight(self) -> Sweep:
         ask = self._ask_for_orders if self._takes_orders() else None

@@ -6,7 +6,7 @@ Implementations are handed to `courier.Courier`; nothing here sends, seals or wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from onhand.connectors.auth import Wire
@@ -64,3 +64,9 @@ class TakesOrders(Protocol):
         """One page of orders, through ``session.run(lambda settings: module.orders(settings, cursor))``;
         True when the channel has more. It stores its own cursor (`drives.orders_cursor`) in the commit
         that takes the orders in. Raises `flow.Failed`."""
+
+    async def reread(
+        self, account: int, connection: int, session: Session, names: Sequence[str] | None = None
+    ) -> None:
+        """Ask for orders by their ids, for all that hold units here unless they are named, and take in how
+        they stand or that they are gone. Raises `flow.Failed`."""

@@ -14,6 +14,8 @@ from onhand.store.sql import Statement
 HINTS_LIMIT = 100
 EVERYTHING = ""
 """The hint to look at all that a channel shows."""
+ORDER = "order: "
+"""What a hint begins with that names an order and not a listing."""
 AHEAD = 60_000_000
 """Microseconds that a time may lie ahead of now: clocks of several machines differ. What lies further ahead
 was noted before the clock was set back."""
@@ -64,7 +66,16 @@ class Driven(NamedTuple):
 
     @property
     def wanted(self) -> list[str]:
-        """The names of `hints`."""
+        """The listings that `hints` name, or `EVERYTHING`."""
+        return [name for name in self._hinted if not name.startswith(ORDER)]
+
+    @property
+    def orders(self) -> list[str]:
+        """The orders that `hints` name."""
+        return [name.removeprefix(ORDER) for name in self._hinted if name.startswith(ORDER)]
+
+    @property
+    def _hinted(self) -> list[str]:
         return msgspec.json.decode(self.hints, type=list[str]) if self.hints else []
 
 
@@ -220,8 +231,8 @@ def polled(connection: Connection, account: int, link: int, at: int) -> None:
 
 
 def hint(connection: Connection, account: int, link: int, names: Iterable[str]) -> None:
-    """A webhook says to look at these, by what the connector calls them. More than `HINTS_LIMIT` are
-    `EVERYTHING`."""
+    """A webhook says to look at these, by what the connector calls them; orders with `ORDER` before their
+    ids. More than `HINTS_LIMIT` are `EVERYTHING`."""
     found = _hints.run(connection, account=account, link=link)
     before = msgspec.json.decode(found[0][0], type=list[str]) if found and found[0][0] else []
     wanted = list(dict.fromkeys([*before, *names]))

@@ -15,7 +15,8 @@ REFUSED, PLANNED, MESSAGE = "refused", "planned", "message"
 """A queued change was refused; a planned change was; a received message could not be applied."""
 
 OVERSOLD, ORDER = "oversold", "order"
-"""More is promised at a level than is there; a channel's order has a line that stands on nothing of ours."""
+"""More is promised at a level than is there; a channel's order has a line that stands on nothing of ours, or
+was open and is not there any more."""
 
 KINDS = (REFUSED, PLANNED, MESSAGE, OVERSOLD, ORDER)
 OPEN, CLOSED = "open", "closed"

@@ -47,6 +47,11 @@ _page = Statement(
     f"SELECT {_KEPT} FROM orders o WHERE o.account = :account AND o.connection = :link"
     " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
 )
+_holding = Statement(
+    "SELECT DISTINCT o.external_id FROM reservation_lines n JOIN orders o ON o.account = n.account"
+    " AND o.reference = n.reference WHERE n.account = :account AND n.held > 0 AND o.connection = :link"
+    " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
+)
 
 
 def kept(
@@ -78,6 +83,12 @@ def page(
     """A connection's orders by external id."""
     found = _page.run(connection, account=account, link=link, after=after, limit=limit)
     return [_order(row) for row in found]
+
+
+def holding(connection: Connection, account: int, link: int, after: str = "", limit: int = 1000) -> list[str]:
+    """The external ids of a connection's orders that hold units in the ledger, in order."""
+    found = _holding.run(connection, account=account, link=link, after=after, limit=limit)
+    return [row[0] for row in found]
 
 
 def _order(row: Row) -> KeptOrder:
