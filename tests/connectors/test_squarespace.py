@@ -16,6 +16,7 @@ from onhand.connectors.flow import (
     Accepted,
     Failed,
     Later,
+    Order,
     Rejected,
     Response,
     Seen,
@@ -291,12 +292,60 @@ def test_orders_page_by_page_with_both_ends_named() -> None:
     names = [fake.sell("SKU-1", 1) for _ in range(110)]
     fake.requests.clear()
     found, cursor = polled(fake, "2026-11-22T00:00:00Z")
-    assert [order.id for order in found] == names
-    first, *others = fake.requests
-    assert dict(first.query)["modifiedAfter"] == "2026-11-21T23:59:00Z"
-    assert dict(first.query)["modifiedBefore"] == "2199-12-31T00:00:00Z"
-    assert all([name for name, _ in other.query] == ["cursor"] for other in others)
+    assert list(dict.fromkeys(order.id for order in found)) == names
+    boxes = [(dict(out.query)["modifiedAfter"], dict(out.query)["modifiedBefore"]) for out in fake.requests]
+    assert boxes == [
+        ("2026-11-21T23:59:00Z", "2199-12-31T00:00:00Z"),
+        ("2026-11-22T00:00:49.999Z", "2199-12-31T00:00:00Z"),
+        ("2026-11-22T00:01:38.999Z", "2199-12-31T00:00:00Z"),
+    ]
     assert "|" not in cursor
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_what_changes_between_two_pages_hides_nothing(newest_first: bool, first: bool) -> None:
+    """An order that changes or is fulfilled leaves its place in the list, and all behind it move up."""
+    fake = Fake(newest_first=newest_first)
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(170)]
+    seen: list[Order] = []
+    cursor: str | None = None if first else "2026-11-22T00:00:00Z"
+    for pages in range(1, 20):
+        some = talk(squarespace.orders(SETTINGS, cursor), squarespace, SETTINGS, fake)
+        seen += some.orders
+        cursor = some.cursor
+        if not some.more:
+            break
+        for order in (names[pages], names[60 + pages], names[-pages]):
+            fake.change(order, fulfillmentStatus="FULFILLED")
+    assert pages < 10
+    changed = {order for page in range(1, pages) for order in (names[page], names[60 + page], names[-page])}
+    assert set(names) - changed <= {order.id for order in seen}
+    found, _ = polled(fake, cursor)
+    assert changed == {order.id for order in (*seen, *found) if order.lines[0].shipped}
+
+
+def test_orders_of_one_moment_are_paged_by_the_site_s_own_cursor() -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(170)]
+    for row in fake.orders[20:150]:
+        row["modifiedOn"] = "2026-11-22T00:00:21.125Z"
+    found, _ = polled(fake, "2026-11-22T00:00:00Z")
+    assert {order.id for order in found} == set(names)
+    assert len(fake.requests) < 10
+
+
+@pytest.mark.parametrize(
+    "told", ["2026-11-22T00:00:00Z|2026-11-22T00:01:00Z|their|cursor", "||x|y|z", "|b|0|2"]
+)
+def test_a_cursor_of_another_form_begins_its_poll_anew(told: str) -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    names = [fake.sell("SKU-1", 1) for _ in range(60)]
+    found, _ = polled(fake, told)
+    assert {order.id for order in found} == set(names)
 
 
 def test_the_pace_after_too_many_requests_is_a_minute() -> None:

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from fakes.common import (
     Clock,
     Example,
     Faults,
+    Refused,
     basic_of,
     bearer_of,
     body,
@@ -38,6 +40,14 @@ EXAMPLE = Example(
     ids=lambda n: {"variant": f"variant-{n}"},
 )
 OPERATIONS = ("setFiniteOperations", "setUnlimitedOperations", "incrementOperations", "decrementOperations")
+ORDERS_ASKED = (
+    "modifiedAfter",
+    "modifiedBefore",
+    "cursor",
+    "fulfillmentStatus",
+    "paymentStates",
+    "customerId",
+)
 LARGEST = 2**31 - 1
 
 
@@ -61,6 +71,7 @@ class Fake:
     refresh: str = EXAMPLE.settings["refresh_token"]
     keys: dict[str, bytes] = field(default_factory=dict)
     conflicts: int = 0
+    newest_first: bool = False
     requests: list[Wire] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -216,18 +227,21 @@ class Fake:
             start, kept = asked["cursor"].split(" ", 1)
             return self._page("result", self._filtered(json.loads(kept)), int(start), kept)
         after, before = asked.get("modifiedAfter"), asked.get("modifiedBefore")
-        if (after is None) != (before is None) or (after and before and after >= before):
+        if unknown(asked, ORDERS_ASKED) or (after is None) != (before is None):
+            return _refusal(400, "INVALID_REQUEST_ERROR", "INVALID_ARGUMENT")
+        if after and before and not (_stamp(after) < _stamp(before)):
             return _refusal(400, "INVALID_REQUEST_ERROR", "INVALID_ARGUMENT")
         return self._page("result", self._filtered(asked), 0, json.dumps(dict(asked)))
 
     def _filtered(self, asked: Mapping[str, str]) -> list[dict[str, Any]]:
         states = asked.get("paymentStates", "NOT_CHARGED,AUTHORIZED,PAID,REFUNDED").split(",")
-        after, before = asked.get("modifiedAfter", ""), asked.get("modifiedBefore", "~")
+        after = _stamp(asked.get("modifiedAfter", "1970-01-01T00:00:00Z"))
+        before = _stamp(asked.get("modifiedBefore", "2300-01-01T00:00:00Z"))
         status = asked.get("fulfillmentStatus")
         return [
             row
-            for row in sorted(self.orders, key=lambda row: str(row["modifiedOn"]))
-            if after < row["modifiedOn"] < before
+            for row in sorted(self.orders, key=lambda row: row["modifiedOn"], reverse=self.newest_first)
+            if after < _stamp(row["modifiedOn"]) < before
             and row["paymentState"] in states
             and status in (None, row["fulfillmentStatus"])
         ]
@@ -238,6 +252,13 @@ class Fake:
         pages = {"hasNextPage": following is not None, "nextPageCursor": cursor, "nextPageUrl": None}
         date = self.clock.tick().strftime("%a, %d %b %Y %H:%M:%S GMT")
         return reply(200, {name: list(some) or None, "pagination": pages}, {"date": date})
+
+
+def _stamp(told: str) -> datetime:
+    """A time as it must be written: in UTC, with the zone as a letter."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", told):
+        raise Refused(_refusal(400, "INVALID_REQUEST_ERROR", "INVALID_ARGUMENT", f"{told} is no time"))
+    return datetime.fromisoformat(told)
 
 
 def _refusal(status: int, kind: str, subtype: str, message: str = "no") -> Response:

@@ -23,9 +23,6 @@ from onhand.connectors.flow import (
     Flow,
     Heard,
     Later,
-    Order,
-    OrderLine,
-    Orders,
     Page,
     Rejected,
     Request,
@@ -40,19 +37,11 @@ from onhand.connectors.flow import (
     for_all,
     retry_after,
 )
-from onhand.connectors.reading import (
-    ask,
-    at,
-    iso,
-    moment,
-    need_rows,
-    need_text,
-    rows,
-    said_at,
-    text,
-    units,
-    whole,
-)
+from onhand.connectors.reading import ask, need_text, said_at, text, whole
+from onhand.connectors.squarespace_orders import following, listed, orders
+
+__all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "pull", "push", "sign"]
+__all__ += ["tokens"]
 
 OPERATIONS = 50
 COOL_DOWN = 60.0
@@ -61,15 +50,7 @@ TOKEN_URL = "https://login.squarespace.com/api/1/login/oauth/provider/tokens"  #
 TOKEN_SECONDS = 1800
 INVENTORY = "/1.0/commerce/inventory"
 ADJUSTMENTS = f"{INVENTORY}/adjustments"
-ORDERS = "/1.0/commerce/orders"
 WEBSITE = "/1.0/authorization/website"
-OVERLAP = 60_000_000
-"""Microseconds that a poll of orders looks back behind the last change it saw."""
-BEGINNING = "1970-01-01T00:00:00Z"
-END = "2199-12-31T00:00:00Z"
-"""Both ends of a time box must be named, and a flow has no clock."""
-STATES = "NOT_CHARGED,AUTHORIZED,PAID,REFUNDED,PENDING,FAILED,REFUND_PENDING,REFUND_FAILED,PARTIALLY_PAID"
-"""All of them: left out, those not yet or no longer paid for would be missing."""
 CONCURRENT = "CONCURRENT_MODIFICATION"
 
 
@@ -159,7 +140,7 @@ def tokens(settings: Settings) -> Flow[dict[str, Any]]:
 def check(settings: Settings) -> Flow[str]:
     """How many variants the first page of the inventory has; and the site's name, where an app asks."""
     answer = yield from ask(Request("GET", INVENTORY, repeatable=True))
-    count = len(_listed(expect(answer), "inventory"))
+    count = len(listed(expect(answer), "inventory"))
     name = ""
     if not settings.api_key:
         name = text((yield from ask(Request("GET", WEBSITE, repeatable=True))).json(), "title") or ""
@@ -246,89 +227,9 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
             (Shown(None if row.get("isUnlimited") is True else whole(row, "quantity")),),
             title=text(row, "descriptor") or "",
         )
-        for row in _listed(found, "inventory")
+        for row in listed(found, "inventory")
     )
-    return Page(seen, _following(found))
-
-
-def _listed(found: Any, name: str) -> list[Mapping[str, Any]]:
-    """A list that may be written as null when it is empty. Raises Failed when it is missing."""
-    if isinstance(found, Mapping) and name in found and found[name] is None:
-        return []
-    return need_rows(found, name)
-
-
-def _following(found: Any) -> str | None:
-    page = at(found, "pagination")
-    return text(page, "nextPageCursor") if at(page, "hasNextPage") is True else None
-
-
-class Cursor(NamedTuple):
-    """Where a poll stands, as for every time-boxed list: ``since`` is empty during the first look, ``high``
-    is where the next poll begins, ``page`` Squarespace's own cursor."""
-
-    since: str
-    high: str
-    page: str = ""
-
-
-def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
-    """Orders changed since the cursor, oldest change first. Without one: those not yet fulfilled, and from
-    then on what changes."""
-    here = _read(cursor)
-    query = (("cursor", here.page),) if here.page else _box(here.since)
-    answer = yield from ask(Request("GET", ORDERS, query=query, repeatable=True))
-    found = expect(answer)
-    seen = tuple(_order(row) for row in _listed(found, "result"))
-    if not here.since and not here.page:
-        now = said_at(answer)
-        here = here._replace(high=iso(now) if now is not None else BEGINNING)
-    if here.since:
-        here = here._replace(high=max([here.high, *(iso(order.updated) for order in seen)]))
-    if page := _following(found):
-        return Orders(seen, "|".join((here.since, here.high, page)), more=True)
-    return Orders(seen, here.high)
-
-
-def _read(cursor: str | None) -> Cursor:
-    since, *rest = (cursor or "").split("|", 2)
-    return Cursor(since, *rest) if len(rest) == 2 else Cursor(since, since or BEGINNING)
-
-
-def _box(since: str) -> tuple[tuple[str, str], ...]:
-    if not since:
-        return ("fulfillmentStatus", "PENDING"), ("paymentStates", STATES)
-    start = iso(max(0, (moment(since) or 0) - OVERLAP))
-    return ("modifiedAfter", start), ("modifiedBefore", END), ("paymentStates", STATES)
-
-
-def _order(row: Mapping[str, Any]) -> Order:
-    """Squarespace knows no parts of an order: all of it waits, is fulfilled or is cancelled."""
-    gone = text(row, "fulfillmentStatus") == "FULFILLED" or text(row, "fulfilledOn") is not None
-    off = text(row, "fulfillmentStatus") == "CANCELED" and not gone
-    lines = []
-    for place, line in enumerate(rows(row, "lineItems")):
-        variant, sku, count = text(line, "variantId"), text(line, "sku"), units(line, "quantity")
-        if not variant and not sku:
-            continue  # a download or a donation: nothing in stock
-        lines.append(
-            OrderLine(
-                text(line, "id") or f"line-{place}",
-                {"variant": variant} if variant else {},
-                sku,
-                count,
-                cancelled=count if off else 0,
-                shipped=count if gone else 0,
-            )
-        )
-    return Order(
-        need_text(row, "id"),
-        moment(row, "modifiedOn") or 0,
-        tuple(lines),
-        name=text(row, "orderNumber") or "",
-        holds=text(row, "paymentState") != "FAILED",
-        test=row.get("testmode") is True,
-    )
+    return Page(seen, following(found))
 
 
 # --- hearing --------------------------------------------------------------------------------------------
