@@ -338,6 +338,11 @@ def test_a_webhook_is_a_hint() -> None:
     headers, body = fake.webhook("inventory_levels/update", {"inventory_item_id": 77, "available": 3})
     heard = shopify.hear(SETTINGS, headers, body, NOW)
     assert (heard.poll_orders, heard.look_at) == (False, ("gid://shopify/InventoryItem/77",))
+    headers, body = fake.webhook("inventory_items/update", {"id": 78, "sku": "A", "tracked": False})
+    assert shopify.hear(SETTINGS, headers, body, NOW).look_at == ("gid://shopify/InventoryItem/78",)
+    headers, body = fake.webhook("orders/delete", {"id": 820982911946154508})
+    heard = shopify.hear(SETTINGS, headers, body, NOW)
+    assert (heard.poll_orders, heard.reread) == (True, ("gid://shopify/Order/820982911946154508",))
 
 
 @pytest.mark.parametrize("change", [{"x-shopify-hmac-sha256": "AAAA"}, {"x-shopify-hmac-sha256": "ü"}])

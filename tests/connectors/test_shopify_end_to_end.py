@@ -9,7 +9,7 @@ import pytest
 
 from connectors.account import Account
 from connectors.account import stocked as filled
-from connectors.driver import run, settings_of, talk, target, wire
+from connectors.driver import answer, run, settings_of, talk, target, wire
 from fakes.common import micros
 from fakes.shopify import EXAMPLE, Fake, item_id, place_id
 from onhand.connectors import shopify
@@ -217,6 +217,80 @@ def test_a_long_order_is_read_to_its_last_line() -> None:
     fake.orders[name]["lines"] = [{**line, "id": f"line-{n}"} for n in range(150)]
     ((order,), _) = polled(fake, None)
     assert [line.id for line in order.lines] == [f"line-{n}" for n in range(150)]
+
+
+def test_a_long_history_is_read_to_its_end() -> None:
+    fake = stocked()
+    name = fake.sell("SKU-1", 40)
+    for _ in range(32):
+        fake.ship(name, 1)
+    fake.refund(name, 3)
+    ((order,), _) = polled(fake, "2026-11-22T00:00:00Z")
+    (line,) = order.lines
+    assert (line.ordered, line.cancelled, line.shipped, line.returned) == (40, 0, 32, 3)
+
+
+def test_a_history_that_is_too_dear_lets_nothing_go() -> None:
+    """What may have left the house is not offered once more."""
+    fake = stocked()
+    fake.dearest_page = 5
+    name = fake.sell("SKU-1", 12)
+    for _ in range(12):
+        fake.ship(name, 1)
+    fake.refund(name, 2)
+    ((order,), _) = polled(fake, "2026-11-22T00:00:00Z")
+    (line,) = order.lines
+    assert (line.ordered, line.cancelled, line.shipped) == (12, 0, 5)
+
+
+def test_a_shipment_of_many_lines_is_read_to_its_last() -> None:
+    """One refunded line has the history asked, in which the others must not be lost."""
+    fake = stocked()
+    name = fake.sell("SKU-1", 1)
+    row = fake.orders[name]["lines"][0]
+    lines = [{**row, "id": f"line-{n}", "unfulfilledQuantity": 0} for n in range(45)]
+    fake.orders[name]["lines"] = lines
+    sent = [{"quantity": 1, "lineItem": {"id": line["id"]}} for line in lines]
+    fake.shipments[name] = [
+        {"id": "gid://shopify/Fulfillment/1", "status": "SUCCESS", "fulfillmentLineItems": sent}
+    ]
+    back = [{"quantity": 1, "restockType": "RETURN", "lineItem": {"id": f"line-{n}"}} for n in range(15, 45)]
+    fake.refunds[name] = [{"id": "gid://shopify/Refund/1", "refundLineItems": back}]
+    for line in lines[15:]:
+        line["currentQuantity"] = 0
+    ((order,), _) = polled(fake, "2026-11-22T00:00:00Z")
+    counts = [(line.cancelled, line.shipped, line.returned) for line in order.lines]
+    assert counts == [(0, 1, 0)] * 15 + [(0, 1, 1)] * 30
+
+
+@pytest.mark.parametrize("dearest", [1000, 4])
+def test_orders_are_read_again_by_their_ids(dearest: int) -> None:
+    fake = stocked()
+    fake.dearest_page = dearest
+    names = [fake.sell("SKU-1", 1) for _ in range(45)]
+    fake.ship(names[3], 1)
+    del fake.orders[names[7]]
+    fake.hidden.add(names[8])
+    again = talk(shopify.reread(SETTINGS, names), shopify, SETTINGS, fake)
+    assert again.gone == (), "an order may be hidden for its age"
+    assert {order.id: order.lines[0].shipped for order in again.orders} == {
+        name: int(name == names[3]) for name in names if name not in (names[7], names[8])
+    }
+    fake.scopes += ("read_all_orders",)
+    fake.hidden.clear()
+    again = talk(shopify.reread(SETTINGS, names), shopify, SETTINGS, fake)
+    assert again.gone == (names[7],)
+    assert len(again.orders) == 44
+
+
+@pytest.mark.parametrize("listed", [None, [], [None, None], "x"])
+def test_an_answer_about_other_orders_is_not_believed(listed: Any) -> None:
+    scopes = {"accessScopes": [{"handle": "read_all_orders"}]}
+    with pytest.raises(Failed):
+        run(
+            shopify.reread(SETTINGS, ["gid://shopify/Order/1"]),
+            [answer({"data": {"nodes": listed, "currentAppInstallation": scopes}})],
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from fakes.common import (
     header,
     hmac_base64,
     iso,
-    page,
     reply,
     unknown,
     whole,
 )
+from fakes.shopify_rules import connection, error, order_row, refusal, top
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
 
@@ -80,6 +80,8 @@ class Fake:
     tokens: set[str] = field(default_factory=lambda: {EXAMPLE.settings["access_token"]})
     refresh: str = "refresh-1"
     dearest_page: int = DEAREST
+    scopes: tuple[str, ...] = ("write_inventory", "read_products", "read_locations", "read_orders")
+    hidden: set[str] = field(default_factory=set)
     requests: list[Wire] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -140,8 +142,9 @@ class Fake:
         line = self.orders[order]["lines"][0]
         line["unfulfilledQuantity"] -= units
         node = {"quantity": units, "lineItem": {"id": line["id"]}}
-        done = {"status": "SUCCESS", "fulfillmentLineItems": {"nodes": [node]}}
-        self.shipments.setdefault(order, []).append(done)
+        parcels = self.shipments.setdefault(order, [])
+        name = f"gid://shopify/Fulfillment/{order.rpartition('/')[2]}{len(parcels)}"
+        parcels.append({"id": name, "status": "SUCCESS", "fulfillmentLineItems": [node]})
         self.orders[order]["updatedAt"] = iso(self.clock.tick())
 
     def cancel(self, order: str) -> None:
@@ -161,7 +164,9 @@ class Fake:
         line = self.orders[order]["lines"][0]
         line["currentQuantity"] -= units
         node = {"quantity": units, "restockType": restock, "lineItem": {"id": line["id"]}}
-        self.refunds.setdefault(order, []).append({"refundLineItems": {"nodes": [node]}})
+        refunds = self.refunds.setdefault(order, [])
+        name = f"gid://shopify/Refund/{order.rpartition('/')[2]}{len(refunds)}"
+        refunds.append({"id": name, "refundLineItems": [node]})
         self.orders[order]["updatedAt"] = iso(self.clock.tick())
 
     def webhook(self, topic: str, value: Any, name: str = "hook-1") -> tuple[dict[str, str], bytes]:
@@ -202,15 +207,17 @@ class Fake:
             "HubLevels": self._levels,
             "HubPlaces": self._places,
             "HubOrders": self._orders,
+            "HubNamedOrders": self._named_orders,
+            "HubPart": self._part,
             "HubLines": self._lines,
             "HubHistory": self._history,
             "HubCheck": self._check,
         }
         name = said["operationName"]
         if name not in answers or f" {name}" not in said["query"]:
-            return _top("undefinedField", f"no operation {name}")
+            return top("undefinedField", f"no operation {name}")
         if said["variables"].get("first", 0) > self.dearest_page:
-            return _top("MAX_COST_EXCEEDED", "Query cost exceeds the single query max cost limit")
+            return top("MAX_COST_EXCEEDED", "Query cost exceeds the single query max cost limit")
         return reply(200, {"data": answers[name](said["variables"], said["query"])}, self._date())
 
     def _date(self) -> dict[str, str]:
@@ -234,17 +241,17 @@ class Fake:
     def _set(self, variables: Mapping[str, Any], query: str) -> Any:
         key = variables.get("key")
         if "@idempotent(key: $key)" not in query or not key:
-            raise Refused(_top("BAD_REQUEST", "The @idempotent directive is required for this mutation"))
+            raise Refused(top("BAD_REQUEST", "The @idempotent directive is required for this mutation"))
         said = variables["input"]
         text = json.dumps(said, sort_keys=True)
         if key in self.done:
             before, result = self.done[key]
             if before != text:
-                return _errors([_error("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", None)])
+                return refusal([error("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", None)])
             return result
         errors = self._set_errors(said)
         if errors:
-            return _errors(errors)
+            return refusal(errors)
         for entry in said["quantities"]:
             item = self.items[entry["inventoryItemId"]]
             if item.levels.get(entry["locationId"]) != entry["quantity"]:
@@ -257,18 +264,18 @@ class Fake:
     def _set_errors(self, said: Mapping[str, Any]) -> list[dict[str, Any]]:
         quantities = said["quantities"]
         if unknown(said, ("name", "reason", "referenceDocumentUri", "quantities")) or len(quantities) > 250:
-            raise Refused(_top("BAD_REQUEST", "Variable $input was provided invalid value"))
+            raise Refused(top("BAD_REQUEST", "Variable $input was provided invalid value"))
         if said["name"] not in ("available", "on_hand"):
-            return [_error("INVALID_NAME", ["input", "name"])]
+            return [error("INVALID_NAME", ["input", "name"])]
         if said["reason"] not in REASONS:
-            return [_error("INVALID_REASON", ["input", "reason"])]
+            return [error("INVALID_REASON", ["input", "reason"])]
         pairs: set[tuple[str, str]] = set()
         errors = []
         for place, entry in enumerate(quantities):
             if "changeFromQuantity" not in entry:
-                raise Refused(_top("BAD_REQUEST", "changeFromQuantity is required"))
+                raise Refused(top("BAD_REQUEST", "changeFromQuantity is required"))
             if code := self._entry_error(entry, pairs):
-                errors.append(_error(code, ["input", "quantities", str(place), "quantity"]))
+                errors.append(error(code, ["input", "quantities", str(place), "quantity"]))
             pairs.add((entry["inventoryItemId"], entry["locationId"]))
         return errors
 
@@ -306,7 +313,7 @@ class Fake:
 
     def _items(self, variables: Mapping[str, Any], _: str) -> Any:
         found = [self._row(item) for item in self.items.values()]
-        return {"inventoryItems": _connection(found, variables)}
+        return {"inventoryItems": connection(found, variables)}
 
     def _named(self, variables: Mapping[str, Any], _: str) -> Any:
         found = (self.items.get(name) for name in variables["ids"])
@@ -324,20 +331,20 @@ class Fake:
             "sku": item.sku,
             "tracked": item.tracked,
             "variants": {"nodes": [variant]},
-            "inventoryLevels": _connection(levels, {"first": 10}),
+            "inventoryLevels": connection(levels, {"first": 10}),
         }
 
     def _levels(self, variables: Mapping[str, Any], _: str) -> Any:
         item = self.items[variables["id"]]
         levels = [self._level(item, place) for place in item.levels]
-        return {"inventoryItem": {"inventoryLevels": _connection(levels, variables)}}
+        return {"inventoryItem": {"inventoryLevels": connection(levels, variables)}}
 
     def _places(self, variables: Mapping[str, Any], _: str) -> Any:
         names = sorted({place for item in self.items.values() for place in item.levels} | {place_id(1)})
         found = [
             {"id": n, "name": f"Shop {n[-1]}", "isFulfillmentService": n in self.services} for n in names
         ]
-        return {"location": {"id": place_id(1)}, "locations": _connection(found, variables)}
+        return {"location": {"id": place_id(1)}, "locations": connection(found, variables)}
 
     def _orders(self, variables: Mapping[str, Any], _: str) -> Any:
         query = variables["query"]
@@ -347,47 +354,39 @@ class Fake:
         else:
             since = query.removeprefix("updated_at:>='").removesuffix("'")
             rows = [row for row in rows if row["updatedAt"] >= since]
-        shown = [
-            {
-                **{k: v for k, v in row.items() if k != "lines"},
-                "lineItems": _connection(row["lines"], {"first": 20}),
-            }
-            for row in rows
-        ]
-        return {"orders": _connection(shown, variables)}
+        return {"orders": connection([order_row(row) for row in rows], variables)}
+
+    def _named_orders(self, variables: Mapping[str, Any], _: str) -> Any:
+        if len(variables["ids"]) > self.dearest_page:
+            raise Refused(top("MAX_COST_EXCEEDED", "Query cost exceeds the single query max cost limit"))
+        visible = {name: order_row(row) for name, row in self.orders.items() if name not in self.hidden}
+        return {"nodes": [visible.get(name) for name in variables["ids"]], **self._granted()}
+
+    def _part(self, variables: Mapping[str, Any], _: str) -> Any:
+        parts = [part for some in (*self.shipments.values(), *self.refunds.values()) for part in some]
+        (part,) = (part for part in parts if part["id"] == variables["id"])
+        name = "refundLineItems" if "refundLineItems" in part else "fulfillmentLineItems"
+        return {"node": {name: connection(part[name], variables)}}
 
     def _lines(self, variables: Mapping[str, Any], _: str) -> Any:
-        return {"order": {"lineItems": _connection(self.orders[variables["id"]]["lines"], variables)}}
+        return {"order": {"lineItems": connection(self.orders[variables["id"]]["lines"], variables)}}
 
     def _history(self, variables: Mapping[str, Any], _: str) -> Any:
         name, first = variables["id"], variables["first"]
-        shipped, back = self.shipments.get(name, []), self.refunds.get(name, [])
-        return {"order": {"fulfillments": shipped[:first], "refunds": back[:first]}}
+        shipped, back = (
+            [
+                {k: connection(v, {"first": 20}) if isinstance(v, list) else v for k, v in part.items()}
+                for part in parts.get(name, [])[:first]
+            ]
+            for parts in (self.shipments, self.refunds)
+        )
+        return {"order": {"fulfillments": shipped, "refunds": back} if name in self.orders else None}
 
     def _check(self, _: Any, __: str) -> Any:
-        scopes = ("write_inventory", "read_products", "read_locations", "read_orders")
         return {
             "shop": {"name": "Acme", "myshopifyDomain": "acme.myshopify.com"},
-            "currentAppInstallation": {"accessScopes": [{"handle": scope} for scope in scopes]},
+            **self._granted(),
         }
 
-
-def _connection(rows: list[Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    start = int(variables.get("after") or 0)
-    some, following = page(rows, start, variables["first"])
-    return {
-        "nodes": list(some),
-        "pageInfo": {"hasNextPage": following is not None, "endCursor": str(following)},
-    }
-
-
-def _error(code: str, field_: list[str] | None) -> dict[str, Any]:
-    return {"code": code, "field": field_, "message": f"refused: {code.lower()}"}
-
-
-def _errors(errors: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"inventorySetQuantities": {"inventoryAdjustmentGroup": None, "userErrors": errors}}
-
-
-def _top(code: str, message: str) -> Response:
-    return reply(200, {"errors": [{"message": message, "extensions": {"code": code}}]})
+    def _granted(self) -> dict[str, Any]:
+        return {"currentAppInstallation": {"accessScopes": [{"handle": scope} for scope in self.scopes]}}

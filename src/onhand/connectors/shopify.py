@@ -46,11 +46,11 @@ from onhand.connectors.shopify_graphql import (
     shown,
     sized,
 )
-from onhand.connectors.shopify_orders import orders
+from onhand.connectors.shopify_orders import orders, reread
 from onhand.connectors.shopify_push import ENTRIES, LARGEST, push
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "limits", "look", "orders", "pace", "places"]
-__all__ += ["pull", "push", "sign", "tokens"]
+__all__ += ["pull", "push", "reread", "sign", "tokens"]
 
 RESTORED = {"standard": 100, "advanced": 200, "plus": 1_000, "enterprise": 2_000}
 """Points that come back each second, by the shop's plan; ten seconds' worth may be spent at once."""
@@ -101,6 +101,7 @@ CHANNEL = Channel(
     cannot=(
         "It has no unlimited quantity: an unlimited item shows its cap.",
         "Orders do not say which location they will ship from.",
+        "Orders older than 60 days are seen, and deleted ones missed, only with the scope read_all_orders.",
     ),
 )
 
@@ -241,12 +242,15 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
     require_mac(secret, body, headers.get("x-shopify-hmac-sha256", ""))
     topic = headers.get("x-shopify-topic", "").lower()
     name = headers.get("x-shopify-webhook-id") or fingerprint(f"{topic} {body.hex()}")
-    item = text(Response(200, body=body).json(), "inventory_item_id")
+    said = Response(200, body=body).json()
+    item = text(said, "id" if topic.startswith("inventory_items/") else "inventory_item_id")
+    order = text(said, "id") if topic == "orders/delete" else None
     return Heard(
         name,
         topic,
         poll_orders=topic.startswith(TELLS_OF_ORDERS),
         look_at=(f"gid://shopify/InventoryItem/{item}",) if topic.startswith("inventory_") and item else (),
+        reread=(f"gid://shopify/Order/{order}",) if order and order.isdigit() else (),
     )
 
 

@@ -93,16 +93,31 @@ fragment Line on LineItem {
   id sku quantity currentQuantity unfulfilledQuantity nonFulfillableQuantity
   variant { id inventoryItem { id } }
 }"""
+_ORDER = """
+      id name updatedAt cancelledAt confirmed test
+      lineItems(first: 20) { nodes { ...Line } pageInfo { hasNextPage endCursor } }
+"""
 ORDERS = (
     """
 query HubOrders($first: Int!, $after: String, $query: String!) {
   orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
-    nodes {
-      id name updatedAt cancelledAt confirmed test
-      lineItems(first: 20) { nodes { ...Line } pageInfo { hasNextPage endCursor } }
-    }
+    nodes {"""
+    + _ORDER
+    + """    }
     pageInfo { hasNextPage endCursor }
   }
+}"""
+    + LINE
+)
+NAMED_ORDERS = (
+    """
+query HubNamedOrders($ids: [ID!]!) {
+  nodes(ids: $ids) {
+    ... on Order {"""
+    + _ORDER
+    + """    }
+  }
+  currentAppInstallation { accessScopes { handle } }
 }"""
     + LINE
 )
@@ -115,18 +130,36 @@ query HubLines($id: ID!, $first: Int!, $after: String) {
 }"""
     + LINE
 )
-HISTORY = """
+PARCEL = """
+fragment Parcel on FulfillmentLineItemConnection {
+  nodes { quantity lineItem { id } } pageInfo { hasNextPage endCursor }
+}"""
+REFUNDED = """
+fragment Refunded on RefundLineItemConnection {
+  nodes { quantity restockType lineItem { id } } pageInfo { hasNextPage endCursor }
+}"""
+HISTORY = (
+    """
 query HubHistory($id: ID!, $first: Int!) {
   order(id: $id) {
-    fulfillments(first: $first) {
-      status
-      fulfillmentLineItems(first: 20) { nodes { quantity lineItem { id } } }
-    }
-    refunds(first: $first) {
-      refundLineItems(first: 20) { nodes { quantity restockType lineItem { id } } }
-    }
+    fulfillments(first: $first) { id status fulfillmentLineItems(first: 20) { ...Parcel } }
+    refunds(first: $first) { id refundLineItems(first: 20) { ...Refunded } }
   }
 }"""
+    + PARCEL
+    + REFUNDED
+)
+PART = (
+    """
+query HubPart($id: ID!, $first: Int!, $after: String) {
+  node(id: $id) {
+    ... on Fulfillment { fulfillmentLineItems(first: $first, after: $after) { ...Parcel } }
+    ... on Refund { refundLineItems(first: $first, after: $after) { ...Refunded } }
+  }
+}"""
+    + PARCEL
+    + REFUNDED
+)
 CHECK = """
 query HubCheck {
   shop { name myshopifyDomain }

@@ -1,23 +1,34 @@
-"""Orders of a Shopify shop since a moment, as snapshots; GraphQL Admin API 2026-10."""
+"""Orders of a Shopify shop, since a moment or by their ids, as snapshots; GraphQL Admin API 2026-10."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders
-from onhand.connectors.reading import iso, moment, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.shopify_graphql import HISTORY, LINES, ORDERS, next_after, nodes, sized
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread
+from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, rows, said_at, text, units
+from onhand.connectors.shopify_graphql import (
+    LINES,
+    NAMED_ORDERS,
+    ORDERS,
+    PAGE_COST,
+    TOO_DEAR,
+    data,
+    fault,
+    next_after,
+    nodes,
+    request,
+    sized,
+)
+from onhand.connectors.shopify_history import History, history
 
 PAGE = 20
 LINE_PAGE = 100
-HISTORY_PAGE = 10
 OVERLAP = 120_000_000
 """Microseconds that a poll looks back behind the last change it saw: Shopify's search index lags."""
 BEGINNING = "1970-01-01T00:00:00Z"
-NOT_SHIPPED = {"CANCELLED", "ERROR", "FAILURE"}
-RESTOCKED = {"RETURN", "LEGACY_RESTOCK"}
-"""How a refund says that shipped units came back to the shelf; one without restocking gives none back."""
+ALL_ORDERS = "read_all_orders"
+"""Without this scope an order is hidden when it is older than sixty days."""
 
 
 class Cursor(NamedTuple):
@@ -82,9 +93,9 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
         found, _, _ = yield from sized(LINES, {"id": name, "after": after}, LINE_PAGE)
         lines += nodes(found, "order", "lineItems")
         after = next_after(found, "order", "lineItems")
-    told: Mapping[str, Any] = {}
-    if any(_gone(line) or units(line, "nonFulfillableQuantity") for line in lines):
-        told, _, _ = yield from sized(HISTORY, {"id": name}, HISTORY_PAGE)
+    told = None
+    if any(_reduced(line) for line in lines):
+        told = yield from history(name)
     cancelled = text(row, "cancelledAt") is not None
     return Order(
         name,
@@ -101,29 +112,52 @@ def _gone(line: Mapping[str, Any]) -> int:
     return max(0, units(line, "quantity") - units(line, "currentQuantity"))
 
 
-def _line(line: Mapping[str, Any], cancelled: bool, told: Mapping[str, Any]) -> OrderLine:
-    """What is not waiting has been shipped, unless units were taken off: then the order's history is asked,
-    because the counts alone do not say whether a refunded unit had left the house."""
+def _reduced(line: Mapping[str, Any]) -> bool:
+    """Whether units were taken off the line: its own counts do not say then what had left the house."""
+    return bool(_gone(line) or units(line, "nonFulfillableQuantity"))
+
+
+def _line(line: Mapping[str, Any], cancelled: bool, told: History | None) -> OrderLine:
+    """What is not waiting has been shipped, unless units were taken off: then the order's history tells.
+    Where that is too long to be read, what it may have shipped is not let go."""
     name, ordered = need_text(line, "id"), units(line, "quantity")
     waiting = units(line, "unfulfilledQuantity")
-    shipped, returned = ordered - waiting, 0
-    if told:
-        done = [row for row in rows(told, "order", "fulfillments") if row.get("status") not in NOT_SHIPPED]
-        shipped = sum(_units_of(name, row, "fulfillmentLineItems") for row in done)
-        returned = sum(
-            _units_of(name, row, "refundLineItems", RESTOCKED) for row in rows(told, "order", "refunds")
-        )
+    shipped, returned, known = ordered - waiting, 0, True
+    if told and _reduced(line):
+        shipped, returned, known = told.shipped.get(name, 0), told.returned.get(name, 0), told.whole
     shipped = max(0, min(shipped, ordered))
-    off = ordered - shipped if cancelled else min(_gone(line), max(0, ordered - shipped - waiting))
+    off = min(_gone(line), max(0, ordered - shipped - waiting)) if known else 0
+    off = ordered - shipped if cancelled else off
     item, variant = text(line, "variant", "inventoryItem", "id"), text(line, "variant", "id")
     ids = {kind: value for kind, value in (("inventory_item", item), ("variant", variant)) if value}
     return OrderLine(name, ids, text(line, "sku"), ordered, off, shipped, min(returned, shipped))
 
 
-def _units_of(line: str, row: Mapping[str, Any], name: str, kinds: Collection[str] = ()) -> int:
-    """Units of a line in a shipment or a refund."""
-    return sum(
-        units(part, "quantity")
-        for part in nodes(row, name)
-        if text(part, "lineItem", "id") == line and (not kinds or text(part, "restockType") in kinds)
-    )
+# --- by id ----------------------------------------------------------------------------------------------
+
+
+def reread(settings: Any, names: Sequence[str]) -> Flow[Reread]:
+    """How these orders stand now. One that comes back as null is gone where the app may see all orders; else
+    it may be hidden."""
+    found: list[Order] = []
+    gone: list[str] = []
+    waiting = [list(names[start : start + PAGE]) for start in range(0, len(names), PAGE)]
+    while waiting:
+        some = waiting.pop(0)
+        answer = yield from ask(request(NAMED_ORDERS, {"ids": some}, PAGE_COST))
+        wrong = fault(answer)
+        if wrong and wrong.code == TOO_DEAR and len(some) > 1:
+            waiting[:0] = [some[: len(some) // 2], some[len(some) // 2 :]]
+            continue
+        told = data(answer)
+        listed = at(told, "nodes")
+        if not isinstance(listed, list) or len(listed) != len(some):
+            raise Failed(
+                "the channel's answer is not as documented: it is not about these orders", retry=True
+            )
+        for row in rows(told, "nodes"):
+            found.append((yield from _order(row)))
+        scopes = need_rows(told, "currentAppInstallation", "accessScopes")
+        if ALL_ORDERS in {text(scope, "handle") for scope in scopes}:
+            gone += [name for name, row in zip(some, listed, strict=True) if row is None]
+    return Reread(tuple(found), tuple(gone))
