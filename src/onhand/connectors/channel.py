@@ -79,6 +79,8 @@ class Channel(Value, frozen=True):
     """The names in `Seen.ids` that together tell a listing from all others; empty: all of them do."""
     futures: bool = False
     """Whether `Target.futures` can be told."""
+    parallel: int = 0
+    """Requests that may be under way at the same time; 0 is as many as the limits allow."""
 
     def limit(self, name: str) -> Limit:
         """The bucket of this name."""

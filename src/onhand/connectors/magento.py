@@ -47,6 +47,7 @@ CHANNEL = Channel(
     batch=BATCH,
     # The shop is the merchant's own machine and has no limit but its strength.
     limits=(Limit("default", calls=4, seconds=1, burst=2),),
+    parallel=2,
     meaning=Meaning.GROSS,
     asynchronous=True,
     largest=LARGEST,

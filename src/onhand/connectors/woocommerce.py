@@ -85,6 +85,8 @@ CHANNEL = Channel(
     auth="consumer key and secret; OAuth 1.0a where there is no TLS",
     batch=BATCH,
     limits=(Limit("default", calls=2, seconds=1, burst=4),),
+    # The shop is the merchant's own machine.
+    parallel=2,
     infinite=True,
     webhooks=True,
     cannot=(

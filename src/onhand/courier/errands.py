@@ -115,8 +115,8 @@ class Errands:
         """Seconds until a lane may be begun, not above 0 when one may; never where nothing is to be told,
         or where only the end of another, which wakes us, makes room."""
         lanes, running, circuit = self._lanes, self._running(), self.session.circuit
-        batch = self.session.module.CHANNEL.batch
-        most = BIG_LANES if batch >= BIG_BATCH else LANES
+        channel = self.session.module.CHANNEL
+        most = min(BIG_LANES if channel.batch >= BIG_BATCH else LANES, channel.parallel or LANES)
         if running >= (most if circuit.closed else 1):
             return float("inf")
         due = float("inf") if lanes.next_due is None else lanes.next_due / MICROSECONDS

@@ -46,6 +46,7 @@ PATIENCE_SECONDS = 60.0
 TRIES = 3
 """How often a repeatable request is sent when nothing or a server's fault comes back."""
 THROTTLED_TRIES = 5
+WITHOUT_END = 1_000_000
 NOT_SENT = "not-sent"
 """The header of a silence by which the transport says that nothing had gone out yet."""
 FRESH_SECONDS = 60
@@ -147,6 +148,7 @@ class Session:
         self._vault = vault
         self._generation = 0
         self._refreshing = asyncio.Lock()
+        self._room = asyncio.Semaphore(module.CHANNEL.parallel or WITHOUT_END)
         self._refused_at = -float(REFUSED_SECONDS)
         self._refused: str | None = None
         self._limit()
@@ -227,10 +229,17 @@ class Session:
         """Send once; the answer, and the seconds for which the channel now wants to be left alone."""
         if request.signed and self._wants_token():
             await self._refresh(self._generation)
+        async with self._room:
+            response = await self._sent(request, paid=paid)
+        return response, self._heard(response, request.limit)
+
+    async def _sent(self, request: Request, *, paid: bool) -> Response:
         if not paid:
             await self._turn(request.limit, request.cost)
         elif request.cost > 1:
             await self._turn(request.limit, request.cost - 1)
+        else:
+            await self._unheld(request.limit, request.cost)
         wire = render(self.module.base_url(self.settings), request)
         if request.signed:
             now = self._way.clock.now() + (self._off if abs(self._off) > CLOCK_OFF else 0)
@@ -238,12 +247,15 @@ class Session:
         self._way.probe("sending")
         response = await self._way.transport.send(wire, timeout=TIMEOUT_SECONDS)
         self._way.probe("answered")
-        return response, self._heard(response, request.limit)
+        return response
 
     async def _turn(self, name: str, cost: int) -> None:
         seconds = self.pace.take(name, self._way.now(), cost)
         if seconds > 0:
             await self._way.sleep(seconds)
+        await self._unheld(name, cost)
+
+    async def _unheld(self, name: str, cost: int) -> None:
         # What the channel said while we waited in line counts, too; and who waited lines up anew.
         while self.pace.held(name, self._way.now()) > 0:
             await self._way.sleep(self.pace.take(name, self._way.now(), cost))

@@ -1,0 +1,55 @@
+"""How many requests of a connection may be under way at once, whoever sends them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from courier.town import ITEMS, Like, Town, play, until
+from onhand import orders_in
+from onhand.connectors.auth import Wire
+from onhand.store import drives
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_no_more_than_the_channel_can_bear(town: Town, parallel: int) -> None:
+    async def story(town: Town) -> None:
+        under_way, most = 0, 0
+
+        async def during(wire: Wire) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0.01)
+
+        async def after(wire: Wire) -> None:
+            nonlocal under_way
+            under_way -= 1
+
+        town.stall.during, town.stall.after = during, after
+        module = Like(parallel=parallel, batch=2)
+        async with town.driven(module, orders=orders_in.Polls(town.inventory)):
+            for item in range(1, ITEMS + 1):
+                await town.stock(item, item)
+            await town.inventory.write(1, lambda c: drives.note(c, 1, 1, {"swept_at": 0, "polled_at": 0}))
+            await town.calm()
+            await until(lambda: town.status().swept_at and town.status().polled_at)
+        assert most == parallel
+        assert len(town.stall.pushes) >= ITEMS // 2
+        assert {"GET /stock", "GET /orders"} <= set(town.stall.calls)
+
+    play(town, story)
+
+
+def test_a_token_that_has_ended_is_replaced_where_one_request_is_allowed(town: Town) -> None:
+    """Who waits for the token must not hold the only place that its refresh needs."""
+
+    async def story(town: Town) -> None:
+        town.stall.token = "t-other"
+        async with town.driven(Like(parallel=1)):
+            await town.stock(1, 5)
+            await until(lambda: town.stall.stock.get("1-1") == 5)
+        assert town.stall.refreshed == 1
+
+    play(town, story)
