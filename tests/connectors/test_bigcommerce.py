@@ -337,6 +337,12 @@ def test_a_webhook_about_an_order() -> None:
     assert (heard.id, heard.topic, heard.poll_orders, heard.look_at) == ("m-1", MESSAGE["scope"], True, ())
 
 
+def test_a_webhook_about_an_order_that_was_archived() -> None:
+    message = {**MESSAGE, "scope": "store/order/archived", "data": {"type": "order", "id": 250}}
+    heard = bigcommerce.hear(SETTINGS, *signed(message), NOW)
+    assert (heard.poll_orders, heard.reread) == (True, ("250",))
+
+
 def test_a_webhook_about_stock() -> None:
     scope = "store/channel/1/inventory/product/stock_changed"
     message = {**MESSAGE, "scope": scope, "data": {"variant_id": 7, "product_id": 8}}

@@ -8,11 +8,11 @@ import pytest
 
 from connectors.account import Account
 from connectors.account import stocked as filled
-from connectors.driver import settings_of, talk, target
+from connectors.driver import answer, run, settings_of, talk, target
 from fakes.bigcommerce import EXAMPLE, Fake
 from fakes.common import Faults
 from onhand.connectors import bigcommerce
-from onhand.connectors.flow import Accepted, Failed, Later, Place, Rejected, Seen, Target, Unsure
+from onhand.connectors.flow import Accepted, Failed, Later, Place, Rejected, Response, Seen, Target, Unsure
 
 SETTINGS = settings_of(bigcommerce, **EXAMPLE.settings)
 ACCOUNT = Account(bigcommerce, SETTINGS)
@@ -107,6 +107,47 @@ def test_orders_of_one_second_are_paged() -> None:
         order["modified"] = fake.orders[0]["modified"]
     found, _ = polled(fake, "2026-11-22T00:00:00Z")
     assert {order.id for order in found} == set(names)
+
+
+def test_orders_are_read_again_in_runs_of_ids() -> None:
+    fake = stocked(1)
+    names = [fake.sell("SKU-1", 1) for _ in range(330)]
+    fake.touch(names[4], is_deleted=True)
+    fake.touch(names[5], is_deleted=True, status_id=2)
+    del fake.orders[250], fake.orders[7]
+    wanted = [*names[3:9], *names[200:260], names[329], "5000", "x"]
+    again = talk(bigcommerce.reread(SETTINGS, wanted), bigcommerce, SETTINGS, fake)
+    assert again.gone == (names[7], names[250], "5000")
+    counts = {order.id: (order.lines[0].cancelled, order.lines[0].shipped) for order in again.orders}
+    assert counts.pop(names[4]) == (1, 0), "nobody ships what is in the archive"
+    assert counts.pop(names[5]) == (0, 1)
+    left = set(wanted) - {names[4], names[5], names[7], names[250], "5000", "x"}
+    assert counts == dict.fromkeys(left, (0, 0))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer("<html>", 404),
+        answer({"message": "no Route matched"}, 404),
+        answer({"status": 403, "title": "scope"}, 403),
+        answer({"id": 8}),
+        answer([]),
+        answer("", 204),
+    ],
+)
+def test_an_order_is_not_gone_because_something_else_fails(said: Response) -> None:
+    with pytest.raises(Failed):
+        run(bigcommerce.reread(SETTINGS, ["7"]), [answer("", 204), said])
+
+
+def test_a_store_that_does_not_heed_the_span_is_read_to_the_end_all_the_same() -> None:
+    rows = [{"id": n, "status_id": 11, "date_modified": "2026-11-22T00:00:00Z"} for n in range(1, 101)]
+    rows = [{**row, "consignments": []} for row in rows]
+    missing = answer([{"status": 404, "message": "no"}], 404)
+    said = [answer(rows), missing, answer(rows), missing]
+    requests, again = run(bigcommerce.reread(SETTINGS, ["500", "600"]), said)
+    assert (again.orders, again.gone, len(requests)) == ((), ("500", "600"), 4)
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,10 @@ class Fake:
         if found := re.fullmatch(r"/v2/orders/(\d+)/products", path):
             order = next(order for order in self.orders if str(order["id"]) == found[1])
             return reply(200, order["lines"])
+        if found := re.fullmatch(r"/v2/orders/(\d+)", path):
+            one = next((order for order in self.orders if str(order["id"]) == found[1]), None)
+            missing = [{"status": 404, "message": "The requested resource was not found."}]
+            return reply(404, missing) if one is None else reply(200, self._order(one))
         return problem("Not found", 404)
 
     def _listed(self, wire: Wire, rows: list[dict[str, Any]], most: int) -> Response:
@@ -204,19 +208,24 @@ class Fake:
         return item, row
 
     def _orders(self, asked: dict[str, str]) -> Response:
-        known = ("min_date_modified", "sort", "page", "limit", "include", "consignment_structure")
-        if unknown(asked, known) or int(asked.get("limit", 50)) > 250:
+        known = ("min_date_modified", "min_id", "max_id", "sort", "page", "limit", "include")
+        if unknown(asked, (*known, "consignment_structure")) or int(asked.get("limit", 50)) > 250:
             return reply(400, [{"status": 400, "message": "Invalid query"}])
         since = asked.get("min_date_modified")
         at = datetime.fromisoformat(since) if since else None
         rows = sorted(self.orders, key=lambda order: order["modified"])
         rows = [order for order in rows if at is None or order["modified"] >= at]
+        if "sort" not in asked:
+            rows.sort(key=lambda order: order["id"])
+        ids = range(int(asked.get("min_id", 0)), int(asked.get("max_id", 10**9)) + 1)
+        rows = [order for order in rows if order["id"] in ids and not order.get("is_deleted")]
         page, limit = int(asked.get("page", 1)), int(asked.get("limit", 50))
         rows = rows[(page - 1) * limit : page * limit]
         return reply(200, [self._order(order) for order in rows]) if rows else Response(204)
 
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
-        told = {"id": order["id"], "status_id": order["status_id"]}
+        told = {"id": order["id"], "status_id": order["status_id"], "is_deleted": False}
+        told |= {"is_deleted": True} if order.get("is_deleted") else {}
         told["date_modified"] = format_datetime(order["modified"])
         if not self.products_apart:
             told["consignments"] = {"shipping": [{"id": 1, "line_items": order["lines"]}], "downloads": []}

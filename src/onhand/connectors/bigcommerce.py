@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from onhand.connectors.auth import Wire, same, standard_webhook
-from onhand.connectors.bigcommerce_orders import orders
+from onhand.connectors.bigcommerce_orders import orders, reread
 from onhand.connectors.bigcommerce_push import LARGEST, held, pace, push
 from onhand.connectors.channel import (
     Channel,
@@ -35,11 +35,13 @@ from onhand.connectors.flow import (
 from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text, whole
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "places", "pull", "push"]
-__all__ += ["sign"]
+__all__ += ["reread", "sign"]
 
 ITEM_PAGE = 250
 PLACE_PAGE = 250
 HOOK_HEADER = "x-hub-secret"
+ARCHIVED = "store/order/archived"
+"""The list of orders may leave it out from then on."""
 STOCK_CHANGED = "inventory/product/stock_changed"
 
 
@@ -173,4 +175,11 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
         raise Unheard("the message is about another store", 400)
     variant = text(found, "data", "variant_id") or text(found, "data", "inventory", "variant_id")
     looked = (variant,) if variant and topic.endswith(STOCK_CHANGED) else ()
-    return Heard(name, topic, poll_orders=topic.startswith("store/order/"), look_at=looked)
+    order = text(found, "data", "id") if topic == ARCHIVED else None
+    return Heard(
+        name,
+        topic,
+        poll_orders=topic.startswith("store/order/"),
+        look_at=looked,
+        reread=(order,) if order else (),
+    )
