@@ -9,7 +9,7 @@ import pytest
 
 from connectors.account import Account
 from connectors.account import stocked as filled
-from connectors.driver import settings_of, talk, target
+from connectors.driver import answer, run, settings_of, talk, target
 from fakes.common import Faults
 from fakes.magento import EXAMPLE, Fake
 from onhand.connectors import magento
@@ -22,6 +22,7 @@ from onhand.connectors.flow import (
     Later,
     Place,
     Rejected,
+    Response,
     Target,
     Unsure,
     Whole,
@@ -173,6 +174,42 @@ def test_no_order_is_lost_when_one_changes_between_pages(alike: bool) -> None:
     fake.touch(names[0])
     rest, _ = polled(fake, first.cursor)
     assert {order.id for order in (*first.orders, *rest)} == set(names)
+
+
+def test_orders_of_one_second_come_on_their_pages_in_one_order() -> None:
+    fake = stocked(1)
+    names = [fake.sell("SKU-1", 1) for _ in range(250)]
+    for order in fake.orders:
+        order["updated_at"] = fake.orders[0]["updated_at"]
+    found, _ = polled(fake, "2026-11-22T00:00:00Z")
+    assert {order.id for order in found} == set(names)
+
+
+def test_orders_are_read_again_by_their_ids() -> None:
+    fake = stocked(1)
+    names = [fake.sell("SKU-1", 1) for _ in range(130)]
+    fake.ship(names[3])
+    del fake.orders[120], fake.orders[7]
+    again = talk(magento.reread(SETTINGS, [*names, "x", "9999"]), magento, SETTINGS, fake)
+    assert again.gone == (names[7], names[120], "9999")
+    shipped = {order.id: order.lines[0].shipped for order in again.orders}
+    assert shipped == {name: int(name == names[3]) for name in names if name not in (names[7], names[120])}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer("<html>", 404),
+        answer({"message": "Request does not match any route."}, 404),
+        answer({"message": "The consumer isn't authorized to access %resources."}, 401),
+        answer({"entity_id": 8, "items": []}),
+        answer([]),
+        answer("", 200),
+    ],
+)
+def test_an_order_is_not_gone_because_something_else_fails(said: Response) -> None:
+    with pytest.raises(Failed):
+        run(magento.reread(SETTINGS, ["7"]), [answer({"items": [], "total_count": 0}), said])
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,10 @@ class Fake:
     def _one(self, path: str) -> Response:
         if found := re.fullmatch(r"/V1/inventory/get-product-salable-quantity/([^/]+)/1", path):
             return reply(200, self.shown(unquote(found[1])))
+        if found := re.fullmatch(r"/V1/orders/(\d+)", path):
+            one = next((order for order in self.orders if str(order["entity_id"]) == found[1]), None)
+            missing = "The entity that was requested doesn't exist. Verify the entity and try again."
+            return fault(404, missing) if one is None else reply(200, one)
         if found := re.fullmatch(r"/V1/bulk/([^/]+)/detailed-status", path):
             return self._outcome(found[1])
         if (found := re.fullmatch(r"/V1/stockItems/([^/]+)", path)) and self.legacy:

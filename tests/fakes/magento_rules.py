@@ -21,8 +21,7 @@ OTHERS = {
     "fields",
     "searchCriteria[pageSize]",
     "searchCriteria[currentPage]",
-    "searchCriteria[sortOrders][0][field]",
-    "searchCriteria[sortOrders][0][direction]",
+    *(f"searchCriteria[sortOrders][{n}][{part}]" for n in (0, 1) for part in ("field", "direction")),
 }
 
 
@@ -63,9 +62,13 @@ def search(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, str], most: in
         elif name not in OTHERS:
             return fault(400, 'The "%1" parameter is unknown.', [name])
     chosen = [row for row in rows if all(any(_meets(row, f) for f in g.values()) for g in groups.values())]
-    if field := asked.get("searchCriteria[sortOrders][0][field]"):
-        chosen.sort(key=lambda row: row["id" if field == "entity_id" and "id" in row else field])
     size, page = int(asked["searchCriteria[pageSize]"]), int(asked["searchCriteria[currentPage]"])
+    if page % 2 == 0:
+        chosen.reverse()  # what no sorting tells apart comes as it likes, another way on each page
+    for n in (1, 0):
+        if field := asked.get(f"searchCriteria[sortOrders][{n}][field]"):
+            name = "id" if field == "entity_id" and any("id" in row for row in rows) else field
+            chosen.sort(key=lambda row, name=name: row[name])  # type: ignore[misc]
     if size > most:
         return fault(400, "Maximum SearchCriteria pageSize is %max", {"max": most})
     last = max(1, -(-len(chosen) // size))

@@ -23,13 +23,13 @@ from onhand.connectors.flow import (
     retry_after,
 )
 from onhand.connectors.magento_calls import Settings, criteria, expected, get
-from onhand.connectors.magento_orders import orders
+from onhand.connectors.magento_orders import orders, reread
 from onhand.connectors.magento_push import BATCH, LARGEST, SOURCE, push
 from onhand.connectors.magento_stock import pull
 from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "orders", "pace", "places", "pull", "push", "sign"]
-__all__ += ["tokens"]
+__all__ += ["reread", "tokens"]
 
 PLACE_PAGE = 100
 IMS = "https://ims-na1.adobelogin.com/ims/token/v3"

@@ -79,16 +79,17 @@ def sku_path(sku: str) -> str:
 def criteria(
     groups: Sequence[Sequence[tuple[str, str, str]]], size: int, page: int = 1, sort: str = ""
 ) -> Pairs:
-    """Search criteria: groups of (field, condition, value) that must all hold, any one within a group."""
+    """Search criteria: groups of (field, condition, value) that must all hold, any one within a group.
+    ``sort`` names fields, separated by spaces."""
     found: list[tuple[str, str]] = []
     for g, group in enumerate(groups):
         for f, (field, condition, value) in enumerate(group):
             start = f"searchCriteria[filter_groups][{g}][filters][{f}]"
             found += [(f"{start}[field]", field), (f"{start}[condition_type]", condition)]
             found.append((f"{start}[value]", value))
-    if sort:
-        found += [("searchCriteria[sortOrders][0][field]", sort)]
-        found += [("searchCriteria[sortOrders][0][direction]", "ASC")]
+    for n, field in enumerate(sort.split()):
+        start = f"searchCriteria[sortOrders][{n}]"
+        found += [(f"{start}[field]", field), (f"{start}[direction]", "ASC")]
     found += [("searchCriteria[pageSize]", str(size)), ("searchCriteria[currentPage]", str(page))]
     return tuple(found)
 

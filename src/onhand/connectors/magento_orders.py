@@ -1,4 +1,4 @@
-"""Orders of a Magento shop since a moment, as snapshots; only their counts are read, nobody's name."""
+"""Orders of a Magento shop, since a moment or by their ids, as snapshots; their counts are read, no names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread, Response
 from onhand.connectors.magento_calls import Settings, criteria, expected, get
 from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, text, whole
 from onhand.connectors.walking import need_moment, read, step, still_open
@@ -17,7 +17,8 @@ ENDED = {"complete", "closed", "canceled"}
 PARENTS = {"configurable", "bundle"}
 COUNTS = ("qty_ordered", "qty_canceled", "qty_refunded", "qty_shipped", "qty_invoiced", "qty_returned")
 LINE = f"item_id,parent_item_id,sku,product_id,product_type,is_virtual,{','.join(COUNTS)}"
-FIELDS = f"items[entity_id,increment_id,state,updated_at,items[{LINE}]],total_count"
+ORDER = f"entity_id,increment_id,state,updated_at,items[{LINE}]"
+FIELDS = f"items[{ORDER}],total_count"
 
 
 def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
@@ -27,7 +28,8 @@ def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
     if walk.since is not None:
         since = iso(walk.since).replace("T", " ").removesuffix("Z")
         groups.append([("updated_at", "gteq", since)])
-    query = (*criteria(groups, PAGE, walk.page, "updated_at"), ("fields", FIELDS))
+    # Orders of one second would come in no order of their own, another on each page.
+    query = (*criteria(groups, PAGE, walk.page, "updated_at entity_id"), ("fields", FIELDS))
     answer = yield from ask(get("/V1/orders", query))
     found = expected(answer)
     listed = need_rows(found, "items")
@@ -37,6 +39,48 @@ def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
     following, more = step(walk, [order.updated for order in seen], full, answer)
     kept = [order for order in seen if not walk.opening or still_open(order.lines)]
     return Orders(tuple(kept), following, more)
+
+
+# --- by id ----------------------------------------------------------------------------------------------
+
+
+def reread(settings: Settings, names: Sequence[str]) -> Flow[Reread]:
+    """How these orders stand now, and which the shop denies, one by one: some extension has deleted them."""
+    found: list[Order] = []
+    gone: list[str] = []
+    wanted = [name for name in dict.fromkeys(names) if name.isascii() and name.isdigit()]
+    for start in range(0, len(wanted), PAGE):
+        some = wanted[start : start + PAGE]
+        query = (*criteria([[("entity_id", "in", ",".join(some))]], PAGE), ("fields", FIELDS))
+        answer = yield from ask(get("/V1/orders", query))
+        listed = {text(row, "entity_id"): row for row in need_rows(expected(answer), "items")}
+        for name in some:
+            row = listed.get(name) or (yield from _one(name))
+            if row is None:
+                gone.append(name)
+            else:
+                found.append(_order(row))
+    return Reread(tuple(found), tuple(gone))
+
+
+def _one(name: str) -> Flow[Mapping[str, Any] | None]:
+    """An order; None when the shop says that there is none. Raises Failed."""
+    answer = yield from ask(get(f"/V1/orders/{name}", (("fields", ORDER),)))
+    if _denied(answer):
+        return None
+    row = expected(answer)
+    if not isinstance(row, Mapping) or text(row, "entity_id") != name:
+        raise Failed("the channel's answer is not as documented: it is another order", retry=True)
+    return row
+
+
+def _denied(answer: Response) -> bool:
+    """Whether there is no such order; that there is no such route is a gateway's or another module's word."""
+    said = text(answer.json(), "message")
+    return answer.status == 404 and said is not None and "route" not in said.casefold()
+
+
+# --- snapshots ------------------------------------------------------------------------------------------
 
 
 def _order(row: Mapping[str, Any]) -> Order:
