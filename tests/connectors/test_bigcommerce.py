@@ -306,7 +306,7 @@ def test_orders_are_asked_for_by_their_change_with_an_overlap() -> None:
         ("limit", "100"),
         ("include", "consignments.line_items"),
         ("consignment_structure", "object"),
-        ("min_date_modified", "2026-11-22T00:08:00Z"),
+        ("min_date_modified", "2026-11-22T00:07:59Z"),
     )
     assert orders.cursor == "2026-11-22T00:10:00Z"
 

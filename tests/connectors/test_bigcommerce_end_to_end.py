@@ -109,6 +109,18 @@ def test_orders_of_one_second_are_paged() -> None:
     assert {order.id for order in found} == set(names)
 
 
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_page_that_ends_within_a_second_loses_no_order(exclusive: bool) -> None:
+    """Whether the moment asked for is in the answer is not documented."""
+    fake = stocked(1)
+    fake.exclusive = exclusive
+    names = [fake.sell("SKU-1", 1) for _ in range(150)]
+    for order in fake.orders[95:106]:
+        order["modified"] = fake.orders[100]["modified"]
+    found, _ = polled(fake, "2026-11-22T00:00:00Z")
+    assert {order.id for order in found} == set(names)
+
+
 def test_orders_are_read_again_in_runs_of_ids() -> None:
     fake = stocked(1)
     names = [fake.sell("SKU-1", 1) for _ in range(330)]

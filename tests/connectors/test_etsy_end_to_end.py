@@ -164,6 +164,17 @@ def test_no_receipt_is_lost_when_one_changes_between_pages() -> None:
     assert {order.id for order in (*first.orders, *rest)} == set(names)
 
 
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_page_that_ends_within_a_second_loses_no_receipt(exclusive: bool) -> None:
+    fake = Fake(exclusive=exclusive)
+    fake.stock(1, 900)
+    names = [fake.sell("SKU-1", 1) for _ in range(150)]
+    for row in fake.receipts[95:106]:
+        row["updated_timestamp"] = fake.receipts[100]["updated_timestamp"]
+    found, _ = polled(fake, "2026-11-22T00:00:00Z")
+    assert {order.id for order in found} == set(names)
+
+
 def test_a_pair_works_once() -> None:
     fake = Fake(access="12.other")
     with pytest.raises(Failed) as failed:

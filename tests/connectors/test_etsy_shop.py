@@ -71,7 +71,7 @@ def test_a_receipt(receipt: dict[str, Any], counts: tuple[int, int]) -> None:
     lines = [line, line | {"transaction_id": 2, "is_digital": True}]
     row = {"receipt_id": 9, "updated_timestamp": NOW // 1_000_000, "transactions": lines, **receipt}
     requests, orders = run(etsy.orders(SETTINGS, "2026-11-22T00:00:00Z"), [answer({"results": [row]})])
-    assert ("min_last_modified", str(NOW // 1_000_000 - 120)) in requests[0].query
+    assert ("min_last_modified", str(NOW // 1_000_000 - 121)) in requests[0].query
     ids = {"listing_id": "7", "product_id": "700"}
     assert orders.orders[0].lines == (OrderLine("1", ids, "A", 5, *counts),)
     assert orders.cursor == "2026-11-22T00:00:00Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -56,6 +56,7 @@ class Fake:
     places: dict[int, bool] = field(default_factory=lambda: {1: True, 2: True, 3: False})
     orders: list[dict[str, Any]] = field(default_factory=list)
     products_apart: bool = False
+    exclusive: bool = False
     reasons: list[str] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -212,7 +213,7 @@ class Fake:
         if unknown(asked, (*known, "consignment_structure")) or int(asked.get("limit", 50)) > 250:
             return reply(400, [{"status": 400, "message": "Invalid query"}])
         since = asked.get("min_date_modified")
-        at = datetime.fromisoformat(since) if since else None
+        at = datetime.fromisoformat(since) + timedelta(seconds=self.exclusive) if since else None
         rows = sorted(self.orders, key=lambda order: order["modified"])
         rows = [order for order in rows if at is None or order["modified"] >= at]
         if "sort" not in asked:

@@ -72,6 +72,7 @@ class Fake:
     pairs: int = 1
     next_id: int = 100_000
     plain_inventory: bool = False
+    exclusive: bool = False
     calls: list[str] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -257,7 +258,7 @@ class Fake:
             raise refuse("Invalid parameter")
         since = int(asked.get("min_last_modified", 0))
         rows = sorted(self.receipts, key=lambda row: int(row["updated_timestamp"]))
-        rows = [row for row in rows if row["updated_timestamp"] >= since]
+        rows = [row for row in rows if row["updated_timestamp"] >= since + self.exclusive]
         if asked.get("was_shipped") == "false":
             rows = [row for row in rows if not row["is_shipped"]]
         start, limit = int(asked["offset"]), int(asked["limit"])

@@ -48,8 +48,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     walk = read(cursor)
     query = [("sort", "date_modified:asc"), ("page", str(walk.page)), ("limit", str(PAGE))]
     query += WITH_LINES
-    if walk.since is not None:
-        query.append(("min_date_modified", iso(walk.since)))
+    if walk.asked_from is not None:
+        query.append(("min_date_modified", iso(walk.asked_from)))
     answer = yield from ask(Request("GET", "/v2/orders", tuple(query), repeatable=True))
     found = _listed(answer)
     seen = []

@@ -21,8 +21,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     walk = read(cursor)
     query = [("sort_on", "updated"), ("sort_order", "asc"), ("limit", str(PAGE))]
     query.append(("offset", str((walk.page - 1) * PAGE)))
-    if walk.since is not None:
-        query.append(("min_last_modified", str(walk.since // SECOND)))
+    if walk.asked_from is not None:
+        query.append(("min_last_modified", str(walk.asked_from // SECOND)))
     if walk.opening:
         query.append(("was_shipped", "false"))
     path = f"/shops/{settings.shop_id}/receipts"

@@ -1,4 +1,4 @@
-"""Orders of a Magento shop, since a moment or by their ids, as snapshots; their counts are read, no names."""
+"""Orders of a Magento shop, since a moment or by their ids, as snapshots; their counts alone, no names."""
 
 from __future__ import annotations
 

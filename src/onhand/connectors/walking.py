@@ -37,6 +37,12 @@ class Walk(NamedTuple):
         return f"{'open' if self.opening else 'more'}|{since}|{self.page}|{self.high}"
 
     @property
+    def asked_from(self) -> int | None:
+        """A second before ``since``, for channels that do not say whether what changed at the moment asked
+        for is in their answer: a page may have ended in the middle of a second."""
+        return None if self.since is None else max(0, self.since - SECOND)
+
+    @property
     def first(self) -> bool:
         """Whether this is the first page of all."""
         return self.since is None and self.page == 1
