@@ -41,6 +41,7 @@ class Fake:
     items: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
     orders: list[dict[str, Any]] = field(default_factory=list)
+    placed: int = 0
     most_items: int = 1_000
     legacy: bool = False
     no_export: bool = False
@@ -76,7 +77,8 @@ class Fake:
             self.items[sku, "default"][0] -= units
         else:
             self.reserved[sku] = self.reserved.get(sku, 0) + units
-        number = len(self.orders) + 1
+        self.placed += 1
+        number = self.placed
         product = next(row["id"] for row in self.products if row["sku"] == sku)
         line = {"item_id": number * 10, "sku": sku, "product_id": product, "product_type": "simple"}
         counts = dict.fromkeys(("qty_canceled", "qty_refunded", "qty_shipped", "qty_invoiced"), 0)

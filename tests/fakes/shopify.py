@@ -39,6 +39,7 @@ EXAMPLE = Example(
 PATH = "/admin/api/2026-10/graphql.json"
 REASONS = {"correction", "received", "restock", "damaged", "shrinkage", "promotion", "other"}
 DEAREST = 1000
+SCOPES = ("write_inventory", "read_products", "read_locations", "read_orders")
 
 
 def item_id(number: int) -> str:
@@ -80,7 +81,8 @@ class Fake:
     tokens: set[str] = field(default_factory=lambda: {EXAMPLE.settings["access_token"]})
     refresh: str = "refresh-1"
     dearest_page: int = DEAREST
-    scopes: tuple[str, ...] = ("write_inventory", "read_products", "read_locations", "read_orders")
+    placed: int = 0
+    scopes: tuple[str, ...] = SCOPES
     hidden: set[str] = field(default_factory=set)
     requests: list[Wire] = field(default_factory=list)
 
@@ -112,7 +114,8 @@ class Fake:
         item.committed += units
         now = iso(self.clock.tick())
         item.changed = now
-        number = len(self.orders) + 1001
+        self.placed += 1
+        number = self.placed + 1000
         line = {
             "id": f"gid://shopify/LineItem/{number}",
             "sku": item.sku,

@@ -73,6 +73,7 @@ class Fake:
     read_only: bool = False
     headers: bool = True
     disabled: int = 0
+    placed: int = 0
     requests: list[Wire] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -100,7 +101,8 @@ class Fake:
 
     def sell(self, sku: str, units: int, status: str = "processing") -> int:
         """A customer buys; the shop lowers its number when the order is paid."""
-        thing, number = self._thing(sku), 500 + len(self.orders)
+        thing, number = self._thing(sku), 500 + self.placed
+        self.placed += 1
         line = {"id": number * 10, "product_id": thing.parent or thing.id, "sku": sku, "quantity": units}
         line["variation_id"] = thing.id if thing.parent else 0
         now = iso(self.clock.tick()).removesuffix("Z")

@@ -69,6 +69,8 @@ class Stand:
         self.place = trade.fake.EXAMPLE.location if trade.place == AS_EXAMPLE else trade.place
         self.orders: list[Sale] = []
         self.weather = "fine"
+        self.swept = True
+        """Whether somebody looks at what it has: else what it takes away without a word is never known."""
         self._items: list[int] = []
 
     # --- trade ------------------------------------------------------------------------------------
@@ -97,10 +99,11 @@ class Stand:
         return self.orders[-1]
 
     def amend(self, sale: Sale) -> None:
-        """Something happens to an order: units are sent, come back, or all of it is called off."""
+        """Units of an order are sent, come back, or all of it is called off, or vanishes."""
         counts = sale.counts
         can = ["shipped"] * 2 * (sale.left > 0) + ["cancelled"] * (sale.left == sale.units)
         can += ["returned"] * (self.trade.back is not None and counts["shipped"] > counts["returned"])
+        can += ["vanished"] * (self.swept and self.trade.vanish is not None and sale.left == sale.units > 0)
         if not can:
             return
         what = self.lots.choice(can)
@@ -110,6 +113,9 @@ class Stand:
             self.trade.ship(self.fake, sale.name, units, units == sale.left)
         elif what == "cancelled":
             self.trade.cancel(self.fake, sale.name, sale.item, units)
+        elif what == "vanished" and self.trade.vanish is not None:
+            self.trade.vanish(self.fake, sale.name)
+            what = "cancelled"
         elif self.trade.back is not None:
             units = self.lots.randint(1, counts["shipped"] - counts["returned"])
             self.trade.back(self.fake, sale.name, units)

@@ -34,7 +34,8 @@ AS_EXAMPLE = "as the fake's example"
 
 class Trade(NamedTuple):
     """What can happen at a channel. ``partly`` says whether a part of an order can be sent; ``place`` is the
-    channel's location that is fed. ``whole`` is whether what others keep with a listing is still there."""
+    channel's location that is fed; ``vanish`` takes an order away without a word. ``whole`` is whether what
+    others keep with a listing is still there."""
 
     fake: ModuleType
     stock: Callable[[Any, int], object] = lambda fake, n: fake.stock(n, 0)
@@ -44,6 +45,7 @@ class Trade(NamedTuple):
     ship: Callable[[Any, str, int, bool], object] = lambda fake, order, units, whole: None
     cancel: Callable[[Any, str, int, int], object] = lambda fake, order, n, units: None
     back: Callable[[Any, str, int], object] | None = None
+    vanish: Callable[[Any, str], object] | None = None
     whole: Callable[[Any, int], bool] = lambda fake, n: True
     partly: bool = False
     options: dict[str, Any] = {}
@@ -178,7 +180,13 @@ TRADES: dict[str, Trade] = {
         cancel=lambda fake, order, n, units: fake.change(order, "CANCELLED"),
         partly=True,
     ),
-    "bigcommerce": Trade(bigcommerce, ship=_sent_by_big, cancel=_off_at_big, partly=True),
+    "bigcommerce": Trade(
+        bigcommerce,
+        ship=_sent_by_big,
+        cancel=_off_at_big,
+        partly=True,
+        vanish=lambda fake, order: fake.touch(order, is_deleted=True),
+    ),
     "ebay": Trade(
         ebay,
         ship=lambda fake, order, units, whole: fake.ship(order, units),
@@ -203,6 +211,9 @@ TRADES: dict[str, Trade] = {
         edit=_edit_magento,
         ship=lambda fake, order, units, whole: fake.ship(order),
         cancel=_off_at_magento,
+        vanish=lambda fake, order: fake.orders.remove(
+            next(row for row in fake.orders if str(row["entity_id"]) == order)
+        ),
     ),
     "mirakl": _MIRAKL,
     "nuorder": Trade(
@@ -230,6 +241,8 @@ TRADES: dict[str, Trade] = {
     ),
     "shopify": Trade(
         shopify,
+        options={"scopes": (*shopify.SCOPES, "read_all_orders")},
+        vanish=lambda fake, order: fake.orders.pop(order),
         ship=lambda fake, order, units, whole: fake.ship(order, units),
         cancel=lambda fake, order, n, units: fake.cancel(order),
         back=lambda fake, order, units: fake.refund(order, units),
@@ -263,6 +276,7 @@ TRADES: dict[str, Trade] = {
         woocommerce,
         ship=lambda fake, order, units, whole: fake.change(int(order), "completed"),
         cancel=lambda fake, order, n, units: fake.change(int(order), "cancelled"),
+        vanish=lambda fake, order: fake.delete(int(order)),
     ),
 }
 """By the name of the channel."""

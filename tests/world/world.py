@@ -121,7 +121,9 @@ class World:
         trade = TRADES[name]
         if name in OTHERS and self.lots.random() < 0.5:
             trade = OTHERS[name]
-        return Stand(module, trade, self._clock(), self.lots)
+        stand = Stand(module, trade, self._clock(), self.lots)
+        stand.swept = not self.blind
+        return stand
 
     def _clock(self) -> Callable[[], int]:
         """A channel's own clock: right, or a little off."""
