@@ -117,11 +117,11 @@ def test_a_signature_and_no_secret_without_tls() -> None:
 
 
 def test_reads_pass_page_caches() -> None:
-    requests, _ = run(woocommerce.pull(SETTINGS, "3"), [answer([])])
+    requests, _ = run(woocommerce.pull(SETTINGS, "99|7"), [answer([])])
     out = wire(woocommerce, SETTINGS, requests[0])
     assert out.target == (
         "https://shop.example/wp-json/wc/v3/products"
-        f"?per_page=100&page=3&orderby=id&order=asc&status=any&_={NOW}"
+        f"?per_page=100&offset=99&orderby=id&order=asc&status=any&_={NOW}"
     )
 
 

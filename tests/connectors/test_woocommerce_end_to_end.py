@@ -127,8 +127,27 @@ def test_pages_end_where_they_end(headers: bool, count: int) -> None:
     fake.stock(9000, None, kind="variable", manage=False)
     for number in range(9001, 9131):
         fake.stock(number, 2, parent=9000)
-    seen = pulled(fake)
-    assert len({one.sku for one in seen}) == len(seen) == count + 130
+    assert len({one.sku for one in pulled(fake)}) == count + 130
+
+
+@pytest.mark.parametrize("gone", [1, 60, 99])
+def test_a_product_that_is_deleted_between_two_pages_hides_no_other(gone: int) -> None:
+    fake = Fake()
+    for number in range(1, 251):
+        fake.stock(number, 1)
+    first = talk(woocommerce.pull(SETTINGS, None), woocommerce, SETTINGS, fake)
+    for number in range(1, gone + 1):
+        del fake.things[number]
+    seen = [one.sku for one in first.seen]
+    cursor = first.cursor
+    while cursor is not None:
+        page = talk(woocommerce.pull(SETTINGS, cursor), woocommerce, SETTINGS, fake)
+        seen += [one.sku for one in page.seen]
+        cursor = page.cursor
+    assert set(seen) == {f"SKU-{number}" for number in range(1, 251)}
+    # A cursor of another form, as one of before, begins anew.
+    again = talk(woocommerce.pull(SETTINGS, "2"), woocommerce, SETTINGS, fake)
+    assert again.seen[0].sku == f"SKU-{gone + 1}"
 
 
 def test_check_counts_products_and_sleeping_webhooks_and_tries_to_write() -> None:

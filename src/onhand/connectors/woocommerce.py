@@ -24,6 +24,7 @@ from onhand.connectors.flow import (
     Heard,
     Later,
     Page,
+    Pairs,
     Rejected,
     Request,
     Response,
@@ -40,6 +41,7 @@ from onhand.connectors.flow import (
 )
 from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
 from onhand.connectors.woocommerce_orders import orders, reread
+from onhand.connectors.woocommerce_pages import PAGE, Spot, asked, following
 
 __all__ = [
     "CHANNEL",
@@ -58,7 +60,6 @@ __all__ = [
 
 BATCH = 100
 """Objects in one batch call, unless the shop's own filter says another number."""
-PAGE = 100
 STOCKLESS = {"grouped", "external"}
 PING = re.compile(rb"webhook_id=\d{1,18}")
 
@@ -268,10 +269,14 @@ def _verdict(job: Job, row: Any, answer: Response) -> Verdict:
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
-    """A page of products with all variations of those that have any; the cursor is the page's number."""
-    number = int(cursor) if cursor and cursor.isdigit() else 1
-    products, last = yield from _listed("/products", number, (("status", "any"),))
-    return Page(tuple((yield from _stocked(products))), None if last else str(number + 1))
+    """A page of products with all variations of those that have any. The cursor is ``offset|last``."""
+    told = [whole(part) for part in (cursor or "").split("|")]
+    spot = Spot(told[0] or 0, told[1] or 0) if len(told) == len(Spot()) else Spot()
+    call = Request("GET", "/products", (*asked(spot), ("status", "any")), repeatable=True)
+    answer = yield from ask(call)
+    products = need_rows(expect(answer))
+    after = following(spot, products, answer)
+    return Page(tuple((yield from _stocked(products))), None if after is None else "|".join(map(str, after)))
 
 
 def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
@@ -280,7 +285,7 @@ def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
     seen: list[Seen] = []
     for start in range(0, len(wanted), PAGE):
         include = ("include", ",".join(wanted[start : start + PAGE]))
-        found, _ = yield from _listed("/products", 1, (("status", "any"), include))
+        found = yield from _all("/products", (("status", "any"), include))
         seen += yield from _stocked(found)
     return seen
 
@@ -291,23 +296,22 @@ def _stocked(products: Sequence[Mapping[str, Any]]) -> Flow[list[Seen]]:
         variable = text(row, "type") == "variable"
         if not variable or row.get("manage_stock") is True:
             seen.append(_seen(row, {"product": need_text(row, "id")}))
-        page, end = 1, not variable
-        while not end:
-            found, end = yield from _listed(f"/products/{need_text(row, 'id')}/variations", page, ())
+        if variable:
+            found = yield from _all(f"/products/{need_text(row, 'id')}/variations")
             seen += [_variation(row, each) for each in found]
-            page += 1
     return seen
 
 
-def _listed(
-    path: str, number: int, more: tuple[tuple[str, str], ...]
-) -> Flow[tuple[list[Mapping[str, Any]], bool]]:
-    """A page of a list, and whether it is the last: by the header, or by being short where it is missing."""
-    query = (("per_page", str(PAGE)), ("page", str(number)), ("orderby", "id"), ("order", "asc"), *more)
-    answer = yield from ask(Request("GET", path, query=query, repeatable=True))
-    found = need_rows(expect(answer))
-    pages = whole(answer.headers.get("x-wp-totalpages"))
-    return found, number >= pages if pages is not None else len(found) < PAGE
+def _all(path: str, more: Pairs = ()) -> Flow[list[Mapping[str, Any]]]:
+    """Every row of a list, each once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    spot: Spot | None = Spot()
+    while spot is not None:
+        answer = yield from ask(Request("GET", path, (*asked(spot), *more), repeatable=True))
+        listed = need_rows(expect(answer))
+        found |= {need_text(row, "id"): row for row in listed}
+        spot = following(spot, listed, answer)
+    return list(found.values())
 
 
 def _seen(row: Mapping[str, Any], ids: dict[str, str]) -> Seen:

@@ -28,10 +28,8 @@ from onhand.connectors.reading import (
     units,
     whole,
 )
+from onhand.connectors.woocommerce_pages import PAGE, Spot, asked, following
 
-PAGE = 100
-STEP_BACK = 50
-"""Rows that are read again when the list has moved up."""
 OVERLAP = 60_000_000
 """Microseconds that a poll looks back behind the last change it saw."""
 BEGINNING = "1970-01-01T00:00:00Z"
@@ -88,8 +86,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
         seen.append((yield from _order(row)))
     seen.sort(key=lambda order: order.updated)
     here = _noted(here, seen, answer)
-    if (following := _following(here, listed, answer)) is not None:
-        return Orders(tuple(seen), following.write(), more=True)
+    if (spot := following(Spot(here.offset, here.last), listed, answer)) is not None:
+        return Orders(tuple(seen), here._replace(**spot._asdict()).write(), more=True)
     if here.since and here.phase + 1 < len(PHASES):
         return Orders(tuple(seen), here._replace(phase=here.phase + 1, offset=0, last=0).write(), more=True)
     return Orders(tuple(seen), here.high)
@@ -109,25 +107,9 @@ def _noted(here: Cursor, seen: Sequence[Order], answer: Response) -> Cursor:
     return here._replace(high=max(here.high, min(newest, here.start or newest)))
 
 
-def _following(here: Cursor, listed: Sequence[Mapping[str, Any]], answer: Response) -> Cursor | None:
-    """The cursor of the next page of this list; None at its end.
-
-    An order that leaves the list (trashed, deleted, or no longer open) moves all behind it up by one. So
-    pages overlap by a row: a page that does not begin with an order that was read already may have been
-    moved, and what stands before it is read. Ids only grow, so that none comes between two that were read.
-    """
-    names = [whole(row, "id") or 0 for row in listed]
-    if here.offset and (not names or names[0] > here.last):
-        return here._replace(offset=max(0, here.offset - STEP_BACK))
-    total = whole(answer.headers.get("x-wp-total"))
-    if here.offset + PAGE >= total if total is not None else len(listed) < PAGE:
-        return None
-    return here._replace(offset=here.offset + PAGE - 1, last=max((here.last, *names)))
-
-
 def _query(here: Cursor) -> tuple[tuple[str, str], ...]:
     """By id, because pages in the order of change would move under our hands."""
-    query = (("per_page", str(PAGE)), ("offset", str(here.offset)), ("orderby", "id"), ("order", "asc"))
+    query = asked(Spot(here.offset, here.last))
     if not here.since:
         return (*query, ("status", OPEN))
     start = iso(max(0, (moment(here.since) or 0) - OVERLAP))
