@@ -118,6 +118,23 @@ def test_pages_of_listings_in_all_states(plain: bool) -> None:
     assert seen["SKU-9"].shown[0].quantity == 77
 
 
+@pytest.mark.parametrize("gone", [0, 1, 20])
+def test_listings_that_sell_out_between_two_pages_hide_no_other(gone: int) -> None:
+    fake = Fake()
+    for number in range(1, 251):
+        fake.stock(number, number)
+    first = talk(etsy.pull(SETTINGS, None), etsy, SETTINGS, fake)
+    for number in range(1, gone + 1):
+        fake.listings[number].state = "sold_out"
+    seen, cursor = [*first.seen], first.cursor
+    while cursor is not None:
+        page = talk(etsy.pull(SETTINGS, cursor), etsy, SETTINGS, fake)
+        seen += page.seen
+        cursor = page.cursor
+    assert {each.sku for each in seen} == {f"SKU-{number}" for number in range(1, 251)}
+    assert len(seen) == 250 + gone, "those that sold out are seen as such, too"
+
+
 def test_the_state_is_found_without_the_association() -> None:
     fake = Fake(plain_inventory=True)
     fake.stock(1, 5)

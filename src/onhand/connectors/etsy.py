@@ -41,6 +41,9 @@ __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace",
 __all__ += ["tokens"]
 
 PAGE = 100
+LAPPED = 20
+"""Listings that two pages have in common: so many may leave a state (they sell out, say) between the two, and
+none is moved to where was read already."""
 STATES = ("active", "inactive", "sold_out", "expired")
 GRANT = "https://openapi.etsy.com/v3/public/oauth/token"
 
@@ -130,23 +133,27 @@ def check(settings: Settings) -> Flow[str]:
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
-    """A page of listings of one state after the other. The cursor is ``state:offset``."""
-    state, _, start = (cursor or "").partition(":")
+    """A page of listings of one state after the other. The cursor is ``state:offset:ids``, with the ids of
+    the listings that were read last."""
+    state, start, told = (*(cursor or "").split(":"), "", "", "")[:3]
     state = state if state in STATES else STATES[0]
-    offset = int(start) if start.isdigit() else 0
+    offset, known = int(start) if start.isdigit() else 0, set(told.split(","))
     place = (("state", state), ("limit", str(PAGE)), ("offset", str(offset)))
     query = (*place, ("includes", "Inventory"), ("legacy", "false"))
     path = f"/shops/{settings.shop_id}/listings"
     listed = need_rows(expect((yield from ask(Request("GET", path, query, repeatable=True)))), "results")
     seen: list[Seen] = []
     for row in listed:
+        if (name := need_text(row, "listing_id")) in known:
+            continue
         inventory = at(row, "inventory")
         if inventory is None:
-            again = Request("GET", f"/listings/{need_text(row, 'listing_id')}/inventory", repeatable=True)
+            again = Request("GET", f"/listings/{name}/inventory", (("legacy", "false"),), repeatable=True)
             inventory = expect((yield from ask(again)))
         seen += _seen(row, inventory, state)
     if len(listed) >= PAGE:
-        return Page(tuple(seen), f"{state}:{offset + PAGE}")
+        last = ",".join(need_text(row, "listing_id") for row in listed[-LAPPED:])
+        return Page(tuple(seen), f"{state}:{offset + PAGE - LAPPED}:{last}")
     rest = STATES[STATES.index(state) + 1 :]
     return Page(tuple(seen), f"{rest[0]}:0" if rest else None)
 

@@ -276,7 +276,10 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
     answer = yield from ask(call)
     products = need_rows(expect(answer))
     after = following(spot, products, answer)
-    return Page(tuple((yield from _stocked(products))), None if after is None else "|".join(map(str, after)))
+    # What is read again is told once.
+    again = after is not None and after.offset < spot.offset
+    new = [row for row in products if not again and (whole(row, "id") or 0) > spot.last]
+    return Page(tuple((yield from _stocked(new))), None if after is None else "|".join(map(str, after)))
 
 
 def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
