@@ -47,10 +47,14 @@ _page = Statement(
     f"SELECT {_KEPT} FROM orders o WHERE o.account = :account AND o.connection = :link"
     " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
 )
-_holding = Statement(
-    "SELECT DISTINCT o.external_id FROM reservation_lines n JOIN orders o ON o.account = n.account"
+_HOLDING = (
+    "SELECT DISTINCT o.external_id FROM reservation_lines n {join} orders o ON o.account = n.account"
     " AND o.reference = n.reference WHERE n.account = :account AND n.held > 0 AND o.connection = :link"
     " AND o.external_id > :after ORDER BY o.external_id LIMIT :limit"
+)
+# From the few lines that hold units, by their own index, and not through every order there ever was.
+_holding = Statement(
+    sqlite=_HOLDING.replace("{join}", "CROSS JOIN"), postgresql=_HOLDING.replace("{join}", "JOIN")
 )
 
 
