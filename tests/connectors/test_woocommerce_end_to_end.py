@@ -290,6 +290,17 @@ def test_a_change_behind_our_back_in_a_poll_that_takes_long_is_told_by_the_next(
     assert str(names[0]) in [order.id for order in found if order.lines[0].cancelled]
 
 
+def test_a_shop_whose_own_clock_is_behind_its_web_server_s_tells_all_the_same() -> None:
+    fake = Fake()
+    fake.stock(1, 1000)
+    fake.clock.seconds = 3_000
+    _, cursor = polled(fake, None)
+    new = fake.sell("SKU-1", 1)
+    fake.orders[-1]["date_modified_gmt"] = "2026-11-22T00:05:00"
+    found, _ = polled(fake, cursor)
+    assert [order.id for order in found] == [str(new)]
+
+
 @pytest.mark.parametrize(
     "told", ["2026-11-22T00:00:00Z|2026-11-22T00:01:00Z|0|3", "2026-11-22T00:00:00Z|x|y|9|0|0", "|b|0|2"]
 )

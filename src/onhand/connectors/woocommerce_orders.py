@@ -32,6 +32,9 @@ from onhand.connectors.woocommerce_pages import PAGE, Spot, asked, following
 
 OVERLAP = 60_000_000
 """Microseconds that a poll looks back behind the last change it saw."""
+APART = 3_600_000_000
+"""Microseconds by which the clock of the web server, or of a proxy before it, may be ahead of that by which
+the shop dates its orders."""
 BEGINNING = "1970-01-01T00:00:00Z"
 OPEN = "pending,processing,on-hold"
 PHASES = ("any", "trash")
@@ -100,7 +103,8 @@ def _noted(here: Cursor, seen: Sequence[Order], answer: Response) -> Cursor:
     if here.begins:
         here = here._replace(start=iso(now) if now is not None else "")
         if not here.since:
-            return here._replace(high=here.start or BEGINNING)
+            # Nothing that the shop has dated says yet what its own clock shows.
+            return here._replace(high=BEGINNING if now is None else iso(now - APART))
     if not here.since:
         return here
     newest = max((iso(order.updated) for order in seen), default="")
