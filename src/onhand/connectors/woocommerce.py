@@ -58,8 +58,10 @@ __all__ = [
     "sign",
 ]
 
-BATCH = 100
-"""Objects in one batch call, unless the shop's own filter says another number."""
+BATCH = 50
+"""Listings in one push. A batch call takes 100 objects at most, unless the shop's own filter says another
+number; but a shop saves them one by one, within what time its PHP allows, and every product with variations
+is a call of its own, for which the numbers have to wait."""
 STOCKLESS = {"grouped", "external"}
 PING = re.compile(rb"webhook_id=\d{1,18}")
 
