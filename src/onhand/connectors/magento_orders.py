@@ -9,7 +9,7 @@ from typing import Any
 from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread, Response
 from onhand.connectors.magento_calls import Settings, criteria, expected, get
 from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, text, whole
-from onhand.connectors.walking import need_moment, read, step, still_open
+from onhand.connectors.walking import APART, need_moment, read, step, still_open
 
 PAGE = 100
 OPEN = "new,pending_payment,processing,holded,payment_review"
@@ -36,7 +36,7 @@ def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
     seen = [_order(row) for row in listed]
     # A page number that is too high brings the last page again, so the total decides.
     full = walk.page * PAGE < (whole(found, "total_count") or 0)
-    following, more = step(walk, [order.updated for order in seen], full, answer)
+    following, more = step(walk, [order.updated for order in seen], full, answer, APART)
     kept = [order for order in seen if not walk.opening or still_open(order.lines)]
     return Orders(tuple(kept), following, more)
 

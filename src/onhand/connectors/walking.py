@@ -19,6 +19,9 @@ FRESH = 600_000_000
 """Microseconds in which no channel forgets a cursor."""
 LOST_CURSOR = frozenset({400, 404, 410})
 """Statuses by which channels refuse a cursor that they have forgotten."""
+APART = 3_600 * SECOND
+"""By how much the clock of a web server, or of a proxy before it, may be ahead of that by which a shop on a
+machine of its own dates its orders."""
 
 
 class Walk(NamedTuple):
@@ -59,13 +62,16 @@ def read(cursor: str | None) -> Walk:
             return Walk(True, None, 1, 0)
 
 
-def step(walk: Walk, changed: Sequence[int], full: bool, answer: Response) -> tuple[str, bool]:
+def step(
+    walk: Walk, changed: Sequence[int], full: bool, answer: Response, apart: int = 0
+) -> tuple[str, bool]:
     """The cursor after a page and whether there is more at once. ``changed`` are the times of its orders as
-    they came, ``full`` says that it had as many as were asked for."""
+    they came, ``full`` says that it had as many as were asked for. ``apart`` says by how much the clock that
+    dates answers may be ahead of the one that dates orders."""
     high = max((walk.high, *changed))
     if walk.opening:
         # What changes while the open orders are read is read again by the first round.
-        high = (said_at(answer) or 0) if walk.first else walk.high
+        high = max(0, (said_at(answer) or 0) - apart) if walk.first else walk.high
     if not full or not changed:
         return iso(high), False
     last = changed[-1] // SECOND * SECOND

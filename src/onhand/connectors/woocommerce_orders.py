@@ -28,13 +28,11 @@ from onhand.connectors.reading import (
     units,
     whole,
 )
+from onhand.connectors.walking import APART
 from onhand.connectors.woocommerce_pages import PAGE, Spot, asked, following
 
 OVERLAP = 60_000_000
 """Microseconds that a poll looks back behind the last change it saw."""
-APART = 3_600_000_000
-"""Microseconds by which the clock of the web server, or of a proxy before it, may be ahead of that by which
-the shop dates its orders."""
 BEGINNING = "1970-01-01T00:00:00Z"
 OPEN = "pending,processing,on-hold"
 PHASES = ("any", "trash")
