@@ -218,7 +218,8 @@ class Inventory:
         alone: bool = False,
     ) -> Mapping[K, T]:
         """At least what ``query`` finds of ``names`` now. On PostgreSQL all who ask for a ``kind`` meanwhile
-        share one look. ``alone`` says that it is one statement."""
+        share one look, with the ``query`` of one of them: it knows nothing of a request but its account.
+        ``alone`` says that it is one statement."""
         if self.store.sqlite:
             return await self.read(account, lambda connection: query(connection, names), alone=alone)
 

@@ -149,13 +149,27 @@ async def shown(call: Call) -> Response:
     if at.past:
         return await _shown_past(call, at)
     place, labels = await call.placed()
-    seq, level = await call.read(lambda c: levels.one(c, call.account, place, call.now), alone=True)
+    seq, level = await _now(call, place)
     if level is None:
         raise Problem("unknown_level", "There is no level of this item at this location")
     headers = {"ETag": told.etag(level)}
     same = wire.header(call.request.scope["headers"], b"if-none-match").strip() == headers["ETag"]
     body = None if same else told.level_and(place, level, labels, as_of_seq=seq)
     return wire.respond(304 if same else 200, body, headers=headers)
+
+
+async def _now(call: Call, place: Place) -> tuple[int, Level | None]:
+    """What the answer has seen, and the level if there is one."""
+    inventory, account = call.inventory, call.account
+
+    def query(connection: Connection, places: list[Place]) -> dict[Place, tuple[int, Level | None]]:
+        if len(places) == 1:
+            return {places[0]: levels.one(connection, account, places[0], inventory.now())}
+        seq = levels.last_seq(connection, account)
+        found = levels.at(connection, account, places, inventory.now())
+        return {place: (seq, found.get(place)) for place in places}
+
+    return (await inventory.look_up(account, "levels", [place], query, alone=True))[place]
 
 
 async def _shown_past(call: Call, at: Moment) -> Response:
