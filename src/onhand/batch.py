@@ -39,6 +39,7 @@ from onhand.work import (
 )
 
 KeyName = tuple[int, str, str]
+NOBODY: frozenset[str] = frozenset()
 
 
 class Done(NamedTuple):
@@ -49,6 +50,7 @@ class Done(NamedTuple):
     outcomes: list[Outcome]
     levels: dict[Place, Level]
     holds: dict[str, Reservation]
+    known: frozenset[str]
 
 
 def commit(
@@ -190,7 +192,8 @@ def _nothing_done(made: Recorded) -> bool:
 def _decide(desk: Desk, job: Job, now: int) -> Done:
     outcomes: list[Outcome] = []
     touched: dict[Place, Level] = {}
-    levels = desk.draft.levels
+    levels, wanted = desk.draft.levels, job.work.holds
+    known = frozenset(name for name in wanted if name in desk.draft.reservations) if wanted else NOBODY
     for group, commands in zip(job.work.groups, job.commands, strict=True):
         outcome = _group(desk, job.work, group, commands, now)
         outcomes.append(outcome)
@@ -204,8 +207,8 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
                 touched.setdefault(place, levels.get(place, ABSENT))
     for place in job.work.watch:
         touched[place] = levels.get(place, ABSENT)
-    holds = {name: hold for name in job.work.holds if (hold := desk.draft.reservations.get(name)) is not None}
-    return Done(job.at, job.work, outcomes, touched, holds)
+    holds = {name: hold for name in wanted if (hold := desk.draft.reservations.get(name)) is not None}
+    return Done(job.at, job.work, outcomes, touched, holds, known)
 
 
 def _held_at(desk: Desk, commands: tuple[AnyCommand, ...]) -> Iterator[Place]:
@@ -287,7 +290,7 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
         else outcome
         for outcome in one.outcomes
     )
-    return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at, holds=one.holds)
+    return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at, holds=one.holds, known=one.known)
 
 
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:

@@ -137,9 +137,10 @@ class Recorded(msgspec.Struct, frozen=True):
     """What became of a `Work`.
 
     ``outcomes`` has one entry a group. ``levels`` holds every level touched or watched, as this work
-    left it, ``holds`` the reservations it asked for. ``seq`` is the account's last movement this work
-    saw. ``replay`` is set, and the rest empty, when the key was known; ``fresh`` is the answer that was
-    just made and kept. ``done_before`` is True when what it consumes was consumed already.
+    left it, ``holds`` the reservations it asked for, and ``known`` names those of them that were there
+    before. ``seq`` is the account's last movement this work saw. ``replay`` is set, and the rest empty,
+    when the key was known; ``fresh`` is the answer that was just made and kept. ``done_before`` is True
+    when what it consumes was consumed already.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -150,6 +151,7 @@ class Recorded(msgspec.Struct, frozen=True):
     fresh: Answer | None = None
     done_before: bool = False
     holds: Mapping[str, Reservation] = {}
+    known: frozenset[str] = frozenset()
 
 
 class Arrival(msgspec.Struct, frozen=True):

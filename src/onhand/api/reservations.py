@@ -46,7 +46,6 @@ class Look(NamedTuple):
 
     names: Names
     labels: Labels
-    known: bool
 
 
 # --- reading --------------------------------------------------------------------------------------------
@@ -132,8 +131,7 @@ async def created(call: Call) -> Response:
     call.params()
     asked = call.body(ReserveBody)
     change = Reserve(**asdict(asked))
-    look = await _look(call, change)
-    return await _record(call, change, look, 200 if look.known else 201)
+    return await _record(call, change, await _look_new(call, change))
 
 
 async def extended(call: Call) -> Response:
@@ -172,10 +170,10 @@ def _body(call: Call, kind: type[T], empty: T | None = None) -> T:
 
 
 async def _changed(call: Call, change: HoldChange) -> Response:
-    return await _record(call, change, await _look(call, change), 200)
+    return await _record(call, change, await _look(call, change))
 
 
-async def _record(call: Call, change: HoldChange, look: Look, status: int) -> Response:
+async def _record(call: Call, change: HoldChange, look: Look) -> Response:
     asked = command(change, look.names, call.now)
 
     def made(recorded: Recorded) -> Answer:
@@ -184,27 +182,33 @@ async def _record(call: Call, change: HoldChange, look: Look, status: int) -> Re
             return calls.refusal(told.refused(outcome.refusal))
         body = told.reservation(recorded.holds[change.reference], look.labels)
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
-        return answer(status, body | seen)
+        return answer(200 if change.reference in recorded.known else 201, body | seen)
 
     return await call.record([Group((asked,))], made, holds=[change.reference])
 
 
+async def _look_new(call: Call, change: Reserve) -> Look:
+    """For a hold that will have the lines that are asked for, whether there is one of its name or not."""
+    names = await call.resolved(wanted([change]), usual=True)
+    items = {line.item for line in change.lines if line.item is not None} | set(names.items.values())
+    places = set(names.locations.values()) | set(names.usual)
+    for line in change.lines:
+        places |= {one for one in (line.location, *(line.locations or ())) if isinstance(one, int)}
+    labels = await call.labels(items | await call.parts(items), places)
+    if names.allowed is not None:
+        names = names._replace(holds=mine(await call.holds([change.reference]), names.allowed))
+    return Look(names, labels)
+
+
 async def _look(call: Call, change: HoldChange) -> Look:
-    reserves = isinstance(change, Reserve)
-    names = await call.resolved(wanted([change]), usual=reserves)
+    names = await call.resolved(wanted([change]))
     held = await call.holds([change.reference])
     known = held.get((call.account, change.reference))
-    if known is None and not reserves:
+    if known is None:
         raise _unknown()
-    lines = known.lines if known else ()
-    items = {line.item for line in lines} | set(names.items.values())
-    places = {line.location for line in lines} | set(names.locations.values()) | set(names.usual)
-    if isinstance(change, Reserve):
-        items |= {line.item for line in change.lines if line.item is not None}
-        items |= await call.parts(items)
-        for line in change.lines:
-            places |= {one for one in (line.location, *(line.locations or ())) if isinstance(one, int)}
+    items = {line.item for line in known.lines} | set(names.items.values())
+    places = {line.location for line in known.lines} | set(names.locations.values())
     labels = await call.labels(items, places)
     if names.allowed is not None:
         names = names._replace(holds=mine(held, names.allowed))
-    return Look(names, labels, known is not None)
+    return Look(names, labels)
