@@ -172,6 +172,21 @@ def test_what_steers_a_terminal_is_written_out(shop: str) -> None:
     assert "\x1b" not in shown
 
 
+@pytest.mark.parametrize("command", ["history", "explain"])
+def test_an_argument_that_is_no_text(shop: str, command: str) -> None:
+    shown = onhand(command, os.fsdecode(b"LAMP\xff"), "--db", shop)
+    assert (shown.code, shown.err) == (1, "onhand: an argument is no text: it has bytes that are not UTF-8\n")
+
+
+def test_output_that_takes_ascii_only(shop: str) -> None:
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("UPDATE items SET sku = 'LAMPE-GRÜN' WHERE id = 2")
+        connection.commit()
+    with started("levels", "--db", shop, "--json", PYTHONIOENCODING="ascii") as process:
+        _, complaints = process.communicate(timeout=START_SECONDS)
+    assert (process.returncode, "set PYTHONUTF8=1" in complaints) == (1, True), complaints
+
+
 def test_a_command_that_is_stopped_while_it_is_imported(tmp_path: Path) -> None:
     write(tmp_path / "typer.py", "import time", "print('importing', flush=True)", "time.sleep(60)")
     paths = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))

@@ -85,6 +85,9 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
         except OSError as error:
             complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
             code = FAILED
+        except UnicodeEncodeError as error:
+            complain(_unwritable(error))
+            code = FAILED
         except KeyboardInterrupt:
             code = 130
         except Exception:
@@ -96,6 +99,13 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
         raise typer.Exit(code or OK)
 
     return started
+
+
+def _unwritable(error: UnicodeEncodeError) -> str:
+    """Text that is none, which only arguments can bring along, or that the terminal has no signs for."""
+    if error.encoding.startswith("utf"):
+        return "an argument is no text: it has bytes that are not UTF-8"
+    return f"the output goes where only {error.encoding} can be written: set PYTHONUTF8=1"
 
 
 def _damage(db: Any) -> str:
