@@ -90,7 +90,9 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
         "cap": 4,
         "places": {"main": [1]},
     }
-    assert "offers 4" in line.run("explain", found["SB-APRON-S"]["id"])
+    for name in (found["SB-APRON-S"]["id"], "SB-APRON-S", "sku:SB-APRON-S"):
+        assert "offers 4" in line.run("explain", name)
+    assert [one["listing"]["id"] for one in line.json("explain", "SB-APRON-S")] == [found["SB-APRON-S"]["id"]]
     line.run("reconnect", link, "--set", "client_id=other")
     assert line.json("connections")[0]["settings"]["client_id"] == "other"
 
@@ -135,6 +137,10 @@ def test_secrets_are_sealed_and_rotated(line: Line, shop: Any) -> None:
         (("connect", "sandbox", "--set", "url=x", "--set", "client_id=c", "--set", "client_secret=s"), ""),
         (("pause", "nothing"), "no connection of the name"),
         (("explain", "1"), "no such listing"),
+        (("explain", "9" * 30), "no such listing"),
+        (("explain", "NOTHING"), "there is no item NOTHING"),
+        (("explain", "sku:1"), "there is no item 1"),
+        (("explain", "SB-APRON-S"), "is listed on no connection"),
         (("release", "1"), "no such listing"),
         (("rules", "nothing"), "no connection"),
         (("courier",), "needs PostgreSQL"),

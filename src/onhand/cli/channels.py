@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -13,6 +12,7 @@ from onhand import connectors
 from onhand.cli import frame
 from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.connectors.channel import Channel
+from onhand.inventory import clock
 from onhand.office import channels, door, people
 from onhand.office.people import BadAsk
 from onhand.outward import explaining, telling, watching
@@ -232,24 +232,27 @@ async def show_drift(
 @app.command("explain")
 @frame.command
 async def explain(
-    listing: Annotated[int, typer.Argument(help="The listing's id ('onhand listings').")],
+    listing: Annotated[str, typer.Argument(help="Its id ('onhand listings'), or an item's SKU.")],
     account: AccountName = None,
     db: Db = None,
     as_json: AsJson = False,
 ) -> None:
     """Show why a listing shows its number: every rule and term, down to movements and reservations."""
+    now = clock()
 
-    async with door.reading(frame.load(db)) as inventory:
-        number = await people.account_id(inventory, account)
-        try:
-            made = partial(explaining.explain, account=number, number=listing, now=inventory.now())
-            found = await inventory.read(number, made, long=True)
-        except Refusal as refusal:
-            raise BadAsk(str(refusal)) from refusal
+    def query(connection: Connection, number: int) -> list[dict[str, Any]]:
+        rows = watching.listings(connection, number, listing)
+        return [explaining.explain(connection, number, row.id, now) for row in rows]
+
+    found = await _read(db, account, query)
     if as_json:
-        frame.print_json(telling.explained(found))
-    else:
-        _explained(found)
+        told = [telling.explained(one) for one in found]
+        frame.print_json(told[0] if listing.isdigit() else told)
+        return
+    for at, one in enumerate(found):
+        if at:
+            frame.say()
+        _explained(one)
 
 
 def _explained(found: dict[str, Any]) -> None:

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Refusal, unknown_connection
-from onhand.store import drives, linking
+from onhand.store import drives, linking, lookup
 from onhand.store.drives import Status
 from onhand.store.linking import Linked, Numbers
 
+ID_DIGITS, LARGEST_ID = 20, 2**63 - 1
 WAIT_LIMIT_SECONDS = 30
 LOOK_FIRST, LOOK_LAST = 0.02, 0.25
 """Seconds between two looks while somebody waits: growing, so that a long wait costs little."""
@@ -55,6 +56,21 @@ def listing(connection: Connection, account: int, number: int) -> Numbers:
     found = linking.one(connection, account, number)
     if found is None:
         raise Refusal("unknown_listing", "there is no such listing of a connection that the hub tells")
+    return found
+
+
+def listings(connection: Connection, account: int, name: str) -> list[Numbers]:
+    """The listing of an id, or all of an item by its SKU; digits are an id unless "sku:" stands before them.
+    Raises Refusal when there is none."""
+    if name.isascii() and name.isdigit():
+        return [listing(connection, account, min(int(name[:ID_DIGITS]), LARGEST_ID))]
+    sku = name.removeprefix("sku:")
+    item = lookup.items(connection, account, [sku]).get(sku)
+    if item is None:
+        raise Refusal("unknown_item", f"there is no item {sku}")
+    found = linking.of_item(connection, account, item)
+    if not found:
+        raise Refusal("unknown_listing", f"{sku} is listed on no connection that the hub tells")
     return found
 
 

@@ -177,6 +177,7 @@ _page = Statement(
     " ORDER BY g.id LIMIT :limit"
 )
 _one = Statement(f"{_NUMBERS} AND g.id = :id")
+_of_item = Statement(f"{_NUMBERS} AND g.item = :item ORDER BY g.id")
 _slots = Statement(
     "SELECT s.listing, s.place, s.locations, s.wanted, s.wanted_at, s.acknowledged, s.acknowledged_at,"
     " s.observed, s.observed_at, s.token, s.committed FROM {rows}"
@@ -244,6 +245,11 @@ def one(connection: Connection, account: int, listing: int) -> Numbers | None:
     """One listing of a connection that the hub tells."""
     found = _whole(connection, account, _one.run(connection, account=account, id=listing))
     return found[0] if found else None
+
+
+def of_item(connection: Connection, account: int, item: int) -> list[Numbers]:
+    """The listings of an item, by id."""
+    return _whole(connection, account, _of_item.run(connection, account=account, item=item))
 
 
 def _whole(connection: Connection, account: int, found: Sequence[Any]) -> list[Numbers]:
