@@ -99,12 +99,9 @@ def _record(
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
-    for account, desk in sorted(desks.items()):
-        count = len(desk.draft.entries)
-        if count:
-            desk.seq, desk.recorded_at = books.advance(connection, account, count, now)
-        else:
-            desk.seq, desk.recorded_at = books.last(connection, account)
+    counts = {account: len(desk.draft.entries) for account, desk in desks.items()}
+    for account, numbers in books.advance_each(connection, counts, now).items():
+        desks[account].seq, desks[account].recorded_at = numbers
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
     marked = _write(connection, desks, done, now)

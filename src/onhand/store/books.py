@@ -270,7 +270,18 @@ _advance = Statement(
     " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
     " WHERE id = :account RETURNING seq, recorded_at"
 )
+# Several accounts in a batch are there on SQLite only.
+_advance_each = Statement(
+    sqlite="UPDATE accounts SET seq = accounts.seq + r.count,"
+    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
+    " FROM {rows} WHERE accounts.id = r.account RETURNING id, seq, recorded_at",
+    rows="account int, count int",
+)
 _last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+_last_each = Statement(
+    sqlite="SELECT a.id, a.seq, a.recorded_at FROM {rows} JOIN accounts a ON a.id = r.account",
+    rows="account int",
+)
 _CLOSED = (
     "UPDATE {listings} SET status = 'closed', updated_at = :now FROM {rows}"
     " WHERE listings.account = r.account AND listings.item = r.item"
@@ -302,6 +313,18 @@ def advance(connection: Connection, account: int, count: int, now: int) -> tuple
     """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
     rows = _advance.run(connection, account=account, count=count, now=now)
     return (rows[0][0], rows[0][1])
+
+
+def advance_each(connection: Connection, counts: Mapping[int, int], now: int) -> dict[int, tuple[int, int]]:
+    """The same for every account of a batch; of those that take none it is what `last` says."""
+    if len(counts) == 1:
+        ((account, count),) = counts.items()
+        return {account: advance(connection, account, count, now) if count else last(connection, account)}
+    taking = sorted((account, count) for account, count in counts.items() if count)
+    others = sorted((account,) for account, count in counts.items() if not count)
+    rows = _advance_each.run(connection, taking, now=now) if taking else []
+    rows += _last_each.run(connection, others) if others else []
+    return {account: (seq, at) for account, seq, at in rows}
 
 
 def last(connection: Connection, account: int) -> tuple[int, int]:
