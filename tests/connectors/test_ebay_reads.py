@@ -93,7 +93,7 @@ def test_places_only_where_stock_is_counted_by_them() -> None:
 def mapped(line: dict[str, Any], *parcels: Any, **more: Any) -> Order:
     row = {"lineItemId": "1", "sku": "A", "quantity": 5, "legacyItemId": "9", **line}
     order = {"orderId": "o/1", "lastModifiedDate": "2026-11-22T10:00:00.000Z", "lineItems": [row], **more}
-    said = [answer({"total": 1, "orders": [order]}), *parcels]
+    said = [answer({"total": 1, "orders": [order]}, date=DATE), *parcels]
     requests, found = run(ebay.orders(SETTINGS, SINCE), said)
     if parcels:
         assert requests[1].url.endswith("/order/o%2F1/shipping_fulfillment")
@@ -141,20 +141,20 @@ def test_lines_of_older_listings_have_their_ids(line: dict[str, Any], ids: dict[
     trading = settings_of(ebay, **EXAMPLE.settings, listings="trading")
     row = {"lineItemId": "1", "sku": "A", "quantity": 5, "legacyItemId": "9", **line}
     order = {"orderId": "o", "lastModifiedDate": SINCE, "lineItems": [row]}
-    found = run(ebay.orders(trading, SINCE), [answer({"total": 1, "orders": [order]})])[1]
+    found = run(ebay.orders(trading, SINCE), [answer({"total": 1, "orders": [order]}, date=DATE)])[1]
     assert found.orders[0].lines[0].ids == ids
 
 
 def test_the_order_search_as_it_goes_out() -> None:
-    empty = answer({"total": 0, "orders": []})
+    empty = answer({"total": 0, "orders": []}, date=DATE)
     requests, found = run(ebay.orders(SETTINGS, SINCE), [empty])
     assert dict(requests[0].query) == {
         "filter": "lastmodifieddate:[2026-11-22T08:55:00.000Z..]",
         "limit": "200",
         "offset": "0",
     }
-    assert (found.cursor, found.more) == (SINCE, False)
-    requests, found = run(ebay.orders(SETTINGS, None), [answer({"total": 0, "orders": []}, date=DATE)])
+    assert (found.cursor, found.more) == ("2026-11-22T10:00:00Z", False)
+    requests, found = run(ebay.orders(SETTINGS, None), [empty])
     assert dict(requests[0].query)["filter"] == "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}"
     assert found.cursor == "2026-11-22T10:00:00Z"
 
@@ -174,6 +174,47 @@ def test_orders_from_end_to_end() -> None:
     fake.ship(names[1], 1)
     assert polled(fake, cursor)[0][names[1]] == (2, 0, 2)
     assert fake.shown("SKU-1") == 237
+
+
+def test_a_round_without_a_clock_cannot_say_where_the_next_begins() -> None:
+    with pytest.raises(Failed, match="no date"):
+        run(ebay.orders(SETTINGS, SINCE), [answer({"total": 0, "orders": []})])
+
+
+@pytest.mark.parametrize("by_change", [True, False])
+def test_no_order_is_passed_over_while_others_change(by_change: bool) -> None:
+    """Fifty orders make a page here. More change again after the first than a page repeats: sorted by change
+    they leave their places to others, sorted by id they lie behind the latest change that is seen."""
+    fake = Fake(by_change=by_change)
+    fake.stock(1, 500)
+    names = [fake.sell("SKU-1", 1) for _ in range(130)]
+    _, cursor = polled(fake, None)
+    fake.clock.seconds += 3_600
+    for name in names:
+        fake.ship(name, 1)
+    page = talk(ebay.orders(SETTINGS, cursor), ebay, SETTINGS, fake)
+    found = {order.id for order in page.orders}
+    assert (len(found), page.more) == (50, True)
+    for name in names[:40]:
+        fake.cancel(name)
+    fake.clock.seconds += 3_600
+    late = fake.sell("SKU-1", 1)
+    rest, cursor = polled(fake, page.cursor)
+    assert found | set(rest) == set(names)
+    rest, _ = polled(fake, cursor)
+    assert {*names[:40], late} <= set(rest)
+
+
+def test_many_open_orders_are_found_while_many_are_shipped() -> None:
+    fake = Fake()
+    fake.stock(1, 500)
+    names = [fake.sell("SKU-1", 1) for _ in range(130)]
+    page = talk(ebay.orders(SETTINGS, None), ebay, SETTINGS, fake)
+    for name in names[:45]:
+        fake.ship(name, 1)
+    rest, cursor = polled(fake, page.cursor)
+    assert {order.id for order in page.orders} | set(rest) == set(names)
+    assert set(polled(fake, cursor)[0]) >= set(names[:45])
 
 
 # --- tokens ---------------------------------------------------------------------------------------------

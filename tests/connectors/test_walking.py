@@ -1,4 +1,4 @@
-"""Walking orders by their time of change: cursors, overlap, seconds with more orders than a page."""
+"""Walking orders by their time of change, and by rows: cursors, overlap, what slips past a page's end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from connectors.driver import NOW, answer
 from onhand.connectors.flow import Failed
-from onhand.connectors.walking import OVERLAP, SECOND, Walk, need_moment, read, step
+from onhand.connectors.walking import OVERLAP, SECOND, Cursor, Walk, need_moment, read, read_cursor, step
 
 SAID = answer("", date="Sun, 22 Nov 2026 00:00:30 GMT")
 
@@ -67,3 +67,54 @@ def test_an_order_needs_a_time() -> None:
     assert need_moment(0) == 0
     with pytest.raises(Failed):
         need_moment(None)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "here"),
+    [
+        (None, Cursor("", "")),
+        ("nonsense", Cursor("", "")),
+        ("a|b|c|d", Cursor("", "")),
+        ("a|b|1|2|3", Cursor("", "")),
+        ("2026-11-22T00:00:00Z", Cursor("2026-11-22T00:00:00Z", "2026-11-22T00:00:00Z")),
+        ("|high|20", Cursor("", "high", 20)),
+        (Cursor("since", "high", 20, 300).write(), Cursor("since", "high", 20, 300)),
+    ],
+)
+def test_a_cursor_by_rows_is_read(cursor: str | None, here: Cursor) -> None:
+    assert read_cursor(cursor) == here
+
+
+@pytest.mark.parametrize(
+    ("since", "rows", "page", "following"),
+    [
+        # Rows are the offset and the total so far, a page its number of rows and the total told with it.
+        ("since", (0, 0), (0, 0), None),
+        ("since", (0, 0), (100, 100), None),
+        ("since", (0, 0), (100, 250), (100, 250)),
+        ("since", (100, 250), (100, 250), (200, 250)),
+        ("since", (200, 250), (50, 250), None),
+        # Thirty rows have left: as many before the page may have been stepped over.
+        ("since", (100, 250), (100, 220), (70, 220)),
+        ("since", (200, 250), (0, 190), (140, 190)),
+        ("since", (200, 250), (50, 150), (100, 150)),
+        ("since", (200, 250), (0, 0), None),
+        ("since", (20, 250), (100, 150), (0, 150)),
+        # What was read from the first row on has nothing before it.
+        ("since", (0, 250), (100, 150), (100, 150)),
+        # A total that rises and falls leads back once for each row.
+        ("since", (100, 220), (100, 250), (200, 220)),
+        ("since", (200, 220), (20, 220), None),
+        # A list that says there is more and gives nothing is at its end.
+        ("since", (100, 250), (0, 250), None),
+        ("", (0, 0), (100, 250), (80, 250)),
+        ("", (80, 250), (100, 240), (70, 240)),
+        ("", (80, 100), (20, 100), None),
+        ("", (0, 0), (20, 25), (20, 25)),
+    ],
+)
+def test_the_rows_after_a_page(
+    since: str, rows: tuple[int, int], page: tuple[int, int], following: tuple[int, int] | None
+) -> None:
+    expected = None if following is None else Cursor(since, "high", *following)
+    assert Cursor(since, "high", *rows).after(*page) == expected

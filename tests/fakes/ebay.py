@@ -62,6 +62,8 @@ class Fake:
     tokens: set[str] = field(default_factory=lambda: {EXAMPLE.settings["access_token"]})
     busy: set[str] = field(default_factory=set)
     together: int = 25
+    by_change: bool = True
+    """How orders that changed are sorted; which of the two eBay does it does not say."""
     listings: Listings = field(default_factory=Listings)
     signer: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
@@ -276,9 +278,11 @@ class Fake:
         wanted = asked.get("filter", "")
         found = self.orders
         if wanted.startswith("lastmodifieddate:["):
-            since = wanted.removeprefix("lastmodifieddate:[").removesuffix("..]")
-            assert since.endswith(".000Z"), "eBay wants milliseconds"
-            found = [row for row in found if row["lastModifiedDate"] >= since]
+            since, end = wanted.removeprefix("lastmodifieddate:[").removesuffix("]").split("..")
+            assert all(when.endswith(".000Z") for when in (since, end) if when), "eBay wants milliseconds"
+            found = [row for row in found if since <= row["lastModifiedDate"] <= (end or "9")]
+            sort = "lastModifiedDate" if self.by_change else "orderId"
+            found = sorted(found, key=lambda row: str(row[sort]))
         elif wanted == "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}":
             found = [row for row in found if row["orderFulfillmentStatus"] != "FULFILLED"]
         else:

@@ -22,10 +22,8 @@ from onhand.connectors.reading import (
 from onhand.connectors.walking import Cursor, need_moment, read_cursor
 
 PAGE = 200
-AGAIN = 20
-"""Rows that the next page of open orders repeats, as those that are shipped meanwhile leave the list."""
 OVERLAP = 300_000_000
-"""Microseconds that a poll looks back behind the last change it saw."""
+"""Microseconds that a poll looks back behind the beginning of the one before it."""
 OPEN = "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}"
 UNPAID = {"FAILED"}
 """The buyer's payment failed: eBay does not count the order."""
@@ -42,24 +40,29 @@ def read_orders(account: Account, cursor: str | None) -> Flow[Orders]:
     seen = []
     for row in listed:
         seen.append((yield from _order(account, row)))
-    if behind is None and not here.high:
-        here = here._replace(high=iso(now_there(answer)))
-    high = max([here.high, *(iso(order.updated) for order in seen)]) if behind is not None else here.high
+    if here.begins:
+        # Not the latest change: pages later, orders of this one have changed again, and lie behind that.
+        here = here._replace(high=max(here.high, iso(now_there(answer))))
     seen.sort(key=lambda order: order.updated)
-    after = here.offset + len(listed)
-    if listed and after < units(found, "total"):
-        after -= AGAIN if behind is None and len(listed) > AGAIN else 0
-        return Orders(tuple(seen), Cursor(here.since, high, after).write(), more=True)
-    return Orders(tuple(seen), high)
+    following = here.after(len(listed), units(found, "total"))
+    return Orders(tuple(seen), following.write() if following else here.high, more=following is not None)
 
 
 def _call(here: Cursor, behind: int | None) -> Request:
-    """Only one of the two dates may be named: given both, eBay heeds the day of creation alone."""
+    """Only one of the two dates may be named: given both, eBay heeds the day of creation alone. Nor does it
+    say how it sorts. So later pages are of what has not changed since the round began: that list only loses
+    orders, and its total tells how many."""
     wanted = OPEN
     if behind is not None:
-        wanted = f"lastmodifieddate:[{iso(max(0, behind - OVERLAP)).removesuffix('Z')}.000Z..]"
+        end = "" if here.begins else _precise(here.high)
+        wanted = f"lastmodifieddate:[{_precise(iso(max(0, behind - OVERLAP)))}..{end}]"
     query = (("filter", wanted), ("limit", str(PAGE)), ("offset", str(here.offset)))
     return Request("GET", f"{FULFILLMENT}/order", query=query, limit="orders", repeatable=True)
+
+
+def _precise(when: str) -> str:
+    """A time to the millisecond, as eBay wants it."""
+    return when.removesuffix("Z") + ".000Z"
 
 
 def _order(account: Account, row: Mapping[str, Any]) -> Flow[Order]:

@@ -19,12 +19,9 @@ from onhand.connectors.reading import (
     text,
     units,
 )
-from onhand.connectors.walking import Cursor, need_moment, read_cursor
+from onhand.connectors.walking import need_moment, read_cursor
 
 PAGE = 100
-AGAIN = 20
-"""Rows that the next page of open orders repeats: those that are shipped meanwhile leave the list, and the
-rest moves up. Changed orders never leave theirs."""
 OVERLAP = 300_000_000
 """Microseconds that a poll looks back behind the last change it saw."""
 OPEN = "WAITING_ACCEPTANCE,WAITING_DEBIT,WAITING_DEBIT_PAYMENT,SHIPPING"
@@ -55,18 +52,14 @@ def read_orders(shop: Pairs, cursor: str | None) -> Flow[Orders]:
     if behind is None and not here.high:
         # The shop's own clock: nothing that changes while we read the open orders is missed later.
         here = here._replace(high=iso(now_there(answer)))
-    high = here.high
-    if behind is not None and not here.offset:
+    if behind is not None and here.begins:
         # Later pages come minutes after, and by then orders of this one have changed again: the next round
         # begins where this one did, whatever is seen on the way.
         latest = said_at(answer) or max((order.updated for order in seen), default=0)
-        high = max(here.high, iso(latest))
-    after = here.offset + len(listed)
+        here = here._replace(high=max(here.high, iso(latest)))
     ours.sort(key=lambda order: order.updated)
-    if listed and after < units(found, "total_count"):
-        after -= AGAIN if behind is None and len(listed) > AGAIN else 0
-        return Orders(tuple(ours), Cursor(here.since, high, after).write(), more=True)
-    return Orders(tuple(ours), high)
+    following = here.after(len(listed), units(found, "total_count"))
+    return Orders(tuple(ours), following.write() if following else here.high, more=following is not None)
 
 
 def _order(row: Mapping[str, Any]) -> Order:

@@ -19,6 +19,9 @@ FRESH = 600_000_000
 """Microseconds in which no channel forgets a cursor."""
 LOST_CURSOR = frozenset({400, 404, 410})
 """Statuses by which channels refuse a cursor that they have forgotten."""
+AGAIN = 20
+"""Rows that every page of open orders repeats: those that are shipped meanwhile leave the list, new ones hide
+that it has become shorter, and the rest moves up."""
 APART = 3_600 * SECOND
 """By how much the clock of a web server, or of a proxy before it, may be ahead of that by which a shop on a
 machine of its own dates its orders."""
@@ -104,22 +107,41 @@ def still_open(lines: Sequence[Any]) -> bool:
 
 class Cursor(NamedTuple):
     """Where a walk stands on a channel that counts rows. ``since`` is empty while the open orders of a new
-    connection are read; ``high`` is where the next poll goes on; ``offset`` the row of the next page."""
+    connection are read; ``high`` is where the next poll goes on; ``offset`` the row of the next page, and
+    ``total`` the fewest rows that this round has been told of."""
 
     since: str
     high: str
     offset: int = 0
+    total: int = 0
 
     def write(self) -> str:
         """As text."""
-        return f"{self.since}|{self.high}|{self.offset}"
+        return "|".join(map(str, self))
+
+    @property
+    def begins(self) -> bool:
+        """Whether the next page is the first of its round."""
+        return not self.offset and not self.total
+
+    def after(self, count: int, total: int) -> Cursor | None:
+        """Where the round goes on after a page of ``count`` rows out of ``total``; None at its end. Rows that
+        have left the list have moved others up, past the page: so many are read again. Once for each row
+        that is gone, so that it ends."""
+        back = min(self.offset, max(0, self.total - total))
+        offset = self.offset - back if back else self.offset + count
+        if offset >= total or not (back or count):
+            return None
+        if not self.since and not back and count > AGAIN:
+            offset -= AGAIN
+        return self._replace(offset=offset, total=min(self.total or total, total))
 
 
 def read_cursor(told: str | None) -> Cursor:
     """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
     match (told or "").split("|"):
-        case [since, high, offset] if offset.isdigit():
-            return Cursor(since, high, int(offset))
+        case [since, high, *rows] if 1 <= len(rows) <= 2 and all(map(str.isdecimal, rows)):
+            return Cursor(since, high, *map(int, rows))
         case [since] if moment(since) is not None:
             return Cursor(since, since)
         case _:
