@@ -278,15 +278,57 @@ def test_filters_stay_the_same_from_page_to_page() -> None:
     assert orders.cursor == "2026-11-22T11:00:00Z"
 
 
-def test_a_page_token_that_is_too_old_begins_the_poll_again() -> None:
-    first = answer({"orders": [], "pagination": {"nextToken": "old"}})
-    cursor = run(amazon.orders(SETTINGS, SINCE), [first])[1].cursor
-    again = run(amazon.orders(SETTINGS, cursor), [answer({"errors": [{"code": "InvalidInput"}]}, 400)])[1]
+def paged(token: str) -> str:
+    """The cursor after a page with this token, which Amazon gave at ten."""
+    ends = {"lastUpdatedBefore": "2026-11-22T09:58:00Z"}
+    first = answer({"orders": [], "pagination": {"nextToken": token}, **ends}, date=DATE)
+    cursor: str = run(amazon.orders(SETTINGS, SINCE), [first])[1].cursor
+    return cursor
+
+
+INVALID = {"errors": [{"code": "InvalidInput"}]}
+
+
+def test_a_page_token_that_is_too_old_begins_the_poll_again_with_half_the_time() -> None:
+    old = answer(INVALID, 400, date="Mon, 23 Nov 2026 10:00:01 GMT")
+    again = run(amazon.orders(SETTINGS, paged("old")), [old])[1]
     assert (again.orders, again.more) == ((), True)
-    requests, _ = run(amazon.orders(SETTINGS, again.cursor), [answer({"orders": []})])
-    assert "paginationToken" not in dict(requests[0].query)
+    requests, part = run(amazon.orders(SETTINGS, again.cursor), [answer({"orders": []})])
+    asked = dict(requests[0].query)
+    assert "paginationToken" not in asked
+    assert (asked["lastUpdatedAfter"], asked["lastUpdatedBefore"]) == (
+        "2026-11-22T08:59:00Z",
+        "2026-11-22T09:29:00Z",
+    )
+    assert (part.cursor, part.more) == ("2026-11-22T09:29:00Z", True)
     with pytest.raises(Failed):
         run(amazon.orders(SETTINGS, again.cursor), [answer("", 400)])
+
+
+def test_a_token_that_is_refused_fresh_was_never_good() -> None:
+    soon = answer(INVALID, 400, date="Sun, 22 Nov 2026 10:05:00 GMT")
+    with pytest.raises(Failed, match="InvalidInput"):
+        run(amazon.orders(SETTINGS, paged("wrong")), [soon])
+
+
+def test_a_poll_whose_every_token_dies_comes_to_its_end() -> None:
+    """A day goes by between any two calls."""
+    fake = Fake()
+    fake.stock(1, 50)
+    _, cursor = polled(fake, None)
+    names = set()
+    for _ in range(7):
+        fake.clock.seconds += 1_200
+        names.add(fake.sell("SKU-1", 1))
+    found: set[str] = set()
+    for _ in range(200):
+        fake.clock.seconds += 90_000
+        page = talk(amazon.orders(SETTINGS, cursor), amazon, SETTINGS, fake)
+        found |= {order.id for order in page.orders}
+        cursor = page.cursor
+        if not page.more:
+            break
+    assert (found, page.more) == (names, False)
 
 
 def test_a_new_connection_first_reads_the_open_orders() -> None:

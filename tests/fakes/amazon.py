@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -30,6 +31,8 @@ EXAMPLE = Example(
 LISTINGS = ["listings", "2021-08-01", "items", EXAMPLE.settings["seller_id"]]
 STORE = "https://files.example.com"
 PAGED = 1_000
+TOKEN_LIFE, SETTLED = timedelta(days=1), timedelta(minutes=2)
+UNFILTERED = {"paginationToken", "maxResultsPerPage", "includedData"}
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Fake:
     listings: dict[str, dict[str, Any]] = field(default_factory=dict)
     fba: dict[str, int] = field(default_factory=dict)
     orders: list[dict[str, Any]] = field(default_factory=list)
+    pages: dict[str, tuple[int, datetime, dict[str, str]]] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=lambda: {EXAMPLE.settings["access_token"]})
     documents: dict[str, bytes] = field(default_factory=dict)
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -303,14 +307,26 @@ class Fake:
         asked = query(wire)
         if ("lastUpdatedAfter" in asked) == ("createdAfter" in asked):
             return refusal(400, "InvalidInput", "exactly one of createdAfter and lastUpdatedAfter")
+        now = self.clock.tick()
+        filters = {name: said for name, said in asked.items() if name not in UNFILTERED}
+        start, given, before = 0, now, filters
+        if token := asked.get("paginationToken"):
+            start, given, before = self.pages.get(token, (0, now, {}))
+        if before != filters or now - given > TOKEN_LIFE:
+            return refusal(400, "InvalidInput", "The input you have submitted is not valid.")
+        end = asked.get("lastUpdatedBefore", iso(now))
+        if "lastUpdatedBefore" in asked and not asked["lastUpdatedAfter"] <= end <= iso(now - SETTLED):
+            return refusal(400, "InvalidInput", "lastUpdatedBefore must be two minutes ago")
         states = asked.get("fulfillmentStatuses", "").split(",")
-        found = [row for row in self.orders if row["lastUpdatedTime"] >= asked["lastUpdatedAfter"]]
+        found = [row for row in self.orders if asked["lastUpdatedAfter"] <= row["lastUpdatedTime"] <= end]
         found = [row for row in found if states == [""] or row["fulfillment"]["fulfillmentStatus"] in states]
-        rows, after = page(
-            found, int(asked.get("paginationToken", 0)), min(2, int(asked["maxResultsPerPage"]))
-        )
-        rest = {"pagination": {"nextToken": str(after)}} if after else {}
-        return reply(200, {"orders": list(rows), "lastUpdatedBefore": iso(self.clock.tick()), **rest})
+        rows, after = page(found, start, min(2, int(asked["maxResultsPerPage"])))
+        rest = {}
+        if after:
+            name = f"page-{len(self.pages)}"
+            self.pages[name] = (after, now, filters)
+            rest = {"pagination": {"nextToken": name}}
+        return reply(200, {"orders": list(rows), "lastUpdatedBefore": end, **rest})
 
 
 def refusal(status: int, code: str, message: str, details: str = "") -> Response:

@@ -15,11 +15,12 @@ from onhand.connectors.reading import (
     need_text,
     now_there,
     rows,
+    said_at,
     text,
     units,
     whole,
 )
-from onhand.connectors.walking import need_moment
+from onhand.connectors.walking import need_moment, outlived
 
 PATH = "/orders/2026-01-01/orders"
 PAGE = 100
@@ -31,30 +32,44 @@ OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"
 PENDING = {"PENDING_AVAILABILITY", "PENDING"}
 """Not yet paid: Amazon holds the units, and does not count them as waiting to be shipped."""
 BAD_TOKEN = 400
+OPEN_ONES, CHANGED, PART = "open", "changed", "part"
+"""What a poll reads: the open orders of a new connection, what changed since, or a part of that."""
+SMALLEST_PART = 120_000_000
+"""Microseconds. Amazon wants the end of a part to be as long ago."""
 
 
 class Cursor(NamedTuple):
     """``since`` is the moment that the poll asks from, ``high`` where the next one goes on, ``token`` the
-    page. ``open`` while the open orders of a new connection are read: filters must not change between
-    pages."""
+    page, ``given`` at that moment of Amazon's clock. Filters must not change between pages."""
 
+    kind: str
     since: str
     high: str = ""
+    given: str = ""
     token: str = ""
-    open: bool = False
 
     def write(self) -> str:
         """As text."""
-        return "|".join(("open" if self.open else "changed", self.since, self.high, self.token))
+        return "|".join(self)
+
+    def anew(self) -> Cursor:
+        """The poll from its first page, of half the time: what has so many pages that its tokens die on the
+        way comes to an end all the same."""
+        since, high = moment(self.since), moment(self.high)
+        if self.kind == OPEN_ONES or since is None or high is None or high - since < 2 * SMALLEST_PART:
+            return self._replace(given="", token="")
+        return Cursor(PART, self.since, iso((since + high) // 2))
 
 
 def read_cursor(told: str) -> Cursor:
     """The cursor of `Cursor.write`, or a plain moment."""
-    match told.split("|", 3):
+    match told.split("|", 4):
+        case [kind, since, high, given, token]:
+            return Cursor(kind, since, high, given, token)
         case [kind, since, high, token]:
-            return Cursor(since, high, token, kind == "open")
+            return Cursor(kind, since, high, "", token)
         case _:
-            return Cursor(told)
+            return Cursor(CHANGED, told)
 
 
 def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
@@ -62,29 +77,30 @@ def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
     open, then what changed after this first look."""
     here = read_cursor(cursor) if cursor else (yield from _beginning(settings))
     answer = yield from ask(_call(settings, here))
-    if answer.status == BAD_TOKEN and here.token:
-        # A page's token lives for a day; without it the poll begins again.
-        return Orders((), here._replace(token="").write(), more=True)
+    if answer.status == BAD_TOKEN and here.token and outlived(here.given, answer):
+        # A page's token lives for a day.
+        return Orders((), here.anew().write(), more=True)
     found = expect(answer)
     seen = [_order(row) for row in need_rows(found, "orders") if _ours(row)]
     seen.sort(key=lambda order: order.updated)
-    token = text(found, "pagination", "nextToken") or ""
-    here = here._replace(token=token, high=here.high or _end(found, here, seen))
-    if token:
-        return Orders(tuple(seen), here.write(), more=True)
-    return Orders(tuple(seen), here.high)
+    here = here._replace(high=here.high or _end(found, here, seen))
+    if token := text(found, "pagination", "nextToken"):
+        given = iso(when) if (when := said_at(answer)) is not None else ""
+        return Orders(tuple(seen), here._replace(given=given, token=token).write(), more=True)
+    return Orders(tuple(seen), here.high, more=here.kind == PART)
 
 
 def _beginning(settings: Seller) -> Flow[Cursor]:
     answer = yield from ask(search(settings, ("pageSize", "1")))
     expect(answer)
     now = now_there(answer)
-    return Cursor(iso(now - OPEN_SPAN), iso(now), open=True)
+    return Cursor(OPEN_ONES, iso(now - OPEN_SPAN), iso(now))
 
 
 def _call(settings: Seller, here: Cursor) -> Request:
     since = moment(here.since)
-    after = here.since if since is None or here.open else iso(max(0, since - OVERLAP))
+    opening = here.kind == OPEN_ONES
+    after = here.since if since is None or opening else iso(max(0, since - OVERLAP))
     query: Pairs = (
         ("lastUpdatedAfter", after),
         ("marketplaceIds", settings.marketplace_id),
@@ -92,8 +108,10 @@ def _call(settings: Seller, here: Cursor) -> Request:
         ("includedData", "FULFILLMENT"),
         ("maxResultsPerPage", str(PAGE)),
     )
-    if here.open:
+    if opening:
         query += (("fulfillmentStatuses", OPEN),)
+    if here.kind == PART:
+        query += (("lastUpdatedBefore", here.high),)
     if here.token:
         query += (("paginationToken", here.token),)
     return Request("GET", PATH, query=query, limit="orders", repeatable=True)
