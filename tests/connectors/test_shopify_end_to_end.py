@@ -13,7 +13,7 @@ from connectors.driver import answer, run, settings_of, talk, target, wire
 from fakes.common import micros
 from fakes.shopify import EXAMPLE, Fake, item_id, place_id
 from onhand.connectors import shopify
-from onhand.connectors.flow import Accepted, Failed, Later, Place, Stale, Target, Unsure
+from onhand.connectors.flow import Accepted, Failed, Later, Orders, Place, Stale, Target, Unsure
 
 SETTINGS = settings_of(shopify, **EXAMPLE.settings)
 ACCOUNT = Account(shopify, SETTINGS)
@@ -208,6 +208,61 @@ def test_orders_come_oldest_first_in_pages_and_overlap() -> None:
     found, cursor = polled(fake, cursor)
     assert found[-1].id == last
     assert [order.id for order in polled(fake, cursor)[0]] == [last]
+
+
+def page(fake: Fake, cursor: str | None) -> Orders:
+    return talk(shopify.orders(SETTINGS, cursor), shopify, SETTINGS, fake)
+
+
+@pytest.mark.parametrize("opening", [True, False])
+def test_a_page_that_the_shop_has_forgotten_is_asked_for_no_more(opening: bool) -> None:
+    """A fresh one that is refused was never good. After a while the poll goes on without it, and what
+    changed since it first looked is not lost to it."""
+    fake = stocked()
+    names = [fake.sell("SKU-1", 1) for _ in range(45)]
+    first = page(fake, None if opening else "2026-11-22T00:00:00Z")
+    fake.era += 1
+    with pytest.raises(Failed, match="Invalid cursor"):
+        page(fake, first.cursor)
+    fake.clock.seconds += 3_600
+    fake.ship(names[0], 1)
+    again = page(fake, first.cursor)
+    assert (again.orders, again.more) == ((), True)
+    rest, cursor = polled(fake, again.cursor)
+    assert {order.id for order in (*first.orders, *rest)} == set(names)
+    last = {order.id: order.lines[0].shipped for order in (*rest, *polled(fake, cursor)[0])}
+    assert last[names[0]] == 1
+
+
+def test_a_poll_whose_every_page_is_forgotten_comes_to_its_end() -> None:
+    fake = stocked()
+    names = []
+    for _ in range(45):
+        fake.clock.seconds += 300
+        names.append(fake.sell("SKU-1", 1))
+    found: set[str] = set()
+    cursor = "2026-11-22T00:00:00Z"
+    for _ in range(10):
+        some = page(fake, cursor)
+        found |= {order.id for order in some.orders}
+        cursor, fake.era = some.cursor, fake.era + 1
+        fake.clock.seconds += 3_600
+    assert (found, some.more) == (set(names), False)
+
+
+def test_what_the_index_shows_late_on_a_long_way_comes_with_the_next_poll() -> None:
+    """Many orders change after the poll began, and one of them is shown when the poll is long past it."""
+    fake = stocked()
+    names = [fake.sell("SKU-1", 1) for _ in range(30)]
+    first = page(fake, "2026-11-22T00:00:00Z")
+    late = fake.sell("SKU-1", 1)
+    hidden = fake.orders.pop(late)
+    fake.clock.seconds += 1_800
+    names += [fake.sell("SKU-1", 1) for _ in range(30)]
+    rest, cursor = polled(fake, first.cursor)
+    assert {order.id for order in (*first.orders, *rest)} == set(names)
+    fake.orders[late] = hidden
+    assert late in {order.id for order in polled(fake, cursor)[0]}
 
 
 def test_a_long_order_is_read_to_its_last_line() -> None:

@@ -21,7 +21,7 @@ from fakes.common import (
     unknown,
     whole,
 )
-from fakes.shopify_rules import connection, error, order_row, refusal, top
+from fakes.shopify_rules import by_change, connection, error, order_row, refusal, top
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
 
@@ -84,6 +84,7 @@ class Fake:
     placed: int = 0
     scopes: tuple[str, ...] = SCOPES
     hidden: set[str] = field(default_factory=set)
+    era: int = 1
     requests: list[Wire] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -351,13 +352,16 @@ class Fake:
 
     def _orders(self, variables: Mapping[str, Any], _: str) -> Any:
         query = variables["query"]
-        rows = sorted(self.orders.values(), key=lambda row: row["updatedAt"])
+        rows = list(self.orders.values())
         if query == "status:open":
             rows = [row for row in rows if not row["cancelledAt"]]
         else:
             since = query.removeprefix("updated_at:>='").removesuffix("'")
             rows = [row for row in rows if row["updatedAt"] >= since]
-        return {"orders": connection([order_row(row) for row in rows], variables)}
+        if (found := by_change(rows, variables, self.era)) is None:
+            errors = [{"message": "Invalid cursor for current pagination sort."}]
+            raise Refused(reply(200, {"errors": errors}, self._date()))
+        return {"orders": found}
 
     def _named_orders(self, variables: Mapping[str, Any], _: str) -> Any:
         if len(variables["ids"]) > self.dearest_page:

@@ -23,6 +23,19 @@ def connection(rows: list[Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def by_change(rows: list[dict[str, Any]], variables: Mapping[str, Any], era: int) -> dict[str, Any] | None:
+    """Orders by their last change. A cursor names an order and its change, and goes on behind both; None
+    where it is void, after the era that it was given in."""
+    given, *key = (variables.get("after") or f"{era}  ").split(" ")
+    if given != str(era):
+        return None
+    ordered = sorted(rows, key=lambda row: [row["updatedAt"], row["id"]])
+    some, more = page([row for row in ordered if [row["updatedAt"], row["id"]] > key], 0, variables["first"])
+    last = f"{era} {some[-1]['updatedAt']} {some[-1]['id']}" if some else None
+    info = {"hasNextPage": more is not None, "endCursor": last}
+    return {"nodes": [order_row(row) for row in some], "pageInfo": info}
+
+
 def error(code: str, field_: list[str] | None) -> dict[str, Any]:
     return {"code": code, "field": field_, "message": f"refused: {code.lower()}"}
 

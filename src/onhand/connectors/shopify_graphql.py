@@ -220,6 +220,14 @@ def data(answer: Response) -> Mapping[str, Any]:
 def sized(
     document: str, variables: Mapping[str, Any], size: int
 ) -> Generator[Request | Wait, Response | None, tuple[Mapping[str, Any], int, Response]]:
+    """The data of a page of ``size`` rows, or as many as `fitting` got. Raises Failed."""
+    answer, size = yield from fitting(document, variables, size)
+    return data(answer), size, answer
+
+
+def fitting(
+    document: str, variables: Mapping[str, Any], size: int
+) -> Generator[Request | Wait, Response | None, tuple[Response, int]]:
     """Ask for a page of ``size`` rows, and for half as many while Shopify finds the query too dear: how it
     counts nested lists is not published to the point. The size that went through comes back."""
     while True:
@@ -228,7 +236,7 @@ def sized(
         if wrong and wrong.code == TOO_DEAR and size > 1:
             size //= 2
             continue
-        return data(answer), size, answer
+        return answer, size
 
 
 def next_after(value: Any, *path: str | int) -> str | None:

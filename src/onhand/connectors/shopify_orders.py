@@ -15,17 +15,19 @@ from onhand.connectors.shopify_graphql import (
     TOO_DEAR,
     data,
     fault,
+    fitting,
     next_after,
     nodes,
     request,
     sized,
 )
 from onhand.connectors.shopify_history import History, history
+from onhand.connectors.walking import outlived
 
 PAGE = 20
 LINE_PAGE = 100
 OVERLAP = 120_000_000
-"""Microseconds that a poll looks back behind the last change it saw: Shopify's search index lags."""
+"""Microseconds that a poll looks back: Shopify's search index lags."""
 BEGINNING = "1970-01-01T00:00:00Z"
 ALL_ORDERS = "read_all_orders"
 """Without this scope an order is hidden when it is older than sixty days."""
@@ -33,25 +35,37 @@ ALL_ORDERS = "read_all_orders"
 
 class Cursor(NamedTuple):
     """Where a poll stands: ``since`` is None while the open orders of a new connection are read; ``high``
-    is the moment from which the next poll goes on; ``after`` the page."""
+    is the moment from which the next poll goes on; ``began`` when this one did, by Shopify's clock; ``after``
+    the page, ``given`` at that moment."""
 
     since: str | None
     high: str = BEGINNING
     size: int = PAGE
+    began: str = ""
+    given: str = ""
     after: str | None = None
 
     def write(self) -> str:
         """As text."""
-        return "|".join((self.since or "", self.high, str(self.size), self.after or ""))
+        since, after = self.since or "", self.after or ""
+        return "|".join((since, self.high, str(self.size), self.began, self.given, after))
+
+    def anew(self) -> Cursor:
+        """The poll without its page. What has been read of the changed orders, oldest change first, stays
+        read."""
+        return Cursor(self.since and self.high, self.high, self.size)
 
 
 def read_cursor(told: str | None) -> Cursor:
     """The cursor of `Cursor.write`, a plain moment, or the beginning of a connection."""
-    since, *rest = (told or "").split("|", 3)
-    if len(rest) < 3:
-        return Cursor(since or None, since or BEGINNING)
-    high, size, after = rest
-    return Cursor(since or None, high, int(size) if size.isdigit() else PAGE, after or None)
+    match (told or "").split("|", 5):
+        case [since, high, size, *times, after] if size.isdecimal() and len(times) in (0, 2):
+            began, given = times or ("", "")
+            return Cursor(since or None, high, int(size), began, given, after or None)
+        case [since, *_]:
+            return Cursor(since or None, since or BEGINNING)
+        case _:
+            return Cursor(None)
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -59,20 +73,33 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     which Shopify has promised already are known; then what changed after this first look."""
     here = read_cursor(cursor)
     query = f"updated_at:>='{_behind(here.since)}'" if here.since else "status:open"
-    variables = {"after": here.after, "query": query}
-    found, size, answer = yield from sized(ORDERS, variables, here.size)
+    answer, size = yield from fitting(ORDERS, {"after": here.after, "query": query}, here.size)
+    try:
+        found = data(answer)
+    except Failed as failed:
+        if not here.after or failed.retry or failed.login or not outlived(here.given, answer):
+            raise
+        return Orders((), here.anew().write(), more=True)
     seen = []
     for row in need_rows(found, "orders", "nodes"):
         seen.append((yield from _order(row)))
-    if here.since is None and here.after is None:
-        now = said_at(answer)
-        here = here._replace(high=iso(now) if now else BEGINNING)
+    now = iso(when) if (when := said_at(answer)) is not None else ""
+    here = _reached(here, now, seen)
     kept = [order for order in seen if here.since or _open(order)]
-    high = max([here.high, *(iso(order.updated) for order in seen)]) if here.since else here.high
-    after = next_after(found, "orders")
-    if after:
-        return Orders(tuple(kept), Cursor(here.since, high, size, after).write(), more=True)
-    return Orders(tuple(kept), high)
+    if after := next_after(found, "orders"):
+        here = here._replace(size=size, given=now, after=after)
+        return Orders(tuple(kept), here.write(), more=True)
+    return Orders(tuple(kept), here.high)
+
+
+def _reached(here: Cursor, now: str, seen: Sequence[Order]) -> Cursor:
+    """The cursor with where the next poll begins: at the last change that was seen, but not after the
+    beginning of this one. On a long way what the index shows late lies behind us already."""
+    if here.since:
+        here = here._replace(began=here.began or now)
+        last = max((iso(order.updated) for order in seen), default="")
+        return here._replace(high=max(here.high, min(last, here.began or last)))
+    return here._replace(high=now or BEGINNING) if here.high == BEGINNING else here
 
 
 def _behind(since: str) -> str:
