@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.account import Account
-from connectors.driver import SILENCE, answer, run, settings_of
+from connectors.driver import SILENCE, answer, run, settings_of, talk
 from fakes.nuorder import EXAMPLE, Fake
 from onhand.connectors import nuorder
 from onhand.connectors.flow import Failed, Order, Response
@@ -154,3 +154,24 @@ def test_very_many_that_left_at_once_are_fetched_in_turns() -> None:
         fake.move(name, "shipped")
     found, _ = polled(fake, cursor)
     assert {name for name, order in found.items() if order.lines[0].shipped} == set(names)
+
+
+@pytest.mark.parametrize("status", ["shipped", "draft"])
+def test_a_poll_that_finds_very_many_comes_to_its_end(status: str) -> None:
+    """What came and went within a day is in the lists of every page, and a draft is fetched by every poll."""
+    fake = Fake()
+    known = fake.add(1)
+    _, cursor = polled(fake)
+    names = [fake.sell(known, 1) for _ in range(120)]
+    if status == "draft":
+        _, cursor = polled(fake, cursor)
+    for name in names:
+        fake.move(name, status)
+    for _ in range(2):
+        found: list[str] = []
+        for _ in range(3):
+            fake.nonces.clear()
+            page = talk(nuorder.orders(SETTINGS, cursor), nuorder, SETTINGS, fake)
+            found += [order.id for order in page.orders]
+            cursor = page.cursor
+        assert (sorted(found), page.more) == (sorted(names), False)

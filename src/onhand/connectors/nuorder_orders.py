@@ -20,18 +20,20 @@ GONE = ("shipped", "cancelled")
 UNCOUNTED = {"draft", "review", "pending"}
 """States before the brand has agreed to the order."""
 FETCHES = 50
-"""Orders that a poll fetches one by one at most."""
+"""Orders that are fetched one by one, at most, before what was found is kept."""
 OVERLAP = 86_400
 """Seconds that a poll looks back for orders which came and went between two polls."""
 OBJECT_ID = 24
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """When the first poll was and the last, in seconds since 1970, and the orders that were open then."""
+    """When the first poll was and the last, in seconds since 1970, the orders that were open then, and those
+    of that poll that are still to be fetched."""
 
     first: int = 0
     since: int = 0
     open: tuple[str, ...] = ()
+    todo: tuple[str, ...] = ()
 
 
 def read_cursor(told: str | None) -> Cursor | None:
@@ -46,6 +48,9 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     """All open orders, and what became of those that are no longer. Without a cursor only what is open: what
     left before we looked first is no longer in our stock."""
     here = read_cursor(cursor)
+    if here is not None and here.todo:
+        # Not with the lists once more: who came and went is in them for a day, and the poll would not end.
+        return (yield from _some(settings, here, []))
     living: dict[str, Order] = {}
     clock = 0
     for status in LIVING:
@@ -58,14 +63,20 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
         kept = [order for order in living.values() if still_open(order.lines)]
         return _result(kept, Cursor(clock, clock, tuple(living)))
     todo = yield from _left(here, living)
-    found: list[Order] = []
-    for name in todo[:FETCHES]:
-        found += yield from _fetched(settings, name)
-    # Sent back to a draft, an order may come again.
-    waiting = [order.id for order in found if not order.holds]
-    remembered = (*living, *waiting, *todo[FETCHES:])
-    following = Cursor(here.first or clock, clock or here.since, tuple(dict.fromkeys(remembered)))
-    return _result([*living.values(), *found], following, more=len(todo) > FETCHES)
+    begun = Cursor(here.first or clock, clock or here.since, tuple(living), tuple(todo))
+    return (yield from _some(settings, begun, list(living.values())))
+
+
+def _some(settings: Any, here: Cursor, found: list[Order]) -> Flow[Orders]:
+    """What was found, with some of the orders that are to be fetched."""
+    for name in here.todo[:FETCHES]:
+        fetched = yield from _fetched(settings, name)
+        found = [*found, *fetched]
+        # Sent back to a draft, an order may come again.
+        waiting = tuple(order.id for order in fetched if not order.holds and order.id not in here.open)
+        here = msgspec.structs.replace(here, open=(*here.open, *waiting))
+    here = msgspec.structs.replace(here, todo=here.todo[FETCHES:])
+    return _result(found, here, more=bool(here.todo))
 
 
 def _result(found: list[Order], cursor: Cursor, more: bool = False) -> Orders:
