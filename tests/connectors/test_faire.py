@@ -298,6 +298,17 @@ def test_a_cursor_that_died_begins_the_round_again() -> None:
     assert second.cursor == "2026-11-22T00:00:00Z"
 
 
+def test_a_first_look_that_begins_again_is_followed_by_what_changed_since_it_began() -> None:
+    """What left since then may be among the orders that the first pages showed."""
+    row = {"id": "bo_1", "state": "NEW", "updated_at": "2026-11-21T00:00:00Z"}
+    begun = answer({"orders": [row], "cursor": "c1"}, date="Sun, 22 Nov 2026 00:00:10 GMT")
+    _, first = run(faire.orders(SETTINGS, None), [begun])
+    lost = answer({"message": "Invalid cursor"}, 400, date="Sun, 22 Nov 2026 08:00:00 GMT")
+    again = answer({"orders": []}, date="Sun, 22 Nov 2026 08:00:00 GMT")
+    _, second = run(faire.orders(SETTINGS, first.cursor), [lost, again])
+    assert second.cursor == "2026-11-22T00:00:10Z"
+
+
 def test_a_cursor_that_was_never_good_does_not_go_round_without_end() -> None:
     page = {"orders": [{"id": "bo_1", "state": "NEW", "updated_at": "2026-11-22T00:00:00Z"}], "cursor": "c1"}
     made = answer(page, date="Sun, 22 Nov 2026 00:00:10 GMT")

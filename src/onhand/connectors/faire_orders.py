@@ -54,7 +54,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     seen = [_order(row) for row in listed]
     high = max((here.high, *(order.updated for order in seen)))
     if here.since is None:
-        high = here.high if here.after else said_at(answer) or 0
+        # Also after the round has begun again: what left meanwhile may have been seen before.
+        high = here.high or said_at(answer) or 0
     kept = tuple(order for order in seen if here.since is not None or still_open(order.lines))
     after = text(found, "cursor")
     if listed and after and after != here.after:
