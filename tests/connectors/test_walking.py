@@ -22,6 +22,9 @@ SAID = answer("", date="Sun, 22 Nov 2026 00:00:30 GMT")
         ("1970-01-01T00:00:00Z", Walk(False, 0, 1, 0)),
         (Walk(False, NOW, 3, NOW).write(), Walk(False, NOW, 3, NOW)),
         (Walk(True, None, 2, 5).write(), Walk(True, None, 2, 5)),
+        (Walk(False, NOW, 3, NOW, 7).write(), Walk(False, NOW, 3, NOW, 7)),
+        ("more||2|5", Walk(False, None, 2, 5)),
+        ("more||2|5|x", Walk(True, None, 1, 0)),
     ],
 )
 def test_a_cursor_is_read(cursor: str | None, walk: Walk) -> None:
@@ -39,24 +42,47 @@ def test_a_cursor_is_read(cursor: str | None, walk: Walk) -> None:
             Walk(False, NOW, 1, NOW),
             [NOW, NOW + 7 * SECOND + 9],
             True,
-            Walk(False, NOW + 7 * SECOND, 1, NOW + 7 * SECOND + 9).write(),
+            Walk(False, NOW + 7 * SECOND, 1, NOW + 7 * SECOND + 9, NOW + 30 * SECOND).write(),
         ),
+        # What changed after the round began is where it goes on, and not where the next one begins.
+        (
+            Walk(False, NOW, 1, NOW),
+            [NOW, NOW + 60 * SECOND],
+            True,
+            Walk(False, NOW + 60 * SECOND, 1, NOW + 30 * SECOND, NOW + 30 * SECOND).write(),
+        ),
+        (
+            Walk(False, NOW, 1, NOW + SECOND, NOW + 9 * SECOND),
+            [NOW + 60 * SECOND],
+            False,
+            "2026-11-22T00:00:09Z",
+        ),
+        (Walk(False, NOW, 1, NOW + 50 * SECOND), [NOW + 60 * SECOND], False, "2026-11-22T00:00:50Z"),
         # A page full of one second is followed by the next page of it.
-        (Walk(False, NOW, 1, NOW), [NOW, NOW + 9], True, Walk(False, NOW, 2, NOW + 9).write()),
-        (Walk(False, NOW, 2, NOW), [NOW, NOW], True, Walk(False, NOW, 3, NOW).write()),
+        (
+            Walk(False, NOW, 1, NOW),
+            [NOW, NOW + 9],
+            True,
+            Walk(False, NOW, 2, NOW + 9, NOW + 30 * SECOND).write(),
+        ),
+        (Walk(False, NOW, 2, NOW, 1), [NOW, NOW], True, Walk(False, NOW, 3, NOW, 1).write()),
         # A new connection goes on from the clock of the channel when it first looked.
         (Walk(True, None, 1, 0), [NOW - SECOND], False, "2026-11-22T00:00:30Z"),
         (
             Walk(True, None, 1, 0),
             [NOW - SECOND],
             True,
-            Walk(True, NOW - SECOND, 1, NOW + 30 * SECOND).write(),
+            Walk(True, NOW - SECOND, 1, NOW + 30 * SECOND, NOW + 30 * SECOND).write(),
         ),
         (Walk(True, NOW, 1, NOW + SECOND), [NOW + 60 * SECOND], False, "2026-11-22T00:00:01Z"),
     ],
 )
 def test_a_step(walk: Walk, changed: list[int], full: bool, cursor: str) -> None:
     assert step(walk, changed, full, SAID) == (cursor, full)
+
+
+def test_a_round_without_a_clock_goes_by_the_last_change() -> None:
+    assert step(Walk(False, NOW, 1, NOW), [NOW + SECOND], False, answer(""))[0] == "2026-11-22T00:00:01Z"
 
 
 def test_a_new_connection_without_a_clock_begins_at_the_beginning() -> None:

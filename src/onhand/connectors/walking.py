@@ -30,17 +30,19 @@ machine of its own dates its orders."""
 class Walk(NamedTuple):
     """Where a walk stands. ``opening``: the first look of a new connection, which only wants open orders.
     ``since`` is the time to ask from (None: the beginning), ``page`` counts from 1, and ``high`` is where
-    the next round begins; times in microseconds UTC."""
+    the next round begins; ``began`` is when this one did, by the channel's clock, 0 where that is not known.
+    Times are in microseconds UTC."""
 
     opening: bool
     since: int | None
     page: int
     high: int
+    began: int = 0
 
     def write(self) -> str:
         """As a cursor."""
         since = "" if self.since is None else self.since
-        return f"{'open' if self.opening else 'more'}|{since}|{self.page}|{self.high}"
+        return f"{'open' if self.opening else 'more'}|{since}|{self.page}|{self.high}|{self.began}"
 
     @property
     def asked_from(self) -> int | None:
@@ -57,8 +59,11 @@ class Walk(NamedTuple):
 def read(cursor: str | None) -> Walk:
     """The walk of a cursor: one that is under way, a plain ISO moment (a new round), or the opening."""
     match (cursor or "").split("|"):
-        case [("open" | "more") as kind, since, page, high] if page.isdigit() and high.isdigit():
-            return Walk(kind == "open", int(since) if since.isdigit() else None, int(page), int(high))
+        case [("open" | "more") as kind, since, page, *times] if 1 <= len(times) <= 2 and all(
+            map(str.isdecimal, (page, *times))
+        ):
+            begin = int(since) if since.isdecimal() else None
+            return Walk(kind == "open", begin, int(page), *map(int, times))
         case [plain] if (when := moment(plain)) is not None:
             return Walk(False, max(0, when - OVERLAP), 1, max(0, when))
         case _:
@@ -71,7 +76,10 @@ def step(
     """The cursor after a page and whether there is more at once. ``changed`` are the times of its orders as
     they came, ``full`` says that it had as many as were asked for. ``apart`` says by how much the clock that
     dates answers may be ahead of the one that dates orders."""
-    high = max((walk.high, *changed))
+    began = walk.began or said_at(answer) or 0
+    last = max(changed, default=0)
+    # On a long way what is shown late lies behind us already: the next round begins where this one did.
+    high = max(walk.high, min(last, began or last))
     if walk.opening:
         # What changes while the open orders are read is read again by the first round.
         high = max(0, (said_at(answer) or 0) - apart) if walk.first else walk.high
@@ -80,7 +88,7 @@ def step(
     last = changed[-1] // SECOND * SECOND
     moved = walk.since is None or last > walk.since
     following = walk._replace(since=last, page=1) if moved else walk._replace(page=walk.page + 1)
-    return following._replace(high=high).write(), True
+    return following._replace(high=high, began=began).write(), True
 
 
 def outlived(given: str, answer: Response) -> bool:
