@@ -316,6 +316,22 @@ def test_the_first_look_is_at_open_orders_only(fake: Fake) -> None:
     assert [order.id for order in page.orders] == [waiting]
 
 
+def test_what_is_shipped_while_many_open_orders_are_read_is_told_next(fake: Fake) -> None:
+    orders = [fake.shop.place([("SKU-1", 1, None)]) for _ in range(250)]
+    first = talk(sandbox.orders(SETTINGS, None), sandbox, SETTINGS, fake)
+    for order in (orders[0], orders[240]):
+        fake.shop.pay(order)
+        fake.shop.ship(order)
+    second = talk(sandbox.orders(SETTINGS, first.cursor), sandbox, SETTINGS, fake)
+    assert (len(first.orders), len(second.orders), second.more) == (200, 49, False)
+    third = talk(sandbox.orders(SETTINGS, second.cursor), sandbox, SETTINGS, fake)
+    assert [(order.id, order.lines[0].shipped) for order in third.orders] == [
+        (orders[0].id, 1),
+        (orders[240].id, 1),
+    ]
+    assert talk(sandbox.orders(SETTINGS, third.cursor), sandbox, SETTINGS, fake).orders == ()
+
+
 # --- webhooks -------------------------------------------------------------------------------------------
 
 

@@ -193,12 +193,14 @@ class Protocol:
     def _orders(self, query: Mapping[str, str]) -> Answer:
         """Without a cursor: those that are open. A cursor of an earlier life of the channel starts anew."""
         cursor, limit = _paged(query)
-        epoch, _, place = cursor.partition(".")
-        place, _, mode = place.partition(".")
+        epoch, place, began = [*cursor.split(".", 2), "", ""][:3]
         since = _place(place) if epoch == self.shop.state.epoch else None
-        only_open = not cursor or (since is not None and mode == "open")
-        found, last, more = self.shop.changed(since or 0, limit, only_open=only_open)
-        mark = f"{self.shop.state.epoch}.{last}" + (".open" if only_open and more else "")
+        begin = self.shop.state.seq if not cursor else None if since is None else _place(began)
+        found, last, more = self.shop.changed(since or 0, limit, only_open=begin is not None)
+        mark = f"{self.shop.state.epoch}.{last}"
+        if begin is not None:
+            # What left the open ones while they were read is told next: it was among them at first.
+            mark = f"{mark}.{begin}" if more else f"{self.shop.state.epoch}.{begin}"
         return say(200, {"orders": [order(one) for one in found], "cursor": mark, "more": more})
 
     # --- writing ----------------------------------------------------------------------------------------
