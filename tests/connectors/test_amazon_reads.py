@@ -311,6 +311,12 @@ def test_a_token_that_is_refused_fresh_was_never_good() -> None:
         run(amazon.orders(SETTINGS, paged("wrong")), [soon])
 
 
+def test_a_page_that_names_itself_is_the_last() -> None:
+    same = answer({"orders": [], "pagination": {"nextToken": "same"}}, date=DATE)
+    found = run(amazon.orders(SETTINGS, paged("same")), [same])[1]
+    assert (found.cursor, found.more) == ("2026-11-22T09:58:00Z", False)
+
+
 def test_a_poll_whose_every_token_dies_comes_to_its_end() -> None:
     """A day goes by between any two calls."""
     fake = Fake()

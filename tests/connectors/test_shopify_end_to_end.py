@@ -250,6 +250,18 @@ def test_a_poll_whose_every_page_is_forgotten_comes_to_its_end() -> None:
     assert (found, some.more) == (set(names), False)
 
 
+def test_an_empty_page_leads_on_and_one_that_names_itself_is_the_last() -> None:
+    ends = {"hasNextPage": True, "endCursor": "c1"}
+    empty = answer(
+        {"data": {"orders": {"nodes": [], "pageInfo": ends}}}, date="Sun, 22 Nov 2026 00:00:30 GMT"
+    )
+    first = run(shopify.orders(SETTINGS, "2026-11-22T00:00:00Z"), [empty])[1]
+    assert first.more
+    requests, second = run(shopify.orders(SETTINGS, first.cursor), [empty])
+    assert requests[0].json["variables"]["after"] == "c1"
+    assert (second.cursor, second.more) == ("2026-11-22T00:00:00Z", False)
+
+
 def test_what_the_index_shows_late_on_a_long_way_comes_with_the_next_poll() -> None:
     """Many orders change after the poll began, and one of them is shown when the poll is long past it."""
     fake = stocked()

@@ -84,7 +84,8 @@ def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
     seen = [_order(row) for row in need_rows(found, "orders") if _ours(row)]
     seen.sort(key=lambda order: order.updated)
     here = here._replace(high=here.high or _end(found, here, seen))
-    if token := text(found, "pagination", "nextToken"):
+    token = text(found, "pagination", "nextToken")
+    if token and token != here.token:
         given = iso(when) if (when := said_at(answer)) is not None else ""
         return Orders(tuple(seen), here._replace(given=given, token=token).write(), more=True)
     return Orders(tuple(seen), here.high, more=here.kind == PART)

@@ -86,7 +86,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     now = iso(when) if (when := said_at(answer)) is not None else ""
     here = _reached(here, now, seen)
     kept = [order for order in seen if here.since or _open(order)]
-    if after := next_after(found, "orders"):
+    after = next_after(found, "orders")
+    if after and after != here.after:
         here = here._replace(size=size, given=now, after=after)
         return Orders(tuple(kept), here.write(), more=True)
     return Orders(tuple(kept), here.high)
