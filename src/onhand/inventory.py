@@ -31,8 +31,8 @@ K = TypeVar("K", bound=Hashable)
 BATCH_LIMIT = 512
 """Works in one commit at most."""
 
-LIGHT_LIMIT = 512
-"""Commands that are decided in the event loop at once: some ten milliseconds."""
+LIGHT_LIMIT = 1_024
+"""Commands that are decided in the event loop at once: some twenty-five milliseconds."""
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
