@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
-from courier.town import ITEMS, Like, Town, play, until
+from courier.town import ITEMS, PATIENCE, Like, Town, play, until
 from onhand import orders_in
 from onhand.connectors.auth import Wire
 from onhand.store import drives
@@ -16,11 +17,16 @@ from onhand.store import drives
 def test_no_more_than_the_channel_can_bear(town: Town, parallel: int) -> None:
     async def story(town: Town) -> None:
         under_way, most = 0, 0
+        full = asyncio.Event()
 
         async def during(wire: Wire) -> None:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
+            if under_way == parallel:
+                full.set()
+            with contextlib.suppress(TimeoutError):  # the first ones wait for as many as there may be
+                await asyncio.wait_for(full.wait(), PATIENCE)
             await asyncio.sleep(0.01)
 
         async def after(wire: Wire) -> None:

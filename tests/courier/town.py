@@ -36,7 +36,7 @@ from onhand.work import Group, Work
 ITEMS = 20
 QUICK = Beats(look=0.02, lease=2.0, linger=0.2, rest=0.02, gather=0.005, again=0.2, grace=2.0)
 QUIET = Settings(sweep_seconds=86_400_000, poll_seconds=86_400_000)
-PATIENCE = 10.0
+PATIENCE = 30.0
 START = 1_795_305_600_000_000
 """2026-11-22 00:00 UTC."""
 
