@@ -15,12 +15,11 @@ from onhand.connectors.reading import (
     need_text,
     now_there,
     rows,
-    said_at,
     text,
     units,
     whole,
 )
-from onhand.connectors.walking import need_moment, outlived
+from onhand.connectors.walking import given_at, need_moment, outlived
 
 PATH = "/orders/2026-01-01/orders"
 PAGE = 100
@@ -86,7 +85,7 @@ def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
     here = here._replace(high=here.high or _end(found, here, seen))
     token = text(found, "pagination", "nextToken")
     if token and token != here.token:
-        given = iso(when) if (when := said_at(answer)) is not None else ""
+        given = given_at(answer)
         return Orders(tuple(seen), here._replace(given=given, token=token).write(), more=True)
     return Orders(tuple(seen), here.high, more=here.kind == PART)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
 from onhand.connectors.reading import ask, iso, moment, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.walking import LOST_CURSOR, OVERLAP, need_moment, outlived, still_open
+from onhand.connectors.walking import LOST_CURSOR, OVERLAP, given_at, need_moment, outlived, still_open
 
 PAGE = 50
 GONE = {"PRE_TRANSIT", "IN_TRANSIT", "DELIVERED"}
@@ -59,7 +59,7 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     kept = tuple(order for order in seen if here.since is not None or still_open(order.lines))
     after = text(found, "cursor")
     if listed and after and after != here.after:
-        given = iso(when) if (when := said_at(answer)) is not None else ""
+        given = given_at(answer)
         return Orders(kept, Cursor(here.since, high, after, given).write(), more=True)
     return Orders(kept, iso(high))
 

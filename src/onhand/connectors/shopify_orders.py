@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread
-from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, rows, said_at, text, units
+from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, rows, text, units
 from onhand.connectors.shopify_graphql import (
     LINES,
     NAMED_ORDERS,
@@ -22,7 +22,7 @@ from onhand.connectors.shopify_graphql import (
     sized,
 )
 from onhand.connectors.shopify_history import History, history
-from onhand.connectors.walking import outlived
+from onhand.connectors.walking import given_at, outlived
 
 PAGE = 20
 LINE_PAGE = 100
@@ -83,7 +83,7 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     seen = []
     for row in need_rows(found, "orders", "nodes"):
         seen.append((yield from _order(row)))
-    now = iso(when) if (when := said_at(answer)) is not None else ""
+    now = given_at(answer)
     here = _reached(here, now, seen)
     kept = [order for order in seen if here.since or _open(order)]
     after = next_after(found, "orders")

@@ -91,6 +91,12 @@ def step(
     return following._replace(high=high, began=began).write(), True
 
 
+def given_at(answer: Response) -> str:
+    """When an answer gave a cursor, by the channel's own clock, for `outlived`; "" if it does not say."""
+    said = said_at(answer)
+    return "" if said is None else iso(said)
+
+
 def outlived(given: str, answer: Response) -> bool:
     """Whether a channel's own cursor, ``given`` at a moment of its clock, may have died of age by the time it
     was refused. One that is refused fresh was never good: to begin again would go round without end."""

@@ -19,7 +19,7 @@ from onhand.connectors.reading import (
     text,
     units,
 )
-from onhand.connectors.walking import LOST_CURSOR, need_moment, outlived, still_open
+from onhand.connectors.walking import LOST_CURSOR, given_at, need_moment, outlived, still_open
 from onhand.connectors.wix_calls import SIMPLE, post
 
 PAGE = 100
@@ -87,7 +87,7 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     kept = tuple(order for order in snapshots if here.since or still_open(order.lines))
     following = text(found, "metadata", "cursors", "next") or text(found, "pagingMetadata", "cursors", "next")
     if following and following != here.page and listed:
-        given = iso(when) if (when := said_at(answer)) is not None else ""
+        given = given_at(answer)
         return Orders(kept, here._replace(page=following, given=given).write(), more=True)
     return Orders(kept, here.high)
 
