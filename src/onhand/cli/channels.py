@@ -247,7 +247,7 @@ async def explain(
     found = await _read(db, account, query)
     if as_json:
         told = [telling.explained(one) for one in found]
-        frame.print_json(told[0] if listing.isdigit() else told)
+        frame.print_json(told[0] if watching.is_id(listing) else told)
         return
     for at, one in enumerate(found):
         if at:

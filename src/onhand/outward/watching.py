@@ -59,10 +59,15 @@ def listing(connection: Connection, account: int, number: int) -> Numbers:
     return found
 
 
+def is_id(name: str) -> bool:
+    """Whether a person means one listing by its id."""
+    return name.isascii() and name.isdigit()
+
+
 def listings(connection: Connection, account: int, name: str) -> list[Numbers]:
     """The listing of an id, or all of an item by its SKU; digits are an id unless "sku:" stands before them.
     Raises Refusal when there is none."""
-    if name.isascii() and name.isdigit():
+    if is_id(name):
         return [listing(connection, account, min(int(name[:ID_DIGITS]), LARGEST_ID))]
     sku = name.removeprefix("sku:")
     item = lookup.items(connection, account, [sku]).get(sku)
