@@ -149,7 +149,9 @@ class Clockwork:
             if self._stopping.is_set():
                 return
             prune = partial(requests.prune, account=account.id, now=now)
-            await self._inventory.write(account.id, prune, quiet=True)
+            while await self._inventory.write(account.id, prune, quiet=True):
+                if self._stopping.is_set():
+                    return
             unwatch = partial(oversold.let_go, account=account.id, now=now)
             await self._inventory.write(account.id, unwatch, quiet=True)
         # Quiet: one that is remembered is expired all the same.

@@ -13,7 +13,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from commands import onhand, started
-from onhand.store.engine import MIGRATIONS, Store, head, migrate, open_store, revision
+from onhand.store.engine import MIGRATIONS, Store, head, migrate, open_store, revision, set_account
 from onhand.store.outward import orders
 from servers import demo_server, start
 from stores import PostgresDatabases
@@ -69,6 +69,33 @@ def catalogue_here(connection: Connection, store: Store) -> dict[str, list[str]]
     return {name: asked(connection, query) for name, query in queries.items()}
 
 
+def test_keys_outlive_the_table_that_is_made_anew(db_url: str) -> None:
+    """A database of the first version has keys already, some of them without an answer."""
+    store = open_store(db_url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    kept = [
+        (1, "scope", "b", "asked", 200, "1", '{"X-Seq":"1"}', 7),
+        (1, "scope", "a", "asked", None, None, None, 8),
+    ]
+    with store.writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        set_account(connection, 1)
+        mark = "?" if store.sqlite else "%s"
+        into = f"INSERT INTO idempotency VALUES ({', '.join([mark] * 8)})"
+        for row in kept:
+            connection.exec_driver_sql(into, row)
+    migrate(store)
+    assert revision(store) == head()
+    with store.writer.begin() as connection:
+        set_account(connection, 1)
+        rows = connection.exec_driver_sql("SELECT * FROM idempotency ORDER BY created_at").all()
+        assert [tuple(row) for row in rows] == kept
+    store.close()
+
+
 def test_no_migration_looks_at_the_codes_tables() -> None:
     """What they become later must not change what an old migration did."""
     for path in (MIGRATIONS / "versions").glob("*.py"):
@@ -79,8 +106,8 @@ NEXT = '''"""Another table, and another column of one that is there."""
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -92,7 +119,7 @@ def upgrade() -> None:
 def upgraded(store: Store, folder: Path) -> None:
     """Do what a next version does to the tables, with a migration after ours."""
     script = shutil.copytree(MIGRATIONS, folder / "migrations")
-    (script / "versions" / "0002_next.py").write_text(NEXT, encoding="utf-8")
+    (script / "versions" / "0003_next.py").write_text(NEXT, encoding="utf-8")
     config = Config()
     config.set_main_option("script_location", str(script))
     config.set_main_option("path_separator", "os")
@@ -105,7 +132,7 @@ def test_a_next_migration_runs_after_ours(db_url: str, tmp_path: Path) -> None:
     """On an empty database, where all of them run, and it finds the tables as ours left them."""
     store = open_store(db_url)
     upgraded(store, tmp_path)
-    assert revision(store) == "0002"
+    assert revision(store) == "0003"
     with store.reader.connect() as connection:
         assert connection.exec_driver_sql("SELECT COUNT(shelf) FROM items").scalar_one() == 0
     store.close()
@@ -142,11 +169,11 @@ def test_a_rolling_upgrade(migrated_url: str, tmp_path: Path) -> None:
         answer = httpx2.post(f"{hub.url}/api/v1/changes", headers=headers, json={"changes": [change]})
         assert answer.status_code == 200, answer.text
         assert hub.stop() == 0
-    sentence = f"onhand: the database is at revision 0002, which is newer than this onhand ({head()})"
+    sentence = f"onhand: the database is at revision 0003, which is newer than this onhand ({head()})"
     for words in (["serve", "--port", "0"], ["init"], ["verify"], ["accounts", "list"]):
         with started(*words, "--db", migrated_url, ONHAND_COURIER="false") as refused:
             out, err = refused.communicate(timeout=PATIENCE_SECONDS)
         assert (refused.returncode, out) == (REFUSED, "")
         assert err.startswith(sentence)
     doctor = onhand("doctor", "--db", migrated_url)
-    assert (doctor.code, "0002" in doctor.out) == (3, True)
+    assert (doctor.code, "0003" in doctor.out) == (3, True)

@@ -118,6 +118,19 @@ def test_bodies_are_forgotten_and_keys_are_not(shop: Shop) -> None:
     assert shape(shop.commit(keyed(shop, PLUS, OTHER))[0]) == "conflict"
 
 
+def test_bodies_are_forgotten_in_pieces(shop: Shop) -> None:
+    count = requests.PRUNED_AT_ONCE + 1
+    with shop.writing() as connection:
+        old = [(1, "s", str(n), "f", 200, "1", None, START + n) for n in range(count)]
+        requests.keep(connection, [*old, (1, "s", "young", "f", 200, "1", None, START + BODY_KEPT_US)])
+    later = START + BODY_KEPT_US + count
+    for more, left in ((True, 2), (False, 1)):
+        with shop.writing() as connection:
+            assert requests.prune(connection, 1, later) is more
+        assert shop.sql("SELECT COUNT(*) FROM idempotency WHERE body IS NOT NULL") == [(left,)]
+    assert shop.sql("SELECT COUNT(*) FROM idempotency") == [(count + 1,)]
+
+
 def test_a_look_without_a_work(shop: Shop) -> None:
     shop.commit(keyed(shop, PLUS))
     with shop.reading() as connection:

@@ -36,8 +36,11 @@ def string(name: str, *, null: bool = False, default: str | None = None) -> Colu
     return Column(name, Text, nullable=null, server_default=fallback)
 
 
-def table(name: str, *parts: SchemaItem) -> Table:
-    made: Table = Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=False)
+def table(name: str, *parts: SchemaItem, appended: bool = False) -> Table:
+    """On SQLite a table lies in the order of its primary key; one that is ``appended`` in the order of
+    arrival, with the key in an index beside it: for long rows whose keys come at random, each of which would
+    otherwise be written with the page of others around it."""
+    made: Table = Table(name, metadata, *parts, sqlite_strict=True, sqlite_with_rowid=appended)
     return made
 
 

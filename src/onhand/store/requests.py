@@ -13,6 +13,9 @@ from onhand.store.sql import Insert, Row, Statement
 BODY_KEPT_US = 30 * 24 * 3600 * 1_000_000
 """A stored answer is kept for 30 days; its key for ever."""
 
+PRUNED_AT_ONCE = 500
+"""Bodies that are forgotten in one piece: changes wait for it."""
+
 Named = tuple[int, str, str]
 """(account, scope, key)."""
 
@@ -51,8 +54,9 @@ _free = Statement(
     rows=_KEYS,
 )
 _prune = Statement(
-    "UPDATE idempotency SET body = NULL, headers = NULL"
-    " WHERE account = :account AND body IS NOT NULL AND created_at < :before"
+    "UPDATE idempotency SET body = NULL, headers = NULL WHERE account = :account AND (scope, key) IN"
+    " (SELECT scope, key FROM idempotency WHERE account = :account AND body IS NOT NULL"
+    " AND created_at < :before ORDER BY created_at LIMIT :limit) RETURNING 1"
 )
 
 
@@ -89,9 +93,11 @@ def free(connection: Connection, names: Sequence[Named]) -> None:
         _free.run(connection, names)
 
 
-def prune(connection: Connection, account: int, now: int) -> None:
-    """Forget the bodies of stored answers that are older than `BODY_KEPT_US`."""
-    _prune.run(connection, account=account, before=now - BODY_KEPT_US)
+def prune(connection: Connection, account: int, now: int) -> bool:
+    """Forget the oldest bodies of stored answers beyond `BODY_KEPT_US`, `PRUNED_AT_ONCE` at most; whether
+    there may be more."""
+    pruned = _prune.run(connection, account=account, before=now - BODY_KEPT_US, limit=PRUNED_AT_ONCE)
+    return len(pruned) == PRUNED_AT_ONCE
 
 
 # --- inbox ------------------------------------------------------------------------------------------

@@ -375,6 +375,15 @@ idempotency = table(
     string("headers", null=True),
     big("created_at"),
     PrimaryKeyConstraint("account", "scope", "key"),
+    # What to prune is found without a look at the keys, which are there for ever.
+    Index(
+        "idempotency_bodies",
+        "account",
+        "created_at",
+        sqlite_where=text("body IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL"),
+    ),
+    appended=True,
 )
 
 OUTSIDE = frozenset({"accounts", "keys", "wakeups"})
