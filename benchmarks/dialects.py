@@ -26,6 +26,8 @@ def dialects(bench: Bench) -> None:
         hub = stack.enter_context(scene.hub(made.db))
         makes = _makes(made, hub)
         answers = {f"/{name}/": answer(hub, make) for name, make in makes.items()}
+        scene.acquaint(hub, *makes.values())
+        _drain(made.db)
         same = stack.enter_context(scene.limit(limits.FRAMEWORK, answers))
         takes: dict[str, Take] = {}
         for name, make in makes.items():
@@ -52,15 +54,20 @@ def _applied(bench: Bench, made: Scene, hub: Server, make: Make) -> Take:
 
     def take(number: int) -> Load:
         load = scene.press(hub, plan(make, number), bench.seconds)
-        start = time.perf_counter()
-        while _waiting(made.db):
-            if time.perf_counter() > start + DRAIN_SECONDS:
-                raise SystemExit("what Sellbrite's clients sent is not applied")
-            time.sleep(LOOK_SECONDS)
-        took = load.took + time.perf_counter() - start
+        took = load.took + _drain(made.db)
         return load._replace(per_second=sum(load.total.values()) / took)
 
     return take
+
+
+def _drain(db: str) -> float:
+    """Wait until all that was taken in is applied; the seconds that it took."""
+    start = time.perf_counter()
+    while _waiting(db):
+        if time.perf_counter() > start + DRAIN_SECONDS:
+            raise SystemExit("what Sellbrite's clients sent is not applied")
+        time.sleep(LOOK_SECONDS)
+    return time.perf_counter() - start
 
 
 def _waiting(db: str) -> int:

@@ -25,6 +25,7 @@ def one_process(bench: Bench) -> None:
         return lambda _: bench.stage.postgres.pgbench("bare", bench.stage.folder, item, bench.seconds)
 
     with scene.hub(made.db) as hub:
+        scene.acquaint(hub, traffic.adjust(made))
         found = bench.take(
             {
                 "(d) pgbench, random rows": pgbench(f"random(1, {ITEMS})"),

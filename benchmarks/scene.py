@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from benchmarks.load import Asked, Load
+from benchmarks.traffic import Make, plan
 from onhand.store.engine import is_postgresql
 
 READY = "is ready on "
@@ -132,6 +133,18 @@ def press(
     if not set(load.total) <= set(statuses):
         raise SystemExit(f"not only {statuses} but {load.total} for {requests[0][0][:300]}")
     return load
+
+
+ACQUAINTING = -1
+ACQUAINTING_SECONDS = 2.0
+
+
+def acquaint(server: Server, *makes: Make) -> None:
+    """Send each of these loads once before it is measured: a hub that has been running remembers what most
+    SKUs, keys and locations stand for, and a new one looks each of them up."""
+    for make in makes:
+        statuses = ("200", "201")
+        press(server, plan(make, ACQUAINTING), ACQUAINTING_SECONDS, statuses=statuses)
 
 
 def ask(server: Server, request: str, statuses: Sequence[str] = ("200",)) -> str:

@@ -47,6 +47,7 @@ def adjust(bench: Bench) -> None:
     with contextlib.ExitStack() as stack:
         hub = stack.enter_context(scene.hub(made.db))
         answers = {CHANGES: answer(hub, plain)}
+        scene.acquaint(hub, plain)
         kinds = (limits.FRAMEWORK, limits.ASGI, limits.UVICORN)
         same, function, uvicorn = (stack.enter_context(scene.limit(kind, answers)) for kind in kinds)
         found = bench.take(
@@ -129,6 +130,7 @@ def reads(bench: Bench) -> None:
             f"GET {PAGE} levels": traffic.levels(made, cursors(made, hub)),
         }
         bodies = [answer(hub, make) for make in makes.values()]
+        scene.acquaint(hub, *makes.values())
         answers = {"/api/v1/levels/": bodies[0], "/api/v1/levels": bodies[1]}
         same = stack.enter_context(scene.limit(limits.FRAMEWORK, answers))
         takes: dict[str, Take] = {}
