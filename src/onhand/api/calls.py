@@ -192,10 +192,10 @@ class Call:
             raise bad_header("Idempotency-Key", words)
         if len(name) > 2 and name[0] == name[-1] == '"':
             name = name[1:-1]
-        asked = hashlib.sha256(self.raw)
-        head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}"
-        for part in (head, wire.header(scope["headers"], b"if-match")):
-            asked.update(b"\0" + part.encode("utf-8", "surrogatepass"))
+        query = scope["query_string"].decode("latin-1")
+        match = wire.header(scope["headers"], b"if-match")
+        head = f"\0{scope['method']} {scope['path']}?{query}\0{match}"
+        asked = hashlib.sha256(self.raw + head.encode("utf-8", "surrogatepass"))
         return Key(self.caller.principal, name, asked.hexdigest())
 
     # --- look-ups
