@@ -363,7 +363,8 @@ def test_a_past_date_is_now(hub: Hub) -> None:
     answer = put(hub, at, at.body(quantity=8, future_date="2020-01-01T00:00:00+05:30"))
     assert answer.json()["data"]["inventory"] == 60
     words = {"future_date": ["Not a valid datetime."]}
-    for wrong in ("2030-01-01", "2030-02-30T00:00:00Z", "soon", 5, "2030-01-01T00:00:00"):
+    late = "9999-12-31T23:59:59-00:01"
+    for wrong in ("2030-01-01", "2030-02-30T00:00:00Z", "soon", 5, "2030-01-01T00:00:00", late):
         assert faults(put(hub, at, at.body(future_date=wrong))) == words
 
 

@@ -15,10 +15,13 @@ _RFC3339 = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN_KEPT = 4096
 _LEAP_SECOND = 60
+_END = 253_402_300_800 * SECOND
+"""The year 10000: what is kept must be shown in UTC again, by whichever API it is asked for."""
 
 
 def parse(text: str) -> int | None:
-    """Microseconds UTC of an RFC 3339 date-time with its offset; None when it is none.
+    """Microseconds UTC of an RFC 3339 date-time with its offset; None when it is none, and when in UTC
+    it is past the year 9999.
 
     A leap second counts as the second after it.
     """
@@ -36,7 +39,8 @@ def parse(text: str) -> int | None:
     micros = (at - _EPOCH) // timedelta(microseconds=1)
     micros += SECOND if leap else int((fraction or "0")[:6].ljust(6, "0"))
     offset = (int(hours or 0) * 60 + int(minutes or 0)) * 60 * SECOND
-    return micros + offset if sign == "-" else micros - offset
+    micros += offset if sign == "-" else -offset
+    return micros if micros < _END else None
 
 
 def show(micros: int) -> str:
