@@ -200,3 +200,25 @@ def test_moments_go_both_ways(text: str) -> None:
 def test_prices_keep_their_digits(text: str | None, shown: bytes) -> None:
     found: Any = rendering.number(text)
     assert msgspec.json.encode(found) == shown
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ({}, b"[null,null,null,cm,null,kg]"),
+        (
+            {"length": "32", "width": "2.50", "unit": "mm", "weight": "240", "weight_unit": "g"},
+            b"[3.2,0.25,null,cm,0.24,kg]",
+        ),
+        (
+            {"length": "1", "height": "2", "unit": "in", "weight": "3", "weight_unit": "lb"},
+            b"[1,null,2,in,3,lb]",
+        ),
+        ({"length": "1", "unit": "ft", "weight": "3"}, b"[null,null,null,cm,null,kg]"),
+    ],
+)
+def test_measurements_have_units_that_the_published_enumeration_has(
+    kept: dict[str, str], shown: bytes
+) -> None:
+    found = rendering._measurements(kept)
+    assert msgspec.json.encode(msgspec.structs.astuple(found)).replace(b'"', b"") == shown

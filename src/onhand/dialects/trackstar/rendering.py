@@ -26,7 +26,8 @@ ACTIONS = ("adjust_inventory", "batch_adjust_inventory", "get_products", "get_wa
 _DIGITS_LIMIT = 60
 _NUMBERS_KEPT = 4096
 _GTIN_KINDS = ("gtin", "ean", "upc", "isbn")
-# What this wire has no word for is told in the next unit that it has.
+# What this wire has no word for is told in the next unit that it has. There is always a unit: the published
+# type of one allows null and its published enumeration does not, so who validates would refuse the product.
 _LENGTHS = {"cm": ("cm", Decimal(1)), "in": ("in", Decimal(1)), "mm": ("cm", Decimal("0.1"))}
 _LENGTHS |= {"m": ("cm", Decimal(100))}
 _WEIGHTS = {"kg": ("kg", Decimal(1)), "oz": ("oz", Decimal(1)), "lb": ("lb", Decimal(1))}
@@ -41,9 +42,9 @@ class Measurements(msgspec.Struct, frozen=True):
     length: Number
     width: Number
     height: Number
-    unit: str | None
+    unit: str
     weight: Number
-    weight_unit: str | None
+    weight_unit: str
 
 
 class CartProduct(msgspec.Struct, frozen=True):
@@ -156,14 +157,14 @@ def pick(found: Mapping[str, Product], name: str) -> Product | None:
 
 
 def _measurements(kept: Mapping[str, Any]) -> Measurements:
-    unit, by = _LENGTHS.get(str(kept.get("unit")), (None, Decimal(1)))
-    weight_unit, times = _WEIGHTS.get(str(kept.get("weight_unit")), (None, Decimal(1)))
+    unit, by = _LENGTHS.get(str(kept.get("unit")), ("cm", None))
+    weight_unit, times = _WEIGHTS.get(str(kept.get("weight_unit")), ("kg", None))
     length, width, height = (_scaled(kept.get(name), by) for name in ("length", "width", "height"))
     return Measurements(length, width, height, unit, _scaled(kept.get("weight"), times), weight_unit)
 
 
-def _scaled(value: object, by: Decimal) -> Number:
-    return None if value is None else _scale(str(value), by)
+def _scaled(value: object, by: Decimal | None) -> Number:
+    return None if value is None or by is None else _scale(str(value), by)
 
 
 @lru_cache(_NUMBERS_KEPT)
