@@ -238,6 +238,40 @@ def test_a_batch_does_not_contradict_itself(hub: Hub) -> None:
     assert faults(put(hub, at, {"line_items": lines}, path=BATCH)) == {"line_items.1.product_id": words}
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value", "words"),
+    [
+        ("wix", "adjustment_type", "increase", "Must be one of: exact."),
+        ("base", "adjustment_type", "decrease", "Must be one of: exact."),
+        ("mirakl", "adjustment_type", 5, "Not a valid string."),
+        (
+            "nuorder",
+            "future_date",
+            "2030-01-01T00:00:00Z",
+            "A batch is made at once: plan one product at a time.",
+        ),
+        ("tiktok", "shop_id", "another", "Must be one of: shop-7495001."),
+    ],
+)
+def test_a_batch_does_nothing_else_than_it_says(
+    hub: Hub, name: str, field: str, value: Any, words: str
+) -> None:
+    at = shop(hub, name)
+    line = {"product_id": at.product, "quantity": 5, "warehouse_id": at.warehouses[0]}
+    assert faults(put(hub, at, {"line_items": [{**line, field: value}]}, path=BATCH)) == {
+        f"line_items.0.{field}": [words]
+    }
+    assert faults(put(hub, at, {"line_items": [line], field: value}, path=BATCH)) == {field: [words]}
+    for above in ("quantity", "warehouse_id"):
+        answer = put(hub, at, {"line_items": [line], above: line[above]}, path=BATCH)
+        assert faults(answer) == {above: ["Say it in each line."]}
+    assert hub.levels(at.sku)["MAIN"].on_hand == 42
+    # What says the same, and what another integration knows, is accepted and not used.
+    same = {"adjustment_type": "exact", "reason": "sold"}
+    answer = put(hub, at, {"line_items": [{**line, **same}]}, path=BATCH)
+    assert answer.json()["unused_fields"] == ["adjustment_type", "reason"]
+
+
 @pytest.mark.parametrize("media", ["text/plain", "application/xml", "", "multipart/form-data; boundary=x"])
 def test_other_media_types(hub: Hub, media: str) -> None:
     at = shop(hub, "shopify")

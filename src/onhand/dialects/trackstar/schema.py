@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from onhand.dialects.trackstar import moments
@@ -50,6 +50,10 @@ class Site(NamedTuple):
 
     warehouses: Mapping[str, int]
     shop: str | None
+
+
+Checks: TypeAlias = dict[str, Callable[[object, Rule, Site], str | None]]
+"""What says in words why a field's value is none, by field."""
 
 
 class Change(NamedTuple):
@@ -103,12 +107,9 @@ def read_change(body: object, rule: Rule, site: Site, strict: bool, now: int) ->
     """
     if not isinstance(body, dict):
         return {"_schema": ["Invalid input type."]}
-    faults, unused = _scan(body, rule.required, FIELDS[rule.name], rule.open, strict)
     fields = FIELDS[rule.name]
-    for name, check in _CHECKS.items():
-        if name in body and name in fields and name not in faults:
-            if words := check(body[name], rule, site):
-                faults[name] = [words]
+    faults, unused = _scan(body, rule.required, fields, rule.open, strict)
+    _check(body, _CHECKS, rule, site, faults)
     if not site.warehouses and "warehouse_id" not in faults:
         faults["warehouse_id"] = ["The connection has no warehouse."]
     if faults:
@@ -172,6 +173,14 @@ def _scan(
     return faults, unused
 
 
+def _check(body: Mapping[str, Any], checks: Checks, rule: Rule, site: Site, faults: Faults) -> None:
+    """Add what is wrong with the fields that the integration knows."""
+    for name, check in checks.items():
+        if name in body and name in FIELDS[rule.name] and name not in faults:
+            if words := check(body[name], rule, site):
+                faults[name] = [words]
+
+
 def _void(value: object) -> str | None:
     if value is None:
         return "Field may not be null."
@@ -228,7 +237,7 @@ def _date(value: object, _rule: Rule, _site: Site) -> str | None:
     return None
 
 
-_CHECKS = {
+_CHECKS: Checks = {
     "adjustment_type": _mode,
     "quantity": _quantity,
     "warehouse_id": _warehouse,
@@ -242,11 +251,30 @@ _CHECKS = {
 _LINE_FIELDS = frozenset({"product_id", "quantity", "warehouse_id"})
 
 
+def _exact(value: object, _rule: Rule, _site: Site) -> str | None:
+    return _one_of(value, (EXACT,))
+
+
+def _unplanned(_value: object, _rule: Rule, _site: Site) -> str | None:
+    return "A batch is made at once: plan one product at a time."
+
+
+def _elsewhere(_value: object, _rule: Rule, _site: Site) -> str | None:
+    return "Say it in each line."
+
+
+# A batch uses none of these, but must not do another thing than they ask for and only call them unused.
+_MEANT: Checks = {"adjustment_type": _exact, "shop_id": _shop, "future_date": _unplanned}
+_ABOVE: Checks = {**_MEANT, "quantity": _elsewhere, "warehouse_id": _elsewhere}
+_IN_LINE: Checks = {**_MEANT, "quantity": _quantity, "warehouse_id": _warehouse}
+
+
 def read_batch(body: object, rule: Rule, site: Site, strict: bool) -> Batch | Faults:
     """The lines of a batch, or what is wrong with it; a line's fault is under line_items.<n>.<field>."""
     if not isinstance(body, dict):
         return {"_schema": ["Invalid input type."]}
     faults, unused = _scan(body, ("line_items",), frozenset({"line_items"}), rule.open, strict)
+    _check(body, _ABOVE, rule, site, faults)
     if faults:
         return faults
     items = body["line_items"]
@@ -275,10 +303,7 @@ def _line(item: object, rule: Rule, site: Site, strict: bool, unused: list[str])
         required += ("warehouse_id",)
     faults, extra = _scan(item, required, fields, rule.open, strict)
     unused += extra
-    for name, check in (("quantity", _quantity), ("warehouse_id", _warehouse)):
-        if name in item and name in fields and name not in faults:
-            if words := check(item[name], rule, site):
-                faults[name] = [words]
+    _check(item, _IN_LINE, rule, site, faults)
     if "product_id" not in faults and not isinstance(item["product_id"], str):
         faults["product_id"] = ["Not a valid string."]
     if not site.warehouses and "warehouse_id" not in faults:
