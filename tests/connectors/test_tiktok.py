@@ -249,13 +249,25 @@ def test_a_shop_that_is_not_clear_is_refused_in_words(known: tuple[str, ...], na
     assert "this login has" in verdicts[0].words
 
 
+def naming(shop: str) -> Target:
+    return Target(1, {"product": P, "sku": S2}, (Slot(5, W1),), "k", shop=shop)
+
+
 def test_a_change_that_names_a_shop_goes_to_it() -> None:
-    elsewhere = Target(1, {"product": P, "sku": S2}, (Slot(5, W1),), "k", shop="2")
-    requests, verdicts = run(
-        tiktok.push(SETTINGS, [of(S2, 7), elsewhere]), [BOTH, ok({}), shops(SHOP, "2"), BOTH, ok({})]
-    )
-    assert [dict(r.query).get("shop_cipher") for r in requests] == [CIPHER, CIPHER, None, "c-2", "c-2"]
-    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    plain = settings_of(tiktok, app_key=KEY, app_secret=SECRET, access_token=ACCESS)
+    requests, verdicts = run(tiktok.push(plain, [naming("2")]), [shops(SHOP, "2"), BOTH, ok({})])
+    assert [dict(r.query).get("shop_cipher") for r in requests] == [None, "c-2", "c-2"]
+    assert isinstance(verdicts[0], Accepted)
+
+
+@pytest.mark.parametrize("own", [{"shop_id": "1"}, {"shop_id": "1", "shop_cipher": "c-1"}, {}])
+def test_a_change_for_another_shop_is_told_in_the_shop_of_the_listing(own: dict[str, str]) -> None:
+    mine = settings_of(tiktok, app_key=KEY, app_secret=SECRET, access_token=ACCESS, **own)
+    looked_up = [] if "shop_cipher" in own else [shops("1", "2") if own else shops("1")]
+    other = naming("2" if own else "7")
+    requests, verdicts = run(tiktok.push(mine, [other]), [*looked_up, BOTH, ok({})])
+    assert dict(requests[-1].query)["shop_cipher"] == "c-1"
+    assert isinstance(verdicts[0], Accepted)
 
 
 def test_tokens_rotate_and_their_expiry_is_a_moment() -> None:

@@ -90,13 +90,16 @@ def data(answer: Response) -> Mapping[str, Any]:
 
 
 def cipher_of(settings: Any, shop: str | None = None) -> Flow[str]:
-    """The cipher of a shop: the configured one, else looked up. Raises Failed when it is not clear which
-    shop is meant: with exactly one the name may be left out."""
-    wanted = shop or settings.shop_id
-    if settings.shop_cipher and wanted in ("", settings.shop_id):
+    """The cipher of the connection's shop: the configured one, else looked up. Raises Failed when it is not
+    clear which shop is meant: with exactly one the name may be left out. ``shop`` is what a change named; it
+    chooses where the connection does not, if it is a shop of this login at all."""
+    if settings.shop_cipher:
         return str(settings.shop_cipher)
+    wanted = settings.shop_id or shop
     known = need_rows(data((yield from ask(call("GET", SHOPS)))), "shops")
     mine = [row for row in known if not wanted or text(row, "id") == wanted]
+    if not mine and not settings.shop_id:
+        mine = known
     if len(mine) != 1:
         names = ", ".join(text(row, "id") or "?" for row in known) or "none"
         raise Failed(f"shop {wanted or 'to be named'}: this login has {names}")

@@ -65,9 +65,11 @@ def push(settings: Any, targets: Sequence[Target]) -> Flow[list[Verdict]]:
     for index, target in enumerate(targets):
         if words := _fault(target):
             verdicts[index] = Rejected(target, words)
-    shops = dict.fromkeys(t.shop for i, t in enumerate(targets) if i not in verdicts)
-    for shop in shops:
-        places = [i for i, t in enumerate(targets) if i not in verdicts and t.shop == shop]
+    # A listing is in its connection's shop, whichever shop the change of its stock was meant for.
+    own = bool(settings.shop_id or settings.shop_cipher)
+    named = {i: None if own else t.shop for i, t in enumerate(targets) if i not in verdicts}
+    for shop in dict.fromkeys(named.values()):
+        places = [i for i, name in named.items() if name == shop]
         for start in range(0, len(places), PRODUCTS):
             some = {index: targets[index] for index in places[start : start + PRODUCTS]}
             verdicts |= yield from _push_shop(settings, shop, some)
