@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from contracts import contract
 from hubs import demo_hub
 from onhand import web
+from onhand.faces import FACES, Face
 from onhand.settings import BadSetting, Settings, load
 
 HOSTS = "treet.example.com=treet, TS.example.com=trackstar,mp.example.com=marketplacer,api.example.com=native"
@@ -124,6 +126,16 @@ def test_trackstar_gives_each_refusal_a_number_of_its_own() -> None:
     numbers = [dict(web.shape("/trackstar/x", 413, "No")[1])[b"x-request-id"] for _ in range(2)]
     assert all(len(one) == 32 for one in numbers)
     assert numbers[0] != numbers[1]
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+def test_each_contract_has_what_the_door_refuses(face: Face) -> None:
+    paths = contract(face.routes.__package__ or "").document["paths"]
+    refused = {"400", "408", "413", "415", "431", "503"}
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if method != "parameters":
+                assert refused <= set(operation["responses"]), (path, method)
 
 
 def test_a_host_for_nobody() -> None:
