@@ -27,8 +27,8 @@ PAGE = 1000
 def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict[str, Any]:
     """Create an API key; for an integration also an access token of its connection.
 
-    The connection is made where the account has none of that integration: with all active locations,
-    or the first where the integration's body names no warehouse. Raises ValueError in words.
+    The connection is made where the account has none of that integration: with all active locations
+    for stock, or the first where the integration's body names no warehouse. Raises ValueError in words.
     """
     if wish.seller is not None:
         raise ValueError("a Trackstar key belongs to the organisation: it takes no seller")
@@ -47,10 +47,14 @@ def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict
 
 
 def _new(connection: Connection, account: int, integration: str, now: int) -> Link:
-    active = [(str(one.id), one.id) for one in catalog.locations(connection, account) if one.active]
+    found = catalog.locations(connection, account)
+    ours = [(str(one.id), one.id) for one in found if one.active and one.kind == "stock"]
+    if integration == "amazon":
+        # What is published names this one warehouse, so that is what Amazon's clients send.
+        ours = [(AMAZON_WAREHOUSE, location) for _, location in ours[:1]] + ours[1:]
     rule = RULES.get(integration)
     only = rule is not None and rule.warehouse is Need.ABSENT
-    return connect(connection, account, integration, active[:1] if only else active, now)
+    return connect(connection, account, integration, ours[:1] if only else ours, now)
 
 
 def principal(link: int | None) -> str:
