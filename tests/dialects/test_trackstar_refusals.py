@@ -356,26 +356,28 @@ def test_strict_mode_refuses_fields_of_others(tmp_path: Path) -> None:
         assert put(hub, base, base.body(shop_id="x", colour="red")).status_code == 200
 
 
-def test_published_limits(tmp_path: Path) -> None:
+def test_published_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with demo_hub(tmp_path, "trackstar", settings=Settings(limit_trackstar=True)) as hub:
+        # No time passes, however long the machine takes: nothing of what is used up comes back.
+        still = hub.clock()
+        monkeypatch.setattr(hub.inventory, "now", lambda: still)
         at, other = shop(hub, "shopify"), shop(hub, "wix")
         look = Call("GET", "/trackstar/cart/warehouses", {"headers": at.headers})
         reads = [checked("get", "/cart/warehouses", answer) for answer in hub.together([look] * 30)]
         refused = [answer for answer in reads if answer.status_code == 429]
-        assert [answer.status_code for answer in reads[:10]] == [200] * 10
+        assert [answer.status_code for answer in reads].count(200) == 10
         assert refused[0].json() == {"error": "Rate limit exceeded", "origin": "trackstar"}
         assert refused[0].headers["retry-after"] == "1"
         for answer in (reads[0], refused[0]):
             assert answer.headers["x-ratelimit-limit"] == "10"
-            assert int(answer.headers["x-ratelimit-reset"]) >= hub.clock() // 1_000_000
+            assert int(answer.headers["x-ratelimit-reset"]) >= still // 1_000_000
         assert reads[0].headers["x-ratelimit-remaining"] == "9"
         # Another token, and writes, have windows of their own.
         assert get(hub, other, "/cart/warehouses").status_code == 200
         writes = hub.together([call(at, at.body("exact", 1)) for _ in range(60)])
-        done = [answer.status_code for answer in writes].count(200)
-        assert 50 <= done < 60
+        assert [answer.status_code for answer in writes].count(200) == 50
         assert writes[0].headers["x-ratelimit-limit"] == "50"
-        hub.clock.ahead(2)
+        still += 2_000_000
         assert get(hub, at, "/cart/warehouses").status_code == 200
 
 
