@@ -171,6 +171,9 @@ def test_writing_commands_go_through_the_running_hub(hub: Running, tmp_path: Pat
     headers = {"Authorization": f"Bearer {key.json['api_key']}"}
     answer = httpx2.get(f"{hub.server.url}/api/v1/locations", headers=headers)
     assert [one["name"] for one in answer.json()["data"]] == ["main"]
+    place = ("--location", "main", "--account", "second", "--db", hub.db)
+    assert onhand("keys", "create", "trackstar", "--integration", "wix", *place).json["integration"] == "wix"
+    assert "--integration" in onhand("keys", "create", "treet", *place).err
     orders = tmp_path / "orders.csv"
     orders.write_text("InvoiceNo,StockCode,Quantity\n1,10001,3\n2,10001,4\nC3,10001,-1\n", encoding="utf-8")
     ran = onhand("replay", orders, "--stock", "6", "--account", "second", "--db", hub.db, "--json")

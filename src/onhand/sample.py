@@ -46,12 +46,14 @@ class Part(msgspec.Struct, frozen=True):
 class KeyWish(msgspec.Struct, frozen=True):
     """What an operator wants of new credentials. ``scopes`` are words between spaces (our own API,
     or "read" for a read-only key where the dialect has such); ``seller`` binds the key to a seller;
-    ``integration`` is the cart behind a new Trackstar connection; ``label`` is a note."""
+    ``integration`` is the cart behind a Trackstar connection, ``locations`` are its warehouses by the names
+    that we have for them, in order; ``label`` is a note."""
 
     scopes: str = "write"
     seller: int | None = None
     integration: str | None = None
     label: str = ""
+    locations: tuple[str, ...] = ()
 
 
 class Setup(Protocol):

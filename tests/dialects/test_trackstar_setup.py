@@ -14,7 +14,7 @@ from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.sample import KeyWish
 from onhand.store import accounts, catalog
 from onhand.store.catalog import Location, Seller
-from trackstar_calls import get, shop
+from trackstar_calls import get, put, shop
 
 
 @pytest.fixture
@@ -61,3 +61,44 @@ def test_a_new_connection_has_the_locations_that_sell(hub: Hub, name: str) -> No
     first = "DEFAULT" if name == "amazon" else "2"
     expected = [(first, "main"), ("5", "east")]
     assert found == (expected[:1] if RULES[name].warehouse is Need.ABSENT else expected)
+
+
+def test_the_operator_says_which_locations_a_connection_has(hub: Hub) -> None:
+    number = account(hub, *(Location(0, name, 0) for name in ("main", "east", "outlet")))
+    first = issued(hub, number, KeyWish(integration="ebay", locations=("east", "main", "east")))
+    assert warehouses(hub, first) == [("2", "east"), ("1", "main")]
+    second = issued(hub, number, KeyWish(integration="ebay", locations=("outlet", "east")))
+    assert warehouses(hub, first) == warehouses(hub, second) == [("3", "outlet"), ("2", "east")]
+    # Another token alone changes nothing.
+    assert warehouses(hub, issued(hub, number, KeyWish(integration="ebay"))) == warehouses(hub, first)
+    amazon = issued(hub, number, KeyWish(integration="amazon", locations=("east", "main")))
+    issued(hub, number, KeyWish(integration="amazon", locations=("main", "east", "outlet")))
+    assert warehouses(hub, amazon) == [("1", "main"), ("DEFAULT", "east"), ("3", "outlet")]
+
+
+def test_a_demo_connection_gets_another_warehouse(hub: Hub) -> None:
+    at = shop(hub, "wix")
+    names = [one.name for one in hub.read(lambda c: catalog.locations(c, hub.account))]
+    issued(hub, hub.account, KeyWish(integration="wix", locations=tuple(names)))
+    assert [name for name, _ in warehouses(hub, at.headers)] == ["wix-wh-1", "wix-wh-2", "3"]
+    answer = put(hub, at, at.body("exact", 7, warehouse_id="3"))
+    assert answer.json()["data"]["inventory_by_warehouse_id"] == {"wix-wh-1": 42, "wix-wh-2": 10, "3": 7}
+
+
+@pytest.mark.parametrize(
+    ("integration", "locations", "words"),
+    [
+        ("ebay", ("nowhere",), "no active location for stock is named 'nowhere'; there are main, east"),
+        ("ebay", ("damaged",), "no active location for stock is named 'damaged'"),
+        ("etsy", ("main", "east"), "a connection of etsy has one warehouse"),
+        ("shipbob", ("main",), "no integration is named 'shipbob'"),
+    ],
+)
+def test_locations_that_cannot_be(hub: Hub, integration: str, locations: tuple[str, ...], words: str) -> None:
+    number = account(
+        hub, *(Location(0, name, 0) for name in ("main", "east")), Location(0, "damaged", 0, "held")
+    )
+    if integration == "etsy":
+        issued(hub, number, KeyWish(integration=integration))
+    with pytest.raises(ValueError, match=words):
+        issued(hub, number, KeyWish(integration=integration, locations=locations))

@@ -67,6 +67,10 @@ async def create_key(
     integration: Annotated[
         str | None, typer.Option(help="trackstar: the cart behind the connection.")
     ] = None,
+    location: Annotated[
+        list[str] | None,
+        typer.Option(help="trackstar: a warehouse of the connection, by name; may be given again."),
+    ] = None,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
 ) -> None:
     """Create credentials and print them as JSON, this once."""
@@ -80,6 +84,7 @@ async def create_key(
             seller=seller,
             integration=integration,
             label=label,
+            locations=location or [],
         )
     frame.print_json(made)
 

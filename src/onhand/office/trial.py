@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -30,14 +30,17 @@ async def add_key(
     seller: int | None = None,
     integration: str | None = None,
     label: str = "",
+    locations: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fresh credentials for one API, shown this once."""
+    if locations and integration is None:
+        raise BadAsk("locations are chosen for a Trackstar connection: say which with --integration")
     try:
         setup = face(dialect).setup
     except ValueError as error:
         raise BadAsk(str(error)) from error
     now = inventory.now()
-    wish = KeyWish(scopes, seller, integration, label)
+    wish = KeyWish(scopes, seller, integration, label, tuple(locations))
 
     def unit(connection: Connection) -> dict[str, Any]:
         made: dict[str, Any] = setup.issue(connection, account, now, wish)

@@ -13,7 +13,7 @@ from onhand.dialects.trackstar import rendering
 from onhand.dialects.trackstar.door import KEY_HEADER, NAME, TOKEN_HEADER, site
 from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.sample import KeyWish, Part, Sample
-from onhand.store import catalog, channels, keys, products
+from onhand.store import catalog, channels, keys, linking, products
 from onhand.store.channels import Link, Listing
 
 KEY_PREFIX, TOKEN_PREFIX = "ts_key_", "ts_token_"
@@ -27,8 +27,9 @@ PAGE = 1000
 def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict[str, Any]:
     """Create an API key; for an integration also an access token of its connection.
 
-    The connection is made where the account has none of that integration: with all active locations
-    for stock, or the first where the integration's body names no warehouse. Raises ValueError in words.
+    The connection is made where the account has none of that integration. It has the locations that are
+    wished for, whether it is new or not; a new one without a wish has all active ones for stock, or the
+    first where the integration's body names no warehouse. Raises ValueError in words.
     """
     if wish.seller is not None:
         raise ValueError("a Trackstar key belongs to the organisation: it takes no seller")
@@ -41,20 +42,39 @@ def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict
     links = channels.links(connection, account, NAME)
     link = next((one for one in links if one.integration == wish.integration), None)
     if link is None:
-        link = _new(connection, account, wish.integration, now)
+        link = _new(connection, account, wish.integration, wish.locations, now)
+    elif wish.locations:
+        _move(connection, account, link, wish.locations)
     made["access_token"] = credential(connection, account, link.id, now, label=wish.label)
     return {**made, "integration": wish.integration, "principal": principal(link.id)}
 
 
-def _new(connection: Connection, account: int, integration: str, now: int) -> Link:
-    found = catalog.locations(connection, account)
-    ours = [(str(one.id), one.id) for one in found if one.active and one.kind == "stock"]
+def _new(connection: Connection, account: int, integration: str, wished: Sequence[str], now: int) -> Link:
+    ours = _places(connection, account, wished)
     if integration == "amazon":
         # What is published names this one warehouse, so that is what Amazon's clients send.
         ours = [(AMAZON_WAREHOUSE, location) for _, location in ours[:1]] + ours[1:]
     rule = RULES.get(integration)
-    only = rule is not None and rule.warehouse is Need.ABSENT
+    only = rule is not None and rule.warehouse is Need.ABSENT and not wished
     return connect(connection, account, integration, ours[:1] if only else ours, now)
+
+
+def _move(connection: Connection, account: int, link: Link, wished: Sequence[str]) -> None:
+    """Have these locations be the connection's warehouses. One that it had before keeps its id."""
+    ours = _places(connection, account, wished)
+    _counted(link.integration or "", ours)
+    linking.change(connection, account, link.id, {"locations": [location for _, location in ours]})
+    _name(connection, account, link.id, ours)
+
+
+def _places(connection: Connection, account: int, wished: Sequence[str]) -> list[tuple[str, int]]:
+    """The active locations for stock, or those of them that are wished for: (id on the wire, our id)."""
+    found = catalog.locations(connection, account)
+    ours = {one.name: (str(one.id), one.id) for one in found if one.active and one.kind == "stock"}
+    missing = [name for name in wished if name not in ours]
+    if missing:
+        raise ValueError(f"no active location for stock is named {missing[0]!r}; there are {', '.join(ours)}")
+    return [ours[name] for name in dict.fromkeys(wished or ours)]
 
 
 def principal(link: int | None) -> str:
@@ -114,17 +134,24 @@ def connect(
     rule = RULES.get(integration)
     if rule is None:
         raise ValueError(f"no integration is named {integration!r}; there are {', '.join(RULES)}")
-    if not warehouses or (rule.warehouse is Need.ABSENT and len(warehouses) != 1):
-        raise ValueError(
-            f"a connection of {integration} has {'one' if rule.warehouse is Need.ABSENT else 'a'} warehouse"
-        )
+    _counted(integration, warehouses)
     locations = [location for _, location in warehouses]
     settings = {} if shop is None else {"shop_id": shop}
     new = Link(0, NAME, rule.title, integration=integration, locations=locations, settings=settings)
     link = channels.add_link(connection, account, new, now)
-    known = {name: str(location) for name, location in warehouses}
-    channels.map_ids(connection, account, f"connection:{link.id}", "warehouse", known)
+    _name(connection, account, link.id, warehouses)
     return link
+
+
+def _counted(integration: str, warehouses: Sequence[tuple[str, int]]) -> None:
+    only = RULES[integration].warehouse is Need.ABSENT
+    if not warehouses or (only and len(warehouses) != 1):
+        raise ValueError(f"a connection of {integration} has {'one' if only else 'a'} warehouse")
+
+
+def _name(connection: Connection, account: int, link: int, warehouses: Sequence[tuple[str, int]]) -> None:
+    known = {name: str(location) for name, location in warehouses}
+    channels.map_ids(connection, account, f"connection:{link}", "warehouse", known)
 
 
 def demo(connection: Connection, sample: Sample, now: int) -> Part:
