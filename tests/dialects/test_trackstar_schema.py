@@ -108,6 +108,13 @@ def test_dates_ahead_are_kept(date: str, due: int | None) -> None:
     assert change.due == due
 
 
+@pytest.mark.parametrize(("length", "words"), [(255, None), (256, "Longer than maximum length 255.")])
+def test_the_shop_of_a_connection_that_names_none_has_an_end(length: int, words: str | None) -> None:
+    body = {"adjustment_type": "exact", "quantity": 1, "warehouse_id": "a", "shop_id": "7" * length}
+    found = schema.read_change(body, RULES["tiktok"], SITE, False, NOW)
+    assert found == {"shop_id": [words]} if words else isinstance(found, Change)
+
+
 def test_a_connection_without_warehouses() -> None:
     body = {"adjustment_type": "exact", "quantity": 1}
     words = {"warehouse_id": ["The connection has no warehouse."]}

@@ -30,6 +30,9 @@ LINES_LIMIT = 1000
 KEY_LIMIT = 255
 """Characters in an Idempotency-Key."""
 
+SHOP_LIMIT = 255
+"""Characters in the id of a shop, which is kept with every movement that it comes with."""
+
 LIMIT_MAX = 1000
 """Records on one page; also when no limit is asked for."""
 
@@ -228,7 +231,9 @@ def _warehouse(value: object, _rule: Rule, site: Site) -> str | None:
 def _shop(value: object, _rule: Rule, site: Site) -> str | None:
     if not isinstance(value, str):
         return "Not a valid string."
-    return None if site.shop is None else _one_of(value, (site.shop,))
+    if site.shop is not None:
+        return _one_of(value, (site.shop,))
+    return None if len(value) <= SHOP_LIMIT else f"Longer than maximum length {SHOP_LIMIT}."
 
 
 def _date(value: object, _rule: Rule, _site: Site) -> str | None:
