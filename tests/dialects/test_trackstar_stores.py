@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hubs import Hub, demo_hub
+from onhand.dialects.trackstar import setup
 from onhand.dialects.trackstar.rules import RULES
+from onhand.sample import KeyWish
 from trackstar_calls import BATCH, call, get, product, put, shop
 
 
@@ -45,6 +47,9 @@ def reads(hub: Hub) -> None:
     for path in ("/cart/products/%00", "/cart/warehouses/%00", "/connections/%00"):
         assert get(hub, at, path).status_code == 404
     assert put(hub, at, at.body(), product="%00").status_code == 404
+    wish = KeyWish(integration="wix", locations=("WEST", "MAIN"))
+    hub.write(lambda c: setup.issue(c, hub.account, hub.clock(), wish))
+    assert list(product(hub, at)["inventory_by_warehouse_id"]) == ["3", "wix-wh-1"]
 
 
 def races(hub: Hub) -> None:
