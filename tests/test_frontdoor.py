@@ -30,6 +30,10 @@ from onhand.wire import BODY_LIMIT, BULK_LIMIT
 
 GET = b"GET /fine HTTP/1.1\r\n" + HOST
 CLOSE = b"Connection: close\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+"""What clients that would rather speak HTTP/2 send along, Java's own among them, with writes too."""
+
+LAST_H2C = H2C.replace(b"Upgrade,", b"Upgrade, close,", 1)
 
 
 def post(path: bytes, length: int, extra: bytes = b"") -> bytes:
@@ -83,8 +87,12 @@ REFUSED = [
     pytest.param(b"CONNECT hub:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="CONNECT"),
     pytest.param(b"GET /caf\xe9 HTTP/1.1\r\n" + HOST + b"\r\n", 400, id="a path that is not ASCII"),
     pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
+    pytest.param(post(b"/fine", BODY_LIMIT + 1, H2C), 413, id="upgrade and a body too long"),
     pytest.param(
-        post(b"/fine", 2, b"Connection: upgrade\r\nUpgrade: h2c\r\n") + b"ab", 400, id="upgrade and body"
+        chunks(b"/fine", b"x" * BODY_LIMIT, b"y").replace(HOST, HOST + H2C), 413, id="upgrade and long chunks"
+    ),
+    pytest.param(
+        chunks(b"/fine", b"abc").replace(HOST, HOST + H2C) + b"zz\r\n", 400, id="upgrade and a bad chunk"
     ),
 ]
 
@@ -106,6 +114,7 @@ STALLED = {
     "half a header": GET + b"X-Half",
     "a stalled body": post(b"/fine", 10) + b"abc",
     "stalled chunks": chunks(b"/fine", b"abc"),
+    "a stalled body behind an upgrade": post(b"/fine", 10, H2C) + b"abc",
     "a stall after an answer": GET + b"\r\nGET /fine HT",
     "a stalled body after an answer": GET + b"\r\n" + post(b"/fine", 10) + b"abc",
 }
@@ -162,7 +171,19 @@ FINE = [
     pytest.param([GET + CLOSE + b"X: " + b"a" * 30_000 + b"\r\n\r\n"], b"GET /fine 3 0", id="a long header"),
     pytest.param([GET + b"X: y\r\n" * 120 + CLOSE + b"\r\n"], b"GET /fine 122 0", id="122 headers"),
     pytest.param(
-        [GET + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"], b"GET /fine 3 0", id="upgrade not taken"
+        [GET + CLOSE + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"],
+        b"GET /fine 4 0",
+        id="upgrade not taken",
+    ),
+    pytest.param(
+        [post(b"/fine", 6, LAST_H2C) + b"ab", b"cdef" + GET + b"\r\n"],
+        b"POST /fine 5 6",
+        id="upgrade and close",
+    ),
+    pytest.param(
+        [chunks(b"/fine", b"abc").replace(HOST, HOST + LAST_H2C), b"0\r\n\r\n"],
+        b"POST /fine 5 3",
+        id="upgrade, chunks and close",
     ),
     pytest.param(
         [chunks(b"/fine", b"abc", b"de").replace(HOST, HOST + CLOSE), b"0\r\nContent-Encoding: br\r\n\r\n"],
@@ -274,11 +295,22 @@ def test_it_does_not_matter_where_the_stream_is_cut(door: Door) -> None:
             post(b"/1", 3) + b"abc",
             chunks(b"/2", b"ab", b"c") + b"0\r\n\r\n",
             b"\r\n" + GET + b"\r\n",
+            post(b"/3", 3, H2C) + b"abc",
+            chunks(b"/4", b"ab", b"c").replace(HOST, HOST + H2C) + b"0\r\n\r\n",
+            GET + H2C + b"\r\n",
             GET + CLOSE + b"\r\n",
         ]
     )
     whole = [answer.body for answer in door.talk(stream)]
-    assert whole == [b"POST /1 2 3", b"POST /2 2 3", b"GET /fine 1 0", b"GET /fine 2 0"]
+    assert whole == [
+        b"POST /1 2 3",
+        b"POST /2 2 3",
+        b"GET /fine 1 0",
+        b"POST /3 5 3",
+        b"POST /4 5 3",
+        b"GET /fine 4 0",
+        b"GET /fine 2 0",
+    ]
     for cut in range(1, len(stream), 11):
         parts = [stream[:cut], stream[cut : cut + 3], stream[cut + 3 :]]
         assert [answer.body for answer in door.talk(*parts, pause=0.001)] == whole
@@ -290,11 +322,11 @@ def test_a_refusal_waits_for_the_answers_before_it(door: Door) -> None:
     assert [answer.status for answer in answers] == [200, 200, 413]
 
 
-def test_a_request_behind_a_slow_one_has_its_time(hasty: Door) -> None:
-    answers = hasty.talk(
-        GET.replace(b"fine", b"slow/0.6") + b"\r\n" + post(b"/fine", 3, CLOSE) + b"a", b"bc", pause=0.5
-    )
-    assert [answer.body for answer in answers] == [b"GET /slow/0.6 1 0", b"POST /fine 3 3"]
+@pytest.mark.parametrize(("more", "fields"), [(CLOSE, 3), (LAST_H2C, 5)])
+def test_a_request_behind_a_slow_one_has_its_time(hasty: Door, more: bytes, fields: int) -> None:
+    asked = post(b"/fine", 3, more)
+    answers = hasty.talk(GET.replace(b"fine", b"slow/0.6") + b"\r\n" + asked + b"a", b"bc", pause=0.5)
+    assert [answer.body for answer in answers] == [b"GET /slow/0.6 1 0", b"POST /fine %d 3" % fields]
 
 
 def test_a_large_answer_arrives(door: Door) -> None:

@@ -64,7 +64,7 @@ class Reception(HttpToolsProtocol):
         self.advanced = False
         self.receiving = False
         self.in_body = False
-        self.deaf = False
+        self.stand_in = b""
         self.held: tuple[RequestResponseCycle, ASGI3Application] | None = None
         self.running: RequestResponseCycle | None = None
         self.verdict: Refusal | None = None
@@ -108,16 +108,15 @@ class Reception(HttpToolsProtocol):
     # --- bytes in
 
     def data_received(self, data: bytes) -> None:
-        if self.deaf or self.last_words is not None:
+        if self.last_words is not None:
             return
         self._unset_keepalive_if_required()
         self.advanced = False
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request itself is answered; what follows it is in a protocol that we do not speak.
-            self.deaf = True
-            return
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                self._stay(memoryview(data)[stop.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self.verdict or Refusal(400, "The request is not well-formed HTTP"))
             return
@@ -129,11 +128,33 @@ class Reception(HttpToolsProtocol):
         if self.receive_timer is None and (self.receiving or (self.running is None and not self.pipeline)):
             self._expect()
 
+    def _stay(self, rest: memoryview) -> None:
+        """Reads on in HTTP/1.1 behind a head that asked for another protocol: nobody must grant that.
+
+        Some clients ask for HTTP/2 with every request, writes among them. The parser takes it that no body
+        follows such a head, so another one is told of the body that does.
+        """
+        while True:
+            if self.stand_in:
+                url = self.url
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(self.stand_in)
+                self.url, self.stand_in = url, b""
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as stop:
+                rest = rest[stop.args[0] :]
+            else:
+                return
+
     def on_message_begin(self) -> None:
         self.receiving = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.stand_in:
+            return
         self._advance()
         self.host = host_of(self.headers)
         try:
@@ -144,8 +165,10 @@ class Reception(HttpToolsProtocol):
             raise
         super().on_headers_complete()
         self.in_body = True
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False
+        if length != 0 and self.parser.should_upgrade():
+            body = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
+            last = b"" if self.cycle.keep_alive else b"Connection: close\r\n"
+            self.stand_in = b"POST / HTTP/1.1\r\n%b%b\r\n\r\n" % (last, body)
         # Trailers would be appended to the headers that the application trusts.
         self.headers = []
 
@@ -156,8 +179,6 @@ class Reception(HttpToolsProtocol):
                 limit = self.limits.bulk_bytes
         if length is not None and length > limit:
             raise oversized_body(limit)
-        if length != 0 and self.parser.should_upgrade():
-            raise Refusal(400, "A request that asks for an upgrade cannot have a body")
         self.body_limit = limit
 
     def _path(self) -> str:
@@ -175,6 +196,8 @@ class Reception(HttpToolsProtocol):
             raise self.verdict
 
     def on_message_complete(self) -> None:
+        if self.stand_in:
+            return
         self._advance()
         self._stop_expecting()
         self.receiving = False
