@@ -9,6 +9,9 @@ import pytest
 from hubs import Call
 from native_calls import GIFT, LAMP_SKU, PREFIX, SHADE, SHADE_SKU, Api, adjust, codes
 
+NEW = "0fc1a5e0-7d3b-4b6e-9a52-3d1f2c4b5a69"
+"""The id of a listing that is not there yet."""
+
 WHOLE = {
     "sku": "MUG-9",
     "name": "Mug",
@@ -210,9 +213,11 @@ def test_a_mirrored_location_is_not_written_by_others(api: Api) -> None:
 def test_listings(either: Api) -> None:
     link = either.get("/connections")["data"][0]
     assert (link["channel"], link["connector"]) == ("treet", False)
-    asked = {"connection": link["id"], "external_id": "new", "sku": LAMP_SKU, "location": "MAIN"}
+    asked = {"connection": link["id"], "external_id": NEW.upper(), "sku": LAMP_SKU, "location": "MAIN"}
     made = either.post("/listings", asked, 201)
     assert (made["status"], made["sku"], made["location"]) == ("open", LAMP_SKU, 1)
+    # As its API knows it: named in lower case, and closing at 0.
+    assert (made["external_id"], made["closes_at_zero"]) == (NEW, True)
     again = either.ask("POST", "/listings", asked)
     assert codes(again) == ("name_taken", ["/external_id"])
     rows = either.get("/listings", params={"connection": link["id"], "status": "open", "limit": 3})
@@ -230,11 +235,15 @@ def test_listings(either: Api) -> None:
         ({"location": 99}, "unknown_location"),
         ({"location": "NO"}, "unknown_location"),
         ({"external_id": ""}, "invalid_body"),
+        ({"external_id": "new"}, "invalid_body"),
+        ({"external_id": NEW.replace("-", "")}, "invalid_body"),
+        ({"external_id": f"{{{NEW}}}"}, "invalid_body"),
+        ({"location": None}, "invalid_body"),
         ({"closes_at_zero": 1}, "invalid_body"),
     ],
 )
 def test_listings_that_cannot_be(api: Api, change: dict[str, Any], code: str) -> None:
-    asked = {"connection": 1, "external_id": "new", "sku": LAMP_SKU, "location": "MAIN"} | change
+    asked = {"connection": 1, "external_id": NEW, "sku": LAMP_SKU, "location": "MAIN"} | change
     assert api.ask("POST", "/listings", asked).json()["code"] == code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -26,7 +27,7 @@ WRITES: list[tuple[str, str, Any]] = [
     ("PATCH", "/sellers/1", {"name": "New"}),
     ("POST", "/locations", {"name": "NEW"}),
     ("PATCH", "/locations/1", {"name": "NEW"}),
-    ("POST", "/listings", {"connection": 1, "external_id": "x", "item": GIFT}),
+    ("POST", "/listings", {"connection": 1, "external_id": str(UUID(int=1)), "item": GIFT, "location": 1}),
     ("PATCH", "/listings/1", {"status": "closed"}),
     ("POST", "/planned-changes", {"due": FUTURE, "changes": [adjust(1)]}),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from onhand.api import calls, params, told
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Wanted, item_of, location_of
-from onhand.api.problems import Problem, bad_parameter, fault
+from onhand.api.problems import Problem, bad_parameter, fault, invalid
 from onhand.api.schema import Body, Id, Name, Where, missing
 from onhand.api.schema import shown as time_shown
 from onhand.store import catalog, channels, feeding, lookup
@@ -21,6 +22,9 @@ from onhand.store.channels import Link, Listing
 from onhand.work import Answer
 
 STATUSES = ("open", "closed")
+
+TREET = "treet"
+"""The API whose listings are named by a UUID, stand at one level, and close when that shows nothing."""
 
 
 class New(Sellable, frozen=True, kw_only=True):
@@ -93,17 +97,16 @@ async def created(call: Call) -> Response:
         location = None if asked.location is None else location_of(asked.location, names, "/location")
         if location is not None and not lookup.names(connection, call.account, [location]):
             raise missing("unknown_location", f"location {location}", "/location")
-        if channels.link(connection, call.account, asked.connection) is None:
+        link = channels.link(connection, call.account, asked.connection)
+        if link is None:
             raise missing("unknown_connection", f"connection {asked.connection}", "/connection")
-        if channels.listings_by_external(connection, call.account, asked.connection, [asked.external_id]):
-            raise _taken(asked.external_id)
-        new = Listing(
-            0, asked.connection, asked.external_id, item, location, closes_at_zero=asked.closes_at_zero
-        )
+        new = _new(asked, link, item, location)
+        if channels.listings_by_external(connection, call.account, link.id, [new.external_id]):
+            raise _taken(new.external_id)
         try:
             made = channels.add_listing(connection, call.account, new, call.now)
         except catalog.Taken as taken:
-            raise _taken(asked.external_id) from taken
+            raise _taken(new.external_id) from taken
         feeding.refeed(connection, call.account, [made.id])
         marked.update(feeding.mark(connection, call.account, [made.id], call.now))
         body = _bodies(connection, call.account, [made])[0]
@@ -112,6 +115,25 @@ async def created(call: Call) -> Response:
     done = await call.write(unit)
     call.inventory.marked(marked)
     return done
+
+
+def _new(asked: New, link: Link, item: int, location: int | None) -> Listing:
+    name, closes = asked.external_id, asked.closes_at_zero
+    if link.channel == TREET:
+        if location is None:
+            raise invalid("/location", "A Treet listing stands at one location")
+        name, closes = _uuid(name), True
+    return Listing(0, link.id, name, item, location, closes_at_zero=closes)
+
+
+def _uuid(text: str) -> str:
+    """As it is compared on the wire: in lower case."""
+    try:
+        if str(UUID(text)) == text.lower():
+            return text.lower()
+    except ValueError:
+        pass
+    raise invalid("/external_id", "The id of a Treet listing is a UUID")
 
 
 async def changed(call: Call) -> Response:
