@@ -20,7 +20,7 @@ from onhand.dialects.flipkart import oauth, setup, tokens
 from onhand.office import people
 from onhand.sample import KeyWish
 from onhand.settings import Settings
-from onhand.store import channels, keys
+from onhand.store import catalog, channels, keys
 
 LIFETIME = 1000
 
@@ -287,13 +287,49 @@ def test_credentials_for_an_account_that_has_no_connection_yet(hub: Hub) -> None
         return hub.write(lambda c: setup.issue(c, account, hub.clock(), wish), account)
 
     told, more = issue("write"), issue("read")
-    assert told.keys() == {"app_id", "app_secret", "principal"}
-    assert told["principal"] == more["principal"]
+    assert told.keys() == {"app_id", "app_secret", "locations", "principal"}
+    assert (told["principal"], told["locations"]) == (more["principal"], more["locations"])
     assert post(hub, {"A": 1}, bearer(hub, told)).status_code == 200
     assert post(hub, {"A": 1}, bearer(hub, more)).status_code == 403
-    [link] = hub.read(lambda c: channels.links(c, account, "flipkart"), account)
-    [name] = hub.write(lambda c: setup.name_locations(c, account, link), account).values()
-    assert re.fullmatch("LOC[0-9a-f]{32}", name)
+    [place] = told["locations"]
+    assert place["name"] == "main"
+    assert re.fullmatch("LOC[0-9a-f]{32}", place["id"])
+
+
+def test_the_first_update_of_a_new_account_and_that_of_a_location_that_came_later(migrated_url: str) -> None:
+    with demo_hub(migrated_url, "flipkart") as hub:
+        grown(hub)
+
+
+def grown(hub: Hub) -> None:
+    """A new account's first update, and one of a location that it has since then."""
+    account = hub.run(partial(people.add_account, hub.inventory, name="newcomer"))["id"]
+
+    def issue() -> dict[str, Any]:
+        return hub.write(lambda c: setup.issue(c, account, hub.clock(), KeyWish()), account)
+
+    def grow(connection: Connection) -> None:
+        seller = catalog.sellers(connection, account)[0].id
+        for name, kind in (("north", "stock"), ("broken", "held"), ("FBA", "mirrored")):
+            catalog.add_location(connection, account, catalog.Location(0, name, seller, kind), 1)
+
+    def offer(connection: Connection) -> None:
+        link = channels.links(connection, account, "flipkart")[0].id
+        item = catalog.add_items(connection, account, [catalog.Item(0, "MUG")], 1)[0].id
+        channels.add_listing(connection, account, channels.Listing(0, link, "MUG", item), 1)
+
+    first = issue()
+    headers = bearer(hub, first)
+    hub.write(offer, account)
+    hub.write(grow, account)
+    known = {"product_id": "P" * 13, "locations": [one["id"] for one in issue()["locations"]]}
+    assert [one["name"] for one in issue()["locations"]] == ["main", "north"]
+    assert known["locations"][:1] == [one["id"] for one in first["locations"]]
+    assert post(hub, {"MUG": update(known, 4, 5)}, headers).json() == {"MUG": {"status": "SUCCESS"}}
+    shown = hub.client.get(LISTINGS + "MUG", headers=headers).json()["available"]["MUG"]["locations"]
+    assert [(one["id"], one["inventory"]) for one in shown] == list(
+        zip(known["locations"], (4, 5), strict=True)
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import shlex
 import uuid
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand import auth
 from onhand.dialects.flipkart import rendering, schema
 from onhand.dialects.flipkart.routes import DIALECT, LOCATION, SPACE, TOKEN_PATH, UPDATE_PATH
 from onhand.sample import SHARED, KeyWish, Part, Sample
-from onhand.store import catalog, channels, keys
+from onhand.store import catalog, channels, keys, linking
 from onhand.store.channels import Link, Listing
 from onhand.work import Companion, PutDetail
 
@@ -30,7 +31,9 @@ _STATUS = '{"status":"ENABLED"}'
 def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict[str, Any]:
     """Create an application for the account's connection, and the connection where there is none.
 
-    Raises ValueError in words for a wish that Flipkart has no word for.
+    The connection gets all active stock locations that it does not have yet; the answer names them by
+    Flipkart's ids, which nothing else tells before there is stock. Raises ValueError in words for a wish that
+    Flipkart has no word for.
     """
     if wish.seller is not None or wish.integration is not None:
         raise ValueError(
@@ -40,10 +43,17 @@ def issue(connection: Connection, account: int, now: int, wish: KeyWish) -> dict
     if unknown or not wish.scopes.split():
         raise ValueError("a Flipkart application may read or write: scopes are 'read' and 'write'")
     links = channels.links(connection, account, DIALECT)
-    active = [one.id for one in catalog.locations(connection, account) if one.active]
-    link = links[0] if links else _connect(connection, account, active, now)
+    ours = catalog.locations(connection, account)
+    active = [one.id for one in ours if one.active and one.kind == "stock"]
+    link = (
+        _widened(connection, account, links[0], active)
+        if links
+        else _connect(connection, account, active, now)
+    )
     told = credentials(connection, account, link, now, scopes=wish.scopes, label=wish.label)
-    return {**told, "principal": principal(link.id)}
+    names, called = name_locations(connection, account, link), {one.id: one.name for one in ours}
+    places = [{"id": names[at], "name": called[at]} for at in link.locations]
+    return {**told, "locations": places, "principal": principal(link.id)}
 
 
 def principal(link: int) -> str:
@@ -88,6 +98,14 @@ def credentials(
 
 def _connect(connection: Connection, account: int, locations: list[int], now: int) -> Link:
     return channels.add_link(connection, account, Link(0, DIALECT, "Flipkart", locations=locations), now)
+
+
+def _widened(connection: Connection, account: int, link: Link, locations: list[int]) -> Link:
+    """The connection with the locations that came since it was made."""
+    every = [*link.locations, *(one for one in locations if one not in link.locations)]
+    if every != link.locations:
+        linking.change(connection, account, link.id, {"locations": every})
+    return msgspec.structs.replace(link, locations=every)
 
 
 def name_locations(connection: Connection, account: int, link: Link) -> dict[int, str]:
