@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -12,6 +12,8 @@ from onhand.connectors.channel import Secret
 
 PREFIX = "ONHAND_"
 DEFAULT_DB = "onhand.db"
+TOKEN_SECONDS_LIMIT = 100 * 366 * 24 * 3600
+"""A hundred years: a time that is further away cannot be kept."""
 
 
 class BadSetting(Exception):
@@ -40,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Accept application/json where application/vnd.api+json is asked for."""
     treet_unknown_listing_status: Literal[400, 404] = 400
     """The status for an unknown Treet listing: 400 (the endpoint's own page) or 404 (the error table)."""
-    flipkart_token_seconds: int = 5_184_000
+    flipkart_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_SECONDS_LIMIT)] = 5_184_000
     """How long a Flipkart access token lives."""
     courier: bool = True
     """Tell channels and take their orders in from the server's own process."""

@@ -19,7 +19,7 @@ from hubs import Call, Hub, demo_hub
 from onhand.dialects.flipkart import oauth, setup, tokens
 from onhand.office import people
 from onhand.sample import KeyWish
-from onhand.settings import Settings
+from onhand.settings import PREFIX, TOKEN_SECONDS_LIMIT, BadSetting, Settings, load
 from onhand.store import catalog, channels, keys
 
 LIFETIME = 1000
@@ -204,6 +204,18 @@ def test_live_tokens_are_bounded_whatever_the_lifetime(hub: Hub) -> None:
     assert len(stored(hub)) == tokens.TOKENS_LIMIT
     assert post(hub, {"A": 1}, {"Authorization": f"Bearer {made[-1]}"}).status_code == 200
     assert post(hub, {"A": 1}, {"Authorization": f"Bearer {made[0]}"}).status_code == 401
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", str(TOKEN_SECONDS_LIMIT + 1), "9" * 30, "1.5", ""])
+def test_a_life_that_no_token_can_have_is_refused_at_the_start(seconds: str) -> None:
+    with pytest.raises(BadSetting, match="flipkart_token_seconds"):
+        load({f"{PREFIX}FLIPKART_TOKEN_SECONDS": seconds})
+
+
+def test_the_longest_life_of_a_token(tmp_path: Path) -> None:
+    with demo_hub(tmp_path, "flipkart", settings=Settings(flipkart_token_seconds=TOKEN_SECONDS_LIMIT)) as hub:
+        assert ask_token(hub).json()["expires_in"] == TOKEN_SECONDS_LIMIT
+        assert post(hub, {"A": 1}).status_code == 200
 
 
 def test_revoking_ends_applications_and_their_tokens(hub: Hub) -> None:
