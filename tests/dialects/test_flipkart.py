@@ -11,7 +11,7 @@ import pytest
 
 from dialects.flipkart_wire import LISTINGS, ROOT, UPDATE, bearer, conforms, post, update
 from hubs import Call, Hub, demo_hub
-from onhand.stock.model import Line, Reserve
+from onhand.stock.model import Line, Reserve, SetInfinite
 from onhand.store import catalog, channels
 
 NO_LISTING = {"severity": "ERROR", "code": 1001, "description": "No listing exists for the given SKU"}
@@ -150,6 +150,28 @@ def test_a_listing_that_is_closed_in_the_hub_is_inactive(hub: Hub) -> None:
     assert post(hub, {known["sku"]: update(known, 3)}).json()[known["sku"]]["errors"][0]["code"] == 3001
     shown_now = hub.client.get(LISTINGS + known["sku"], headers=bearer(hub)).json()["available"]
     assert shown_now[known["sku"]]["listing_status"] == "INACTIVE"
+
+
+def test_a_number_for_stock_without_end_is_kept_with_a_warning(hub: Hub) -> None:
+    known, other = hub.section["skus"][:2]
+    item = hub.read(lambda c: catalog.items_by_sku(c, hub.account, [known["sku"]]))[known["sku"]].id
+    hub.record(SetInfinite(item, 1, True))
+    # The second time nothing moves any more, and it is as odd as the first.
+    for _ in range(2):
+        answer = post(hub, {known["sku"]: update(known, 0, 4), other["sku"]: update(other, 3)})
+        assert conforms(answer, "UpdateResponse")
+        change = answer.json()[known["sku"]]
+        assert change.keys() == {"status", "errors"}
+        assert (change["status"], [(one["severity"], one["code"]) for one in change["errors"]]) == (
+            "WARNING",
+            [("WARNING", 3003)],
+        )
+        assert known["locations"][0] in change["errors"][0]["description"]
+        assert answer.json()[other["sku"]] == SUCCESS
+        assert [one["inventory"] for one in locations(hub, known["sku"])] == [999, 4]
+    quiet = update(known)
+    quiet["locations"] = [{"id": known["locations"][0], "status": "DISABLED"}]
+    assert post(hub, {known["sku"]: quiet}).json() == {known["sku"]: SUCCESS}
 
 
 @pytest.mark.parametrize("obstacle", ["kit", "mirrored"])

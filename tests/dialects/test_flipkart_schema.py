@@ -187,7 +187,7 @@ def test_ten_skus_are_read_in_their_order() -> None:
     ],
 )
 def test_what_was_done_is_a_success_or_a_warning(offer: Offer, status: str, codes: list[Code]) -> None:
-    answer = schema.answered(change(update(at(HERE)), offer), Accepted((), 1))
+    answer = schema.answered(change(update(at(HERE)), offer), Accepted((), 1), {})
     assert answer["status"] == status
     assert [error["code"] for error in answer.get("errors", [])] == codes
     assert all(error["severity"] == "WARNING" for error in answer.get("errors", []))
@@ -213,7 +213,7 @@ def test_what_was_done_is_a_success_or_a_warning(offer: Offer, status: str, code
 )
 def test_every_refusal_has_its_words(refusal: AnyRefusal, code: Code, path: str | None) -> None:
     value = update({"id": THERE, "status": "DISABLED"}, {"id": THERE, "status": "DISABLED"}, at(HERE))
-    answer = schema.answered(change(value), Refused(0, refusal))
+    answer = schema.answered(change(value), Refused(0, refusal), {})
     [error] = answer["errors"] if path is None else answer["attribute_errors"]
     assert answer["status"] == "FAILURE"
     assert (error["code"], error.get("path"), error["severity"]) == (code, path, "ERROR")

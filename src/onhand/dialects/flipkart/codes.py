@@ -33,6 +33,7 @@ class Code(IntEnum):
     TOO_LARGE = 2012
     INACTIVE = 3001
     ARCHIVED = 3002
+    ENDLESS = 3003
     MALFORMED = 4001
     NOT_A_MAP = 4002
     NO_SKUS = 4003

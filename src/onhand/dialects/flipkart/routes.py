@@ -151,13 +151,14 @@ async def _update(inventory: Inventory, request: Request) -> Response:
     changes = [one for one in settled if isinstance(one, schema.Change)]
     recorded = Recorded()
     if changes:
-        work = Work(caller.account, tuple(change.group for change in changes), caller.principal)
-        recorded = await inventory.record(work)
+        groups = tuple(change.group for change in changes)
+        watch = tuple(place for change in changes for place in change.places)
+        recorded = await inventory.record(Work(caller.account, groups, caller.principal, watch=watch))
     outcomes = iter(recorded.outcomes)
     answer: dict[str, Any] = {}
     for one, result in zip(asked, settled, strict=True):
         if isinstance(result, schema.Change):
-            answer[one.sku] = schema.answered(result, next(outcomes))
+            answer[one.sku] = schema.answered(result, next(outcomes), recorded.levels)
         else:
             answer[one.sku] = schema.failed(result)
     return _respond(200, answer)

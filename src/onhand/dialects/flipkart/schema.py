@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, assert_never
 from onhand.dialects.flipkart.codes import WARNING, BadRequest, Code, Fault, per_sku
 from onhand.stock.ledger import Refused
 from onhand.stock.model import (
+    ABSENT,
+    INFINITE_SHOWN,
     QUANTITY_LIMIT,
     AnyRefusal,
     Closed,
@@ -15,6 +17,8 @@ from onhand.stock.model import (
     Expired,
     Forbidden,
     Insufficient,
+    Level,
+    Place,
     SetAvailable,
     Stale,
     TooLarge,
@@ -66,11 +70,13 @@ class Offer(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An update that may go to the ledger; ``aims`` has the spot of each command of ``group``."""
+    """An update that may go to the ledger; ``aims`` has the spot of each command of ``group``, ``places`` the
+    level."""
 
     sku: str
     group: Group
     aims: tuple[Spot, ...]
+    places: tuple[Place, ...]
     warnings: tuple[Fault, ...]
 
 
@@ -207,7 +213,8 @@ def settle(asked: Asked, offer: Offer | None, places: Mapping[str, int]) -> Chan
     aims = tuple(spot for spot in asked.spots if spot.inventory is not None)
     commands = tuple(SetAvailable(offer.item, places[spot.id], spot.inventory or 0) for spot in aims)
     also = tuple(note for spot in asked.spots for note in _notes(offer, places[spot.id], spot))
-    return Change(asked.sku, Group(commands, also=also), aims, _warnings(offer))
+    levels = tuple((offer.item, places[spot.id]) for spot in aims)
+    return Change(asked.sku, Group(commands, also=also), aims, levels, _warnings(offer))
 
 
 def _unknown(spot: Spot) -> Fault:
@@ -244,11 +251,16 @@ def failed(faults: Sequence[Fault]) -> dict[str, Any]:
     return per_sku("FAILURE", faults)
 
 
-def answered(change: Change, outcome: Outcome) -> dict[str, Any]:
-    """The answer for a SKU that went to the ledger."""
+def answered(change: Change, outcome: Outcome, levels: Mapping[Place, Level]) -> dict[str, Any]:
+    """The answer for a SKU that went to the ledger; ``levels`` has those of its places."""
     if isinstance(outcome, Refused):
         return failed([refused(outcome.refusal, change.aims[outcome.index])])
-    return per_sku("WARNING" if change.warnings else "SUCCESS", change.warnings)
+    warnings = list(change.warnings)
+    for spot, place in zip(change.aims, change.places, strict=True):
+        if levels.get(place, ABSENT).infinite:
+            words = f"The inventory at {spot.id} is kept; stock there has no end and shows {INFINITE_SHOWN}"
+            warnings.append(Fault(Code.ENDLESS, words, severity=WARNING))
+    return per_sku("WARNING" if warnings else "SUCCESS", warnings)
 
 
 def refused(refusal: AnyRefusal, spot: Spot) -> Fault:
