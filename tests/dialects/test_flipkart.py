@@ -368,4 +368,8 @@ def test_a_listing_that_was_never_told_anything_is_shown_all_the_same(hub: Hub) 
     assert conforms(answer, "Listings")
     bare = answer.json()["available"]["bare"]
     assert bare["price"] == {"mrp": 500, "selling_price": 500, "currency": "USD"}
+    # What it shows is what a client sends back.
+    place = {"id": bare["locations"][0]["id"], "inventory": 10}
+    body = {"bare": {"product_id": bare["product_id"], "locations": [place]}}
+    assert post(hub, body).json() == {"bare": SUCCESS}
     assert [(one["status"], one["inventory"]) for one in bare["locations"]] == [("ENABLED", 10)]

@@ -82,9 +82,11 @@ def answer(found: Asked, listings: Mapping[str, Listing], shelf: Shelf | None) -
 def listing(one: Listing, shelf: Shelf) -> dict[str, Any]:
     """One listing with its locations."""
     seen, told = offer(one), one.attributes
+    # Clients take it from here for their updates, where an empty one fails; any is taken there.
+    product_id = seen.product_id or f"ONHAND{one.id:010d}"
     return {
-        "listing_id": told.get("listing_id") or f"LST{seen.product_id or ''}{one.id:06d}",
-        "product_id": seen.product_id or "",
+        "listing_id": told.get("listing_id") or f"LST{product_id}{one.id:06d}",
+        "product_id": product_id,
         "price": _price(told.get("price"), shelf.items.get(one.item)),
         "listing_status": "INACTIVE" if seen.inactive else "ACTIVE",
         "fulfillment_profile": told.get("fulfillment_profile") or FULFILLMENT,
