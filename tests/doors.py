@@ -92,7 +92,8 @@ def placed(host: str, path: str) -> str:
 
 
 def echo(seen: list[str]) -> ASGIApp:
-    """Answers with method, path, the number of headers and the length of the body; /slow/0.5 in 0.5 s."""
+    """Answers with method, path, the number of headers and the length of the body; /slow/0.5 in 0.5 s,
+    /header with the header X."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["path"])
@@ -103,6 +104,8 @@ def echo(seen: list[str]) -> ASGIApp:
         text = f"{scope['method']} {scope['path']} {len(scope['headers'])} {len(message['body'])}".encode()
         if scope["path"] == "/large":
             text = b"x" * LARGE_ANSWER
+        if scope["path"] == "/header":
+            text = dict(scope["headers"])[b"x"]
         headers = [(b"content-length", str(len(text)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": text})

@@ -152,6 +152,13 @@ class Reception(HttpToolsProtocol):
         self.receiving = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # In uvicorn's place, because white space behind a value is no part of it, of a secret's neither.
+        name, value = name.lower(), value.strip(b" \t")
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         if self.stand_in:
             return
