@@ -8,6 +8,9 @@ import pytest
 
 from hubs import demo_hub
 from onhand.appliers import APPLIERS
+from onhand.dialects.sellbrite import queue
+from onhand.dialects.sellbrite.schema import Change, queued
+from onhand.store import requests
 from sellbrite_calls import NOTEBOOK, PEN, call, open_incidents, put, record, row, shown
 
 
@@ -33,3 +36,23 @@ def test_a_day_of_a_merchant(database: str, request: pytest.FixtureRequest, tmp_
         assert call(hub, "GET", "/inventory", params={"sku": "\0", "page": "9" * 18}).json() == []
         assert call(hub, "GET", "/warehouses").json()[-1]["city"] == "Bath"
         assert open_incidents(hub) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_calls_keep_their_order_when_another_process_has_some(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """One has read three calls of two clients; before it begins, another has applied the first of them.
+    What is left is looked at anew: the third alone would be overwritten by the second."""
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    with demo_hub(where, "sellbrite") as hub:
+        for number, client in enumerate(["one", "one", "two"], 1):
+            body = queued(True, [Change(NOTEBOOK, "w", number)], {"w": 1})
+            hub.run(hub.inventory.accept, hub.account, queue.NAME, client, body)
+        read = hub.read(lambda c: requests.waiting(c, hub.account))
+        hub.run(queue.apply, hub.inventory, hub.account, read[:1])
+        hub.run(queue.apply, hub.inventory, hub.account, read)
+        assert hub.read(lambda c: requests.waiting(c, hub.account)) == read[1:]
+        assert shown(hub) == (1, 1, 0)
+        hub.run(queue.apply, hub.inventory, hub.account, read[1:])
+        assert shown(hub) == (3, 1, 2)

@@ -15,7 +15,7 @@ from onhand.dialects.sellbrite.schema import Change, Queued
 from onhand.inventory import Inventory
 from onhand.store import catalog, channels, requests
 from onhand.store.requests import Message
-from onhand.work import Group, PutDetail, Work
+from onhand.work import Group, PutDetail, Recorded, Work
 
 NAME, KIND = "sellbrite", "inventory"
 """Under these names is kept what a place has besides its stock."""
@@ -39,7 +39,11 @@ async def apply(inventory: Inventory, account: int, messages: Sequence[Message])
     """Apply messages of this dialect, oldest first; the `onhand.inbox.Applier` of "sellbrite"."""
     calls = [Call(message, schema.unqueued(message.body)) for message in messages]
     for run in _runs(calls):
-        await _record(inventory, account, run)
+        recorded = await _record(inventory, account, run)
+        if recorded.done_before:
+            # Another process has taken some of these calls. The ones behind must wait for those that it has
+            # left: whoever looks next begins with the oldest.
+            return
 
 
 async def settled(inventory: Inventory, account: int) -> None:
@@ -67,7 +71,7 @@ def _runs(calls: Sequence[Call]) -> Iterator[list[Call]]:
         yield run
 
 
-async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> None:
+async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> Recorded:
     skus = {change.sku for call in run for _, change in call.queued.changes}
     detailed = {change.sku for call in run for _, change in call.queued.changes if has_detail(change)}
     ids = await inventory.recall_many(
@@ -95,7 +99,7 @@ async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> No
     numbers = tuple(call.message.id for call in run)
     named = f"message {numbers[0]}" if len(numbers) == 1 else f"messages {numbers[0]} to {numbers[-1]}"
     work = Work(account, groups, run[0].message.principal, consume=numbers, context=f"{NAME} {named}")
-    await inventory.record(work)
+    return await inventory.record(work)
 
 
 def has_detail(change: Change) -> bool:
