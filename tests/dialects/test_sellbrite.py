@@ -235,6 +235,19 @@ def test_bins_and_costs_are_kept(hub: Hub) -> None:
     assert (row(hub, at=1)["bin_location"], row(hub, at=1)["cost"]) == (None, 3.8)
 
 
+def test_measurements_are_numbers(hub: Hub) -> None:
+    """Typed clients read numbers; the catalogue takes text as well."""
+    kept = {"length": "21.50", "width": 7, "height": "about 2", "weight": "1e400", "unit": "cm"}
+    hub.write(lambda c: catalog.change_item(c, hub.account, PEN_ID, {"measurements": kept}, 1))
+    shown = row(hub, PEN)
+    assert [shown[f"package_{name}"] for name in ("length", "width", "height", "weight")] == [
+        21.5,
+        7,
+        None,
+        None,
+    ]
+
+
 def test_one_ledger(hub: Hub) -> None:
     """What other doors do to the stock is seen here at once."""
     hub.record(Reserve("o", (Line(PEN_ID, 2, (1,)),)), Transfer(PEN_ID, 1, 3, 5))

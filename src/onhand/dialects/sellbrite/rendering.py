@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ class Record(NamedTuple):
 
 
 _PACKAGE = ("length", "width", "height", "weight")
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _CODES = ("upc", "ean", "isbn", "gtin", "gcid", "epid", "asin", "fnsku")
 
 
@@ -34,8 +36,15 @@ def rendered(record: Record) -> dict[str, Any]:
         "available": available,
         "reserved": level.reserved,
         "product_name": item.name,
-        **{f"package_{name}": item.measurements.get(name) for name in _PACKAGE},
+        **{f"package_{name}": _size(item.measurements.get(name)) for name in _PACKAGE},
         "cost": None if cost is None else float(cost),
         **{code: item.barcodes.get(code) for code in _CODES},
         "bin_location": detail.get("bin_location"),
     }
+
+
+def _size(value: object) -> object:
+    """A measurement as a number. The catalogue may have it as text; what is no number is not shown."""
+    if isinstance(value, str):
+        return float(value) if _DECIMAL.fullmatch(value) else None
+    return value
