@@ -143,7 +143,7 @@ def test_details_are_merged() -> None:
     ],
 )
 def test_available_is_always_on_hand_less_reserved(level: Level, shown: tuple[int, int, int]) -> None:
-    made = rendered(Record(Item(1, sku="A"), "w", level, {}))
+    made = rendered(Record(Item(1, sku="A"), "w", level, {}, None))
     assert (made["on_hand"], made["available"], made["reserved"]) == shown
 
 
@@ -156,7 +156,7 @@ def test_every_field_of_a_record() -> None:
         barcodes={"upc": "1", "asin": "B0", "other": "x"},
         measurements={"length": 1, "width": 2.5, "unit": "cm"},
     )
-    made = rendered(Record(item, "w", Level(1, present=True), {"bin_location": "A-03"}))
+    made = rendered(Record(item, "w", Level(1, present=True), {"bin_location": "A-03"}, item.cost))
     assert list(made) == [
         *("sku", "warehouse_uuid", "on_hand", "available", "reserved", "product_name"),
         *("package_length", "package_width", "package_height", "package_weight", "cost"),
@@ -164,7 +164,7 @@ def test_every_field_of_a_record() -> None:
     ]
     assert (made["package_width"], made["package_height"], made["cost"]) == (2.5, None, 4.25)
     assert (made["upc"], made["ean"], made["asin"], made["bin_location"]) == ("1", None, "B0", "A-03")
-    assert rendered(Record(item, "w", Level(), {"cost": "9.00"}))["cost"] == 9.0
+    assert rendered(Record(item, "w", Level(), {"cost": "9.00"}, item.cost))["cost"] == 9.0
 
 
 MOMENT = 1_483_741_722_000_000

@@ -14,7 +14,7 @@ from onhand.dialects.sellbrite import setup
 from onhand.sample import KeyWish
 from onhand.store import catalog
 from onhand.store.catalog import Location
-from sellbrite_calls import PEN, UNKNOWN, call, open_incidents, put, record, shown, warehouse
+from sellbrite_calls import NOTEBOOK, PEN, UNKNOWN, call, open_incidents, put, record, shown, warehouse
 
 
 @pytest.fixture
@@ -116,6 +116,18 @@ def test_a_key_of_a_seller_sees_its_warehouses_alone(hub: Hub) -> None:
     assert put(hub, record(hub, on_hand=1), auth=who).status_code == 404
     assert put(hub, record(hub, at=1, on_hand=1), auth=who).status_code == 200
     assert call(hub, "PUT", f"/warehouses/{warehouse(hub)}", {"warehouse": {}}, auth=who).status_code == 404
+
+
+def test_a_key_of_a_seller_sees_no_costs_but_its_own(hub: Hub) -> None:
+    """As in our own API, what a product costs is the account's business."""
+    made = hub.write(lambda c: setup.issue(c, hub.account, 1, KeyWish(seller=2)))
+    who = (made["account_token"], made["secret_key"])
+    put(hub, record(hub, PEN, 1, on_hand=1, cost="4.20"), auth=who)
+    seen = {one["sku"]: one["cost"] for one in call(hub, "GET", "/inventory", auth=who).json()}
+    assert {cost for sku, cost in seen.items() if sku != PEN} == {None}
+    assert seen[PEN] == 4.2
+    costs = {one["sku"]: one["cost"] for one in call(hub, "GET", "/inventory").json()}
+    assert costs[NOTEBOOK] == 3.8
 
 
 def test_the_line_to_paste_works(hub: Hub) -> None:

@@ -11,12 +11,13 @@ from onhand.store.catalog import Item
 
 
 class Record(NamedTuple):
-    """All that a record of the wire is made from."""
+    """All that a record of the wire is made from; ``cost`` is the product's, for who may see it."""
 
     item: Item
     warehouse: str
     level: Level
     detail: Mapping[str, Any]
+    cost: str | None
 
 
 _PACKAGE = ("length", "width", "height", "weight")
@@ -26,9 +27,9 @@ _CODES = ("upc", "ean", "isbn", "gtin", "gcid", "epid", "asin", "fnsku")
 
 def rendered(record: Record) -> dict[str, Any]:
     """A record with all the published fields; unlimited stock shows the cap."""
-    item, warehouse, level, detail = record
+    item, warehouse, level, detail, cost = record
     available = INFINITE_SHOWN if level.infinite else level.available
-    cost = detail.get("cost", item.cost)
+    cost = detail.get("cost", cost)
     return {
         "sku": item.sku,
         "warehouse_uuid": warehouse,

@@ -235,8 +235,10 @@ def entries(
     ids = {place[0] for place in found}
     items = catalog.items(connection, account, ids)
     details = channels.details(connection, account, queue.NAME, queue.KIND, ids)
+    # What a product costs the account is not for the sellers in it, here as in our own API.
+    costs = {} if seller is not None else {item.id: item.cost for item in items.values()}
     return [
-        Record(items[place[0]], here[place[1]], level, details.get(place, {}))
+        Record(items[place[0]], here[place[1]], level, details.get(place, {}), costs.get(place[0]))
         for place, level in found.items()
     ], count
 
