@@ -28,8 +28,11 @@ from marketplacer_calls import (
     records,
     shown,
 )
+from onhand import demo
+from onhand.dialects.marketplacer import setup
 from onhand.stock.model import SetInfinite
-from onhand.store import catalog
+from onhand.store import catalog, channels
+from onhand.store.channels import Listing
 from onhand.work import Group, PutPrice, Work
 
 
@@ -68,6 +71,24 @@ def test_the_members(hub: Hub) -> None:
 
 
 # --- reading variants ---------------------------------------------------------------------------------
+
+
+def test_what_is_listed_can_be_asked_for(hub: Hub) -> None:
+    """Whoever made the listing: one whose id is no number of this wire is no variant, and harms nothing."""
+
+    def add(connection: Any) -> None:
+        link = channels.links(connection, hub.account, "marketplacer")[0].id
+        for name in ("abc", "0901", "0", "902"):
+            channels.add_listing(connection, hub.account, Listing(0, link, name, LAMP), 1)
+
+    hub.write(add)
+    assert listed(hub)[-1] == 902
+    for number in listed(hub):
+        assert variant(hub, number)["id"] == number
+    for name in ("0901", "901", "0"):
+        assert call(hub, "get", VARIANT, variant=name).status_code == 404
+    section = hub.write(lambda c: setup.section(c, demo.sample(c, hub.account), 1))
+    assert [one["id"] for one in section["variants"]] == [1, 2, 3, 4, 5, 40, 902]
 
 
 def test_a_variant(hub: Hub) -> None:

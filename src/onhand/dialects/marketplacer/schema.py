@@ -43,12 +43,13 @@ STOCK_LIMIT = 5_000
 INFINITE = "INFINITE"
 TYPE = "inventories"
 
-_ID = re.compile(r"[0-9]{1,18}")
+_ID = re.compile(r"[1-9][0-9]{0,17}")
+_DIGITS = re.compile(r"[0-9]{1,18}")
 _COUNT_WORDS = f"must be a whole number from 0 to {QUANTITY_LIMIT}"
 
 
 def number(text: str) -> bool:
-    """Whether a path segment can be an id at all."""
+    """Whether a text can be an id at all: a number as it is shown, so that what is shown can be asked for."""
     return _ID.fullmatch(text) is not None
 
 
@@ -111,7 +112,7 @@ class _Element(NamedTuple):
     def _seller(self, value: object) -> int | None:
         if value is None or (is_int(value) and value > 0):
             return value
-        if isinstance(value, str) and number(value):
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
             return int(value)
         return self.wrong("seller_id", "Seller must be the id of a seller")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from onhand import auth
 from onhand.auth import READ, WRITE
 from onhand.dialects.marketplacer import shop
-from onhand.dialects.marketplacer.schema import DIALECT
+from onhand.dialects.marketplacer.schema import DIALECT, number
 from onhand.sample import KeyWish, Part, Sample
 from onhand.stock.model import SetOnHand
 from onhand.store import catalog, channels, keys, offers
@@ -64,7 +64,8 @@ def section(connection: Connection, sample: Sample, now: int) -> dict[str, Any]:
         }
         for seller in _members(connection, account)
     ]
-    listed = offers.page(connection, account, link, DIALECT, {}, shared=True)
+    found = offers.page(connection, account, link, DIALECT, {}, shared=True)
+    listed = [offer for offer in found if number(offer.name)]
     items = catalog.items(connection, account, [offer.item for offer in listed])
     return {
         "parent_key": add_key(connection, account, link, now, KeyWish(label="demo"))["api_key"],
