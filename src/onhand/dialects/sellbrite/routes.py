@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from onhand import asgi, auth, wire
 from onhand.auth import READ, WRITE, Caller
 from onhand.dialects.sellbrite import queue, schema, warehouses
+from onhand.dialects.sellbrite.backlog import Backlog
 from onhand.dialects.sellbrite.query import BadQuery, Query, pages, query
 from onhand.dialects.sellbrite.rendering import Record, rendered
 from onhand.dialects.sellbrite.schema import Change, Invalid, Malformed
@@ -54,6 +56,7 @@ def shape(status: int, message: str) -> Response:
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """Sellbrite's API, for paths below its mount, with and without the version in front."""
     paces = Pace(*LIMITS) if settings.limit_sellbrite else None
+    backlog = Backlog()
 
     def route(path: str, method: str, scope: str, handler: Handler) -> list[Route]:
         async def endpoint(request: Request) -> Response:
@@ -64,8 +67,8 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 
     return asgi.application(
         [
-            *route("/inventory", "PUT", WRITE, _put),
-            *route("/inventory", "PATCH", WRITE, _patch),
+            *route("/inventory", "PUT", WRITE, partial(_queue, backlog, True)),
+            *route("/inventory", "PATCH", WRITE, partial(_queue, backlog, False)),
             *route("/inventory", "GET", READ, _list),
             *route("/inventory", "POST", WRITE, _create),
             *route("/warehouses", "GET", READ, _warehouses),
@@ -131,21 +134,15 @@ async def _body(request: Request) -> object:
 # --- inventory ----------------------------------------------------------------------------------------
 
 
-async def _put(inventory: Inventory, caller: Caller, request: Request) -> Response:
-    return await _queue(inventory, caller, request, create=True)
-
-
-async def _patch(inventory: Inventory, caller: Caller, request: Request) -> Response:
-    return await _queue(inventory, caller, request, create=False)
-
-
-async def _queue(inventory: Inventory, caller: Caller, request: Request, *, create: bool) -> Response:
+async def _queue(
+    backlog: Backlog, create: bool, inventory: Inventory, caller: Caller, request: Request
+) -> Response:
     changes = schema.changes(await _body(request))
     locations = await _locations(inventory, caller, changes)
     if locations is None:
         return shape(404, schema.WAREHOUSE_MISSING)
     body = schema.queued(create, changes, locations)
-    await inventory.accept(caller.account, NAME, caller.principal, body)
+    await backlog.take(inventory, caller.account, NAME, caller.principal, body, len(changes))
     return wire.respond(200, {"body": schema.RECEIVED})
 
 
