@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -21,7 +22,7 @@ from onhand.stock.model import (
     Ship,
     Transfer,
 )
-from onhand.store import requests
+from onhand.store import catalog, requests
 from onhand.store.requests import Message
 from onhand.work import Answer, Plan, Recorded, Work
 from shops import START, Shop, answer, key, opened, running, second, told
@@ -197,6 +198,23 @@ def test_the_same_message_or_plan_at_once(two: Two) -> None:
         recorded = two.overlap(two.one.work(PLUS, **options), two.other.work(PLUS, **options))
         assert [one is not None and one.done_before for one in recorded] == [False, True]
     assert two.one.kinds(after=4) == ["adjusted", "adjusted"]
+
+
+def test_the_same_new_items_at_once(two: Two) -> None:
+    """Both have found them missing; the second gets those that the first has made."""
+    skus = ["NEW-1", "NEW-2"]
+
+    async def main() -> tuple[dict[str, int], dict[str, int]]:
+        async with running(two.other) as inventory:
+            with two.one.writing() as connection:
+                first = catalog.ensure_items(connection, 1, skus, START)
+                unit = partial(catalog.ensure_items, account=1, skus=["NEW-3", *skus], now=START)
+                task = asyncio.ensure_future(inventory.write(1, unit))
+                await asyncio.sleep(WAIT_SECONDS)
+            return first, await asyncio.wait_for(task, 20)
+
+    first, then = asyncio.run(main())
+    assert then == {"NEW-3": max(first.values()) + 1} | first
 
 
 def test_crossing_orders_do_not_deadlock(two: Two) -> None:

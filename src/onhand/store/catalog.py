@@ -189,7 +189,11 @@ def _which(connection: Connection, account: int, made: Sequence[Item]) -> str:
 def ensure_items(connection: Connection, account: int, skus: Iterable[str], now: int) -> dict[str, int]:
     """The item ids of these SKUs; an unknown SKU becomes an item without a name."""
     wanted = list(dict.fromkeys(skus))
-    found = {sku: item.id for sku, item in items_by_sku(connection, account, wanted).items()}
+    found = item_ids(connection, account, wanted)
+    if len(found) < len(wanted):
+        # Another process may be making the same ones: who has the counter sees what it has made.
+        counters.at_least(connection, account, "item", 0)
+        found = item_ids(connection, account, wanted)
     new = [Item(0, sku=sku) for sku in wanted if sku not in found]
     for item in add_items(connection, account, new, now):
         found[item.sku or ""] = item.id
