@@ -235,7 +235,7 @@ def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...
             if refusal is not None:
                 return Refused(index, refusal)
     offset = len(desk.draft.entries)
-    entries = desk.draft.group(commands, now, work.caller)
+    entries = desk.draft.group(commands, now, group.caller or work.caller)
     if isinstance(entries, Refused):
         return entries
     for movement, _ in entries:
@@ -318,10 +318,10 @@ def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[tuple[s
     clock: tuple[str, str | None] = ("onhand:clock", None)
     callers = {account: [clock] * len(desk.draft.entries) for account, desk in desks.items()}
     for one in done:
-        for outcome in one.outcomes:
+        for group, outcome in zip(one.work.groups, one.outcomes, strict=True):
             if isinstance(outcome, Accepted):
                 span = slice(outcome.seq, outcome.seq + len(outcome.entries))
-                made = (one.work.caller, one.work.context)
+                made = (group.caller or one.work.caller, one.work.context)
                 callers[one.work.account][span] = [made] * len(outcome.entries)
     return callers
 
@@ -371,4 +371,4 @@ def _companions(done: Iterable[Done], desks: dict[int, Desk]) -> Iterator[tuple[
                     if isinstance(companion, SetStatus) and companion.listing in guards:
                         # A later work of this batch may have had another word, or sold the last unit.
                         companion = SetStatus(companion.listing, guards[companion.listing].status)
-                    yield one.work.account, one.work.caller, companion
+                    yield one.work.account, group.caller or one.work.caller, companion

@@ -59,7 +59,7 @@ def _body(work: Work, group: Group, outcome: Refused) -> dict[str, Any]:
         "why": explain(outcome.refusal),
         "refusal": msgspec.to_builtins(outcome.refusal),
         "command": msgspec.to_builtins(group.commands[outcome.index]) if group.commands else None,
-        "caller": work.caller,
+        "caller": group.caller or work.caller,
         "context": work.context,
         "plan": work.plan,
     }

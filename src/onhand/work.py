@@ -85,7 +85,8 @@ class Group(msgspec.Struct, frozen=True):
 
     ``existing`` True is refused (Unknown "level") unless every level the commands touch is present,
     False (Forbidden) unless none is; None does not look. ``expect`` are the versions that levels must
-    have before the first command: another is refused as `Stale`, with versions for numbers.
+    have before the first command: another is refused as `Stale`, with versions for numbers. ``caller`` asks
+    for it where that is not the caller of its work.
     """
 
     commands: tuple[AnyCommand, ...]
@@ -93,6 +94,7 @@ class Group(msgspec.Struct, frozen=True):
     also: tuple[Companion, ...] = ()
     existing: bool | None = None
     expect: tuple[tuple[Place, int], ...] = ()
+    caller: str | None = None
 
 
 class Key(msgspec.Struct, frozen=True):

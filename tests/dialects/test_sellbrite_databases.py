@@ -10,7 +10,8 @@ from hubs import demo_hub
 from onhand.appliers import APPLIERS
 from onhand.dialects.sellbrite import queue
 from onhand.dialects.sellbrite.schema import Change, queued
-from onhand.store import requests
+from onhand.store import catalog, levels, requests
+from onhand.store.catalog import Location
 from sellbrite_calls import NOTEBOOK, PEN, call, open_incidents, put, record, row, shown
 
 
@@ -42,13 +43,14 @@ def test_a_day_of_a_merchant(database: str, request: pytest.FixtureRequest, tmp_
 def test_calls_keep_their_order_when_another_process_has_some(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One has read three calls of two clients; before it begins, another has applied the first of them.
-    What is left is looked at anew: the third alone would be overwritten by the second."""
+    """One has read three calls, too much for one commit; before it begins, another has applied the first of
+    them. What is left is looked at anew: the third alone would be overwritten by the second."""
     where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
     with demo_hub(where, "sellbrite") as hub:
-        for number, client in enumerate(["one", "one", "two"], 1):
-            body = queued(True, [Change(NOTEBOOK, "w", number)], {"w": 1})
-            hub.run(hub.inventory.accept, hub.account, queue.NAME, client, body)
+        for number, others in enumerate([0, queue.RECORDS_AT_ONCE - 2, 0], 1):
+            changes = [Change(f"SKU-{at}", "w", 1) for at in range(others)]
+            body = queued(True, [Change(NOTEBOOK, "w", number), *changes], {"w": 1})
+            hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
         read = hub.read(lambda c: requests.waiting(c, hub.account))
         hub.run(queue.apply, hub.inventory, hub.account, read[:1])
         hub.run(queue.apply, hub.inventory, hub.account, read)
@@ -56,3 +58,23 @@ def test_calls_keep_their_order_when_another_process_has_some(
         assert shown(hub) == (1, 1, 0)
         hub.run(queue.apply, hub.inventory, hub.account, read[1:])
         assert shown(hub) == (3, 1, 2)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_calls_of_several_clients_are_applied_in_one_commit(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Each movement says whose it is, and so does the incident of what is refused."""
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    with demo_hub(where, "sellbrite") as hub:
+        hub.write(lambda c: catalog.add_location(c, hub.account, Location(9, "FBA", 1, "mirrored"), 1))
+        for number, client in enumerate(["one", "two", "one", "three"], 1):
+            place = 9 if client == "three" else 1
+            body = queued(True, [Change(NOTEBOOK, "w", number)], {"w": place})
+            hub.run(hub.inventory.accept, hub.account, queue.NAME, client, body)
+        read = hub.read(lambda c: requests.waiting(c, hub.account))
+        hub.run(queue.apply, hub.inventory, hub.account, read)
+        made = hub.read(lambda c: levels.history(c, hub.account, (31, 1), limit=3))[::-1]
+        assert [(one.on_hand_after, one.caller) for one in made] == [(1, "one"), (2, "two"), (3, "one")]
+        assert len({one.recorded_at for one in made}) == 1
+        assert [one.body["caller"] for one in open_incidents(hub)] == ["three"]

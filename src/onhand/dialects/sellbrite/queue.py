@@ -58,12 +58,12 @@ async def settled(inventory: Inventory, account: int) -> None:
 
 
 def _runs(calls: Sequence[Call]) -> Iterator[list[Call]]:
-    """Neighbours of one principal, as many as make a commit."""
+    """Neighbours, as many as make a commit."""
     run: list[Call] = []
     count = 0
     for call in calls:
         count += len(call.queued.changes)
-        if run and (count > RECORDS_AT_ONCE or call.message.principal != run[0].message.principal):
+        if run and count > RECORDS_AT_ONCE:
             yield run
             run, count = [], len(call.queued.changes)
         run.append(call)
@@ -91,7 +91,14 @@ async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> Re
             account, lambda c: catalog.ensure_items(c, account, made, now), quiet=True
         )
     groups = tuple(
-        group(change, ids[change.sku], location, details, existing=None if call.queued.create else True)
+        group(
+            change,
+            ids[change.sku],
+            location,
+            details,
+            existing=None if call.queued.create else True,
+            caller=call.message.principal,
+        )
         for call in run
         for location, change in call.queued.changes
         if change.sku in ids
@@ -116,14 +123,21 @@ def look_up(
     return ids, channels.details(connection, account, NAME, KIND, wanted)
 
 
-def group(change: Change, item: int, location: int, details: Details, existing: bool | None) -> Group:
+def group(
+    change: Change,
+    item: int,
+    location: int,
+    details: Details,
+    existing: bool | None,
+    caller: str | None = None,
+) -> Group:
     """One change with what goes with it; ``details`` is brought up to date for those behind it."""
     command = schema.command(change, item, location)
     if not has_detail(change):
-        return Group((command,), existing=existing)
+        return Group((command,), existing=existing, caller=caller)
     kept = schema.detail(details.get((item, location), {}), change)
     details[item, location] = kept
-    return Group((command,), also=(_put(item, location, kept),), existing=existing)
+    return Group((command,), also=(_put(item, location, kept),), existing=existing, caller=caller)
 
 
 def _put(item: int, location: int, kept: Mapping[str, Any]) -> PutDetail:
