@@ -78,3 +78,24 @@ def test_calls_of_several_clients_are_applied_in_one_commit(
         assert [(one.on_hand_after, one.caller) for one in made] == [(1, "one"), (2, "two"), (3, "one")]
         assert len({one.recorded_at for one in made}) == 1
         assert [one.body["caller"] for one in open_incidents(hub)] == ["three"]
+
+
+def test_what_a_skipped_patch_said_is_not_kept(tmp_path: Path) -> None:
+    """Also when the PUT that makes the record is applied in the same commit."""
+    with demo_hub(tmp_path, "sellbrite") as hub:
+        calls = [
+            (False, Change("FRESH", "w", 1, bin_location="skipped")),
+            (True, Change("FRESH", "w", 2, cost="1.50")),
+            (False, Change("FRESH", "w", 3, bin_location="B-2")),
+            (True, Change("FRESH", "w", 4, cost="2.50")),
+        ]
+        for create, change in calls[:2]:
+            body = queued(create, [change], {"w": 1})
+            hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
+        hub.run(queue.apply, hub.inventory, hub.account, hub.read(lambda c: requests.waiting(c, hub.account)))
+        assert (row(hub, "FRESH")["bin_location"], row(hub, "FRESH")["cost"]) == (None, 1.5)
+        for create, change in calls[2:]:
+            body = queued(create, [change], {"w": 1})
+            hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
+        hub.run(queue.apply, hub.inventory, hub.account, hub.read(lambda c: requests.waiting(c, hub.account)))
+        assert (row(hub, "FRESH")["bin_location"], row(hub, "FRESH")["cost"]) == ("B-2", 2.5)

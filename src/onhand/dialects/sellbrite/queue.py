@@ -58,15 +58,21 @@ async def settled(inventory: Inventory, account: int) -> None:
 
 
 def _runs(calls: Sequence[Call]) -> Iterator[list[Call]]:
-    """Neighbours, as many as make a commit."""
+    """Neighbours, as many as make a commit. What a PATCH says about a bin or a cost is kept if its record
+    is there: a PUT that goes on from it waits until that is known."""
     run: list[Call] = []
     count = 0
+    patched: set[tuple[int, str]] = set()
     for call in calls:
-        count += len(call.queued.changes)
-        if run and count > RECORDS_AT_ONCE:
+        create, changes = call.queued.create, call.queued.changes
+        detailed = {(location, change.sku) for location, change in changes if has_detail(change)}
+        count += len(changes)
+        if run and (count > RECORDS_AT_ONCE or (create and not patched.isdisjoint(detailed))):
             yield run
-            run, count = [], len(call.queued.changes)
+            run, count, patched = [], len(changes), set()
         run.append(call)
+        if not create:
+            patched |= detailed
     if run:
         yield run
 
