@@ -12,7 +12,8 @@ from market import FAST, GROSS, LATER, STOCK, add_listings, line, market, open_m
 from onhand.appliers import APPLIERS
 from onhand.connectors.flow import Order
 from onhand.stock.model import Release, Ship
-from onhand.store import incidents
+from onhand.store import channels, feeding, incidents
+from onhand.store.channels import Listing
 from onhand.work import Group, Work
 from stores import Databases
 from ticking import ticking
@@ -185,6 +186,45 @@ def test_an_unknown_line_is_told_once_and_taken_when_listed(databases: Databases
             assert await here.stock() == "1@1 10/1, 1@2 10/0, 2@1 10/0, 9@1 7/3"
             assert await here.ready() == []
             assert len(await here.of_kind(incidents.ORDER)) == 1
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("between", [False, True], ids=["at once", "looked at in between"])
+def test_what_left_before_an_item_was_counted_is_not_in_the_count(migrated_url: str, between: bool) -> None:
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            await here.take(order("X", 1, line(9, 5, s=3, r=1)))
+
+            def unit(connection):  # type: ignore[no-untyped-def]
+                here.add_item(connection, 9)
+                add_listings(connection, here.account, 1, [9])
+
+            await here.inventory.write(here.account, unit)
+            if between:
+                await here.look_again()
+            await here.set(9, 1, 7)
+            await here.look_again()
+            assert (await here.stock()).endswith("9@1 7/2")
+            await here.take(order("X", 2, line(9, 5, s=4, r=1)))
+            assert (await here.stock()).endswith("9@1 6/1")
+
+    asyncio.run(go())
+
+
+def test_what_left_unknown_of_an_item_that_was_counted_is_taken_off(migrated_url: str) -> None:
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            await here.set(4, 1, 7)
+            await here.take(order("X", 1, line(9, 3, s=2)))
+
+            def unit(connection):  # type: ignore[no-untyped-def]
+                listed = channels.add_listing(connection, here.account, Listing(0, 1, "v9", 4), 1)
+                feeding.refeed(connection, here.account, [listed.id])
+
+            await here.inventory.write(here.account, unit)
+            await here.look_again()
+            assert (await here.stock()).endswith("4@1 5/1")
 
     asyncio.run(go())
 

@@ -130,12 +130,27 @@ def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> li
         for name, state in mine.items():
             on = {line.told.id: ground[_place(line.told)] for line in waits(state)}
             made = ordering.grounded(state, on)
+            if name in rows:
+                made = _counted_since(connection, account, rows[name], old[name], made)
             hold = holds.get((account, reference(*name)))
             gone = name in lost and not made.holds
             change = Change(link, name[1], called[name], gross[number], old.get(name), made, hold, gone)
             if change.new != change.old or change.commands:
                 changes.append(change)
     return changes
+
+
+def _counted_since(
+    connection: Connection, account: int, row: orders.KeptOrder, old: State, new: State
+) -> State:
+    """The order with what had left before its item was first counted as past: the count is without it."""
+    left = {line.told.id: line for line in waits(old) if line.told.shipped}
+    found = [line for line in new.lines if line.told.id in left and line.ground.footing is Footing.TAKEN]
+    if not found:
+        return new
+    first = orders.first_counted(connection, account, [line.ground.item for line in found])
+    since = {line.told.id for line in found if first.get(line.ground.item, 0) > row.seen_at}
+    return ordering.past(new, {name: line for name, line in left.items() if name in since})
 
 
 def _place(line: Told) -> tuple[str, str | None, str]:

@@ -229,8 +229,19 @@ def _ground(line: Kept, ground: Ground) -> Kept:
     if line.ground.footing not in WAITING:
         return line
     if ground.footing is Footing.TAKEN and line.ground.footing is Footing.UNTRACKED:
-        return replace(line, ground=ground, past_shipped=line.told.shipped, past_returned=line.told.returned)
+        line = _past(line, line)
     return replace(line, ground=ground)
+
+
+def past(state: State, before: Mapping[str, Kept]) -> State:
+    """The order with all that had left and come back on these lines, as they stood before, as past."""
+    return replace(state, lines=tuple(_past(line, before.get(line.told.id)) for line in state.lines))
+
+
+def _past(line: Kept, then: Kept | None) -> Kept:
+    if then is None:
+        return line
+    return replace(line, past_shipped=then.told.shipped, past_returned=then.told.returned)
 
 
 # --- the difference -----------------------------------------------------------------------------------

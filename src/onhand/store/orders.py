@@ -138,6 +138,13 @@ _tracked = Statement(
     rows="account int, item int",
 )
 
+_first_counted = Statement(
+    "SELECT l.item, MIN((SELECT m.recorded_at FROM movements m WHERE m.account = l.account"
+    " AND m.item = l.item AND m.location = l.location ORDER BY m.seq LIMIT 1))"
+    " FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item GROUP BY l.item",
+    rows="account int, item int",
+)
+
 
 def named(connection: Connection, account: int, link: int, names: Iterable[str]) -> dict[str, Found]:
     """The connection's listings of these external ids."""
@@ -171,6 +178,12 @@ def tracked(connection: Connection, account: int, items: Iterable[int]) -> set[i
     """Those of these items of which stock is kept anywhere."""
     rows = [(account, item) for item in sorted(set(items))]
     return {row[0] for row in _tracked.run(connection, rows)} if rows else set()
+
+
+def first_counted(connection: Connection, account: int, items: Iterable[int]) -> dict[int, int]:
+    """When the first stock of each of these items was recorded, in microseconds UTC."""
+    rows = [(account, item) for item in sorted(set(items))]
+    return {row[0]: row[1] for row in _first_counted.run(connection, rows) if row[1] is not None}
 
 
 # --- what an order did --------------------------------------------------------------------------------
