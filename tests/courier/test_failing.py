@@ -1,10 +1,12 @@
 """What a channel refuses, throttles or does not answer: parked, paced, put off, told when it is back."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from courier.stall import reply
-from courier.town import FakeTime, Like, Town, play, until
+from courier.town import QUICK, FakeTime, Like, Town, play, until
+from onhand.connectors.auth import Wire
 from onhand.connectors.channel import (
     Channel,
     Guard,
@@ -14,7 +16,9 @@ from onhand.connectors.flow import (
     Response,
 )
 from onhand.courier.office import Beats, Clock
+from onhand.orders_in import Polls
 from onhand.settings import Settings
+from onhand.store import drives
 
 SLOW = Beats(look=0.5, lease=3600.0, linger=100_000.0, rest=0.01, gather=0.01, again=1.0, grace=1.0)
 
@@ -223,6 +227,30 @@ def test_a_channel_that_was_down_is_asked_again_though_there_is_nothing_to_tell(
             town.stall.down = False
             await until(lambda: town.status().open_until is None, 20)
             assert town.status().words is None
+
+    play(town, story)
+
+
+def test_a_token_that_may_not_read_orders_takes_nobody_down(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async def refused(wire: Wire) -> None:
+            if wire.path == "/orders":
+                town.stall.faults = [Response(403, {}, b"this scope was not granted")]
+
+        town.stall.during = refused
+        often = Settings(sweep_seconds=86_400_000, poll_seconds=1)
+        async with town.driven(
+            settings=often, beats=QUICK._replace(again=0.02), orders=Polls(town.inventory)
+        ):
+            now = partial(drives.note, account=1, link=1, values={"polled_at": 0})
+            await town.inventory.write(1, now)
+            await until(lambda: town.stall.calls.count("GET /orders") >= 8)
+            await until(lambda: town.status().stats.get("trouble"))
+            assert town.status().open_until is None
+            assert "not granted" in town.status().stats["trouble"]
+            await town.stock(1, 3)
+            await town.calm()
+        assert town.stall.stock == {"1-1": 3}
 
     play(town, story)
 

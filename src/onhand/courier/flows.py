@@ -164,19 +164,23 @@ class Session:
         *,
         patience: float = PATIENCE_SECONDS,
         prepaid: str | None = None,
+        tells: bool = False,
     ) -> T:
         """Run the flow that ``make`` builds from the settings; what it returns.
 
         A throttled call is repeated when it may be within ``patience`` seconds, else the flow is told.
-        ``prepaid`` names a bucket from which one place was taken already (`ready`).
+        ``prepaid`` names a bucket from which one place was taken already (`ready`). ``tells`` that it tells
+        the channel numbers: a 403 is then a reason to leave it alone.
         """
-        return await self._follow(make(self.settings), patience, prepaid)
+        return await self._follow(make(self.settings), patience, prepaid, tells=tells)
 
     async def ready(self, name: str) -> None:
         """Take a place in a bucket and wait until a call may go out. Raises Stopping."""
         await self._turn(name, 1)
 
-    async def _follow(self, flow: Flow[T], patience: float, prepaid: str | None = None) -> T:
+    async def _follow(
+        self, flow: Flow[T], patience: float, prepaid: str | None = None, *, tells: bool = False
+    ) -> T:
         said: Response | None = None
         try:
             while True:
@@ -191,7 +195,7 @@ class Session:
                     if not paid:
                         self.pace.give_back(prepaid)
                     prepaid = None
-                said = await self._ask(step, patience, paid=paid)
+                said = await self._ask(step, patience, paid=paid, tells=tells)
         except StopIteration as end:
             if prepaid is not None:
                 self.pace.give_back(prepaid)
@@ -200,7 +204,7 @@ class Session:
         finally:
             flow.close()
 
-    async def _ask(self, request: Request, patience: float, *, paid: bool = False) -> Response:
+    async def _ask(self, request: Request, patience: float, *, paid: bool, tells: bool) -> Response:
         """Send a request, again where that does no harm, and with fresh tokens where they were refused."""
         refreshed = False
         tries = throttled = 0
@@ -215,7 +219,8 @@ class Session:
             if response.status == 429 and throttled < THROTTLED_TRIES and held <= patience:
                 throttled += 1
                 continue
-            if response.status in (401, 403):
+            # Who may not read orders, or a list, may be told numbers all the same.
+            if response.status == 401 or (response.status == 403 and tells):
                 self.circuit.failed(self._refused or response.words, self._way.now(), self._way.lots)
             failed = response.silent or response.status >= 500
             harmless = request.repeatable or (response.silent and NOT_SENT in response.headers)

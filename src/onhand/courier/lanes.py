@@ -226,7 +226,10 @@ class Lanes:
         module = self._session.module
         try:
             verdicts = await self._session.run(
-                lambda settings: module.push(settings, targets), patience=PATIENCE_SECONDS, prepaid=paid
+                lambda settings: module.push(settings, targets),
+                patience=PATIENCE_SECONDS,
+                prepaid=paid,
+                tells=True,
             )
             if [one.target.listing for one in verdicts] == [one.listing for one in targets]:
                 # A module may have told a target of its own making; what is settled is ours.
