@@ -111,8 +111,8 @@ def goes_on() -> dict[str, Any]:
     assert (whole["name"], whole["paused"], whole["unfinished"]) == ("Our shop", False, False)
     assert whole["rules"]["buffer"] == 1
     assert "0 wait to be told" in said("push", "--all", "Our shop")
-    another = connect()
-    assert (another["connection"], another["resumed"]) == (left["id"] + 1, False)
+    assert "connected already" in said("connect", "sandbox", "--settings", "settings.json", code=1)
+    assert len(told("connections")) == 1
     return done
 
 
@@ -203,3 +203,5 @@ def test_units_that_its_orders_hold(db: str, shop: Any, orders: str, left: int) 
         running.stop()
         shop.ask(f"/orders/{order}/cancel", {})
     assert "clean" in said("verify")
+    notes = " ".join(connect("--paused")["notes"])
+    assert (f"order:{done['connection']}:{order}" in notes) is (orders == "keep")

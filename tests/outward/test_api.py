@@ -147,7 +147,7 @@ def test_the_same_on_postgresql(postgres_url: str, shop: Any, settings: Settings
     with channel_hub(postgres_url, settings) as hub:
         api = stocked(hub)
         test_a_channel_is_connected_told_and_explained(api, hub, shop, settings)
-        link = connected(api, shop)
+        (link,) = (one["id"] for one in api.get("/connections")["data"] if one["channel"] == "sandbox")
         one = listings(api, link)["SB-APRON-M"]["id"]
         assert api.post(f"/listings/{one}/push", None, 202)["state"] == "stale"
         assert codes(api.ask("POST", f"/listings/{one}/release"))[0] == "not_allowed"
@@ -212,6 +212,25 @@ def test_the_same_request_twice_connects_once(api: Api, shop: Any) -> None:
     two = api.post("/connections", body, 201, Idempotency_Key="c")
     assert one == two
     assert sum(row["channel"] == "sandbox" for row in api.get("/connections")["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"client_secret": "another-0ne"},
+        {"webhook_secret": "another-0ne"},
+    ],
+)
+def test_a_shop_is_connected_once(api: Api, shop: Any, change: Any) -> None:
+    link = connected(api, shop, name="Our shop")
+    api.ask("PATCH", f"/connections/{link}", {"paused": False})
+    url = shop.settings["url"] + "/"
+    body = {"channel": "sandbox", "settings": shop.settings | {"url": url} | change}
+    answer = api.ask("POST", "/connections", body)
+    assert codes(answer)[0] == "not_allowed"
+    assert f"connection {link} (Our shop)" in answer.json()["detail"]
+    assert [one["id"] for one in api.get("/connections")["data"] if one["channel"] == "sandbox"] == [link]
 
 
 def test_parked_listings_are_shown_and_released(api: Api, hub: Hub, shop: Any) -> None:

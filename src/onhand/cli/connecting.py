@@ -103,6 +103,8 @@ def _began(channel: Channel, began: Began) -> None:
         frame.say(f"{one} feeds nothing there (--feed {one}=THEIRS)")
     for one in began.mirrored:
         frame.say(f"{one} is filled by the channel: shown, never written")
+    for words in began.notes:
+        frame.complain(words)
 
 
 async def _import(way: Door, account: int, link: int, pulls: bool) -> tuple[list[Imported], list[Unmatched]]:

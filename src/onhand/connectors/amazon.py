@@ -59,6 +59,7 @@ CHANNEL = Channel(
     document="https://developer-docs.amazon.com/sp-api",
     checked="2026-11-22",
     settings=Settings,
+    shop=("region", "seller_id", "marketplace_id", "sandbox"),
     auth="Login with Amazon, refresh token",
     batch=FEED_MESSAGES,
     limits=(

@@ -62,6 +62,7 @@ CHANNEL = Channel(
     document="https://github.com/bigcommerce/docs, reference/inventory.v3.yml",
     checked="2026-11-22",
     settings=Settings,
+    shop=("store_hash",),
     auth="token of a store-level API account; it does not expire",
     batch=1_000,
     # The smallest plan's quota, which all apps of the store share; the headers tell the real one.

@@ -81,6 +81,8 @@ class Channel(Value, frozen=True):
     """Whether `Target.futures` can be told."""
     parallel: int = 0
     """Requests that may be under way at the same time; 0 is as many as the limits allow."""
+    shop: tuple[str, ...] = ()
+    """The names of the settings that tell a shop there from all others; empty: all of them together do."""
 
     def limit(self, name: str) -> Limit:
         """The bucket of this name."""

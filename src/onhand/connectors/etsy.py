@@ -69,6 +69,7 @@ CHANNEL = Channel(
     document="https://developers.etsy.com/documentation/reference",
     checked="2026-11-22",
     settings=Settings,
+    shop=("shop_id",),
     auth="app key with its shared secret, and a rotating pair of OAuth tokens",
     batch=20,
     together="listing_id",

@@ -61,6 +61,7 @@ CHANNEL = Channel(
     document="https://faire.github.io/external-api-v2-docs",
     checked="2026-11-22",
     settings=Settings,
+    shop=("token",),
     auth="brand token, or the token of an OAuth app",
     batch=BATCH,
     # Nothing is published; several writes in a row were seen to be refused.

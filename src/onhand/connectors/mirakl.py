@@ -93,6 +93,7 @@ CHANNEL = Channel(
     document=DOCUMENT,
     checked=CHECKED,
     settings=Settings,
+    shop=("url", "shop_id", "api_key"),
     auth="shop API key",
     batch=FILE_ROWS,
     limits=LIMITS,

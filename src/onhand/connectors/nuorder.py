@@ -67,6 +67,7 @@ CHANNEL = Channel(
     document="https://nuorder.com/api-docs",
     checked="2026-11-22",
     settings=Settings,
+    shop=("host", "consumer_key", "token", "warehouses"),
     auth="OAuth 1.0a with keys that do not expire",
     batch=BATCH,
     # No number is published; clients in use wait and try again.

@@ -39,6 +39,7 @@ CHANNEL = Channel(
     document=mirakl.DOCUMENT,
     checked=mirakl.CHECKED,
     settings=Settings,
+    shop=("shop_id", "api_key"),
     auth="shop API key",
     batch=mirakl.FILE_ROWS,
     limits=mirakl.LIMITS,

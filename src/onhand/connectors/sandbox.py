@@ -71,6 +71,7 @@ CHANNEL = Channel(
     document="docs/sandbox.md",
     checked="2026-11-22",
     settings=Settings,
+    shop=("url", "client_id"),
     identity=("variant",),
     auth="a client's id and secret, tokens that end, and a rotating refresh token",
     batch=BATCH,

@@ -88,6 +88,7 @@ CHANNEL = Channel(
     document="https://shopify.dev/docs/api/admin-graphql/2026-10",
     checked="2026-11-22",
     settings=Settings,
+    shop=("shop",),
     identity=("inventory_item",),
     auth="access token, client credentials, or a rotating pair",
     batch=ENTRIES,

@@ -63,6 +63,7 @@ CHANNEL = Channel(
     document="https://developer.walmart.com/us-marketplace",
     checked="2026-11-22",
     settings=Settings,
+    shop=("client_id", "sandbox"),
     auth="client credentials, a token for 15 minutes",
     batch=BATCH,
     limits=LIMITS,

@@ -72,6 +72,7 @@ CHANNEL = Channel(
     document="https://dev.wix.com/docs/api-reference/business-solutions/stores",
     checked="2026-11-22",
     settings=Settings,
+    shop=("site_id", "instance_id"),
     auth="API key, or client credentials for four hours",
     batch=BATCH,
     limits=(Limit("default", calls=200, seconds=60, burst=20),),

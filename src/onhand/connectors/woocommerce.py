@@ -84,6 +84,7 @@ CHANNEL = Channel(
     document="https://woocommerce.github.io/woocommerce-rest-api-docs/",
     checked="2026-11-22",
     settings=Settings,
+    shop=("store",),
     identity=("product", "variation"),
     auth="consumer key and secret; OAuth 1.0a where there is no TLS",
     batch=BATCH,

@@ -2,13 +2,14 @@
 
 `begin` makes the connection, paused and unfinished; `page` imports what the channel shows, again and again
 until its cursor is None; `finish` lets the courier at it. Each is safe to repeat: a listing that is known
-stays, and `begin` goes on with an unfinished connection to the same shop, which a killed process left.
+stays, and `begin` goes on with an unfinished connection to the same shop, which a killed process left. A shop
+that is connected already is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,12 +23,13 @@ from onhand.connectors.flow import Failed, Page, Place, Seen
 from onhand.connectors.kind import Kind, external_id
 from onhand.courier import mirroring
 from onhand.courier.flows import Session, Stopping
+from onhand.orders_in import CALLER as ORDERS
 from onhand.orders_in import Polls
-from onhand.outward import unfinished
+from onhand.outward import sameness
 from onhand.outward.equipment import ASKING_SECONDS, Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
-from onhand.store import catalog, channels, drives, feeding, linking, lookup, observing
+from onhand.store import catalog, channels, drives, feeding, linking, lookup, observing, unlinking
 from onhand.store.catalog import Location
 from onhand.store.linking import Found, Linked
 from onhand.store.observing import Sight
@@ -36,14 +38,20 @@ log = structlog.get_logger(__name__)
 
 NAME_LIMIT = 100
 LOCATIONS_LIMIT = 100
+KEPT_NAMED = 3
+"""Orders of removed connections that are named."""
 CLOCK_OFF_LIMIT = 3_600_000_000
 """Microseconds by which a channel's clock may be off; a date that is further off is not believed."""
+TWICE = (
+    "this shop is connected already, as connection {} ({}): a second one would take each of its orders again."
+    " Import what is new there with that one, or change its settings"
+)
 
 
 class Began(msgspec.Struct, frozen=True):
     """A connection that was made. ``who`` is what the channel called us; ``feeds`` says which of our
     locations feed which of its places ("" where it has none), by names; ``mirrored`` are its own places.
-    ``resumed`` when it was begun before and not finished."""
+    ``resumed`` when it was begun before and not finished. ``notes`` are what a person should know."""
 
     connection: int
     channel: str
@@ -54,6 +62,7 @@ class Began(msgspec.Struct, frozen=True):
     mirrored: list[str]
     pulls: bool
     resumed: bool = False
+    notes: list[str] = []
 
 
 class Unmatched(msgspec.Struct, frozen=True):
@@ -99,7 +108,10 @@ async def begin(
     inventory = equipment.inventory
 
     def unit(connection: Connection) -> tuple[int, bool]:
-        old = unfinished.of_the_same_shop(connection, equipment, account, channel, open_values, hidden)
+        there = sameness.of_the_same_shop(connection, equipment, account, channel, open_values, hidden)
+        if there is not None and not there.unfinished:
+            raise Refusal("not_allowed", TWICE.format(there.id, there.name), "settings")
+        old = None if there is None else there.id
         link = linking.number(connection, account) if old is None else old
         sealed = equipment.seals.seal(account, link, hidden) if hidden else None
         usual = tuple(lookup.usual(connection, account, None, LOCATIONS_LIMIT))
@@ -217,7 +229,18 @@ def _place(
         [one.name for one in mine if one.id not in used],
         [place.name for place in mirrored],
         kind.pulls(module) is not None,
+        notes=list(_notes(connection, account)),
     )
+
+
+def _notes(connection: Connection, account: int) -> Iterator[str]:
+    """What a person should know before orders of this shop are taken in."""
+    if kept := unlinking.kept(connection, account, ORDERS, KEPT_NAMED + 1):
+        names = ", ".join(kept[:KEPT_NAMED]) + (" and others" if len(kept) > KEPT_NAMED else "")
+        yield (
+            f"orders of removed connections still hold units ({names}): those of this shop that are open are"
+            " held once more now, so release the old ones"
+        )
 
 
 def _feeds(

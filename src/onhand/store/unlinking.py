@@ -14,6 +14,12 @@ _held = Statement(
     " AND n.reference = o.reference AND n.held > 0 WHERE o.account = :account AND o.connection = :link"
     " GROUP BY o.reference ORDER BY o.reference LIMIT :limit"
 )
+_kept = Statement(
+    "SELECT DISTINCT n.reference FROM reservation_lines n WHERE n.account = :account AND n.held > 0"
+    " AND EXISTS (SELECT 1 FROM reservations h WHERE h.account = n.account"
+    " AND h.reference = n.reference AND h.owner = :owner) AND NOT EXISTS (SELECT 1 FROM orders o"
+    " WHERE o.account = n.account AND o.reference = n.reference) ORDER BY n.reference LIMIT :limit"
+)
 _orders = Statement(
     "SELECT external_id FROM orders WHERE account = :account AND connection = :link LIMIT :limit"
 )
@@ -52,6 +58,12 @@ def held(connection: Connection, account: int, link: int, limit: int) -> list[tu
     """Orders of a connection that hold units in the ledger: (reference, units), by reference."""
     found = _held.run(connection, account=account, link=link, limit=limit)
     return [(row[0], int(row[1])) for row in found]
+
+
+def kept(connection: Connection, account: int, owner: str, limit: int) -> list[str]:
+    """The references of orders that still hold units and whose connection is forgotten; ``owner`` is that of
+    orders' reservations."""
+    return [row[0] for row in _kept.run(connection, account=account, owner=owner, limit=limit)]
 
 
 def mirrored(connection: Connection, account: int, link: int) -> list[int]:

@@ -1,0 +1,63 @@
+"""Finds the connection to a shop that is there already: one that a killed process left, or a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.connectors.kind import Kind
+from onhand.outward.equipment import Equipment
+from onhand.outward.needs import needs
+from onhand.store import drives, linking
+from onhand.store.linking import Linked
+
+PASSING = frozenset({"access_token", "expires_at", "public_keys"})
+"""Settings that change by themselves: they do not say which shop it is."""
+
+
+def of_the_same_shop(
+    connection: Connection,
+    equipment: Equipment,
+    account: int,
+    channel: str,
+    open_values: Mapping[str, Any],
+    hidden: Mapping[str, Any],
+) -> Linked | None:
+    """The connection to the shop of these settings, an unfinished one before others: those settings are the
+    same that tell shops apart (`Channel.shop`), or all of them but what changes by itself, and one at least
+    that somebody gave. None when there is none."""
+    module = equipment.module(channel)
+    mine = _shop(module, {**open_values, **hidden})
+    same = []
+    for one in linking.links(connection, account) if mine else ():
+        if one.channel != channel:
+            continue
+        envelope = drives.secrets(connection, account, one.id)
+        try:
+            kept = equipment.seals.open(account, one.id, envelope) if envelope else {}
+        except ValueError:  # sealed with a key that is gone
+            kept = {}
+        if _shop(module, {**one.settings, **kept}) == mine:
+            same.append(one)
+    return min(same, key=lambda one: (not one.unfinished, one.id), default=None)
+
+
+def _shop(module: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells a shop from others; nothing where nobody gave it."""
+    fields = {field.name: field.default for field in msgspec.structs.fields(module.CHANNEL.settings)}
+    usual = {one.name: fields[one.name] for one in needs(module.CHANNEL) if not one.required}
+    given = {
+        name: _plain(value)
+        for name, value in values.items()
+        if value is not None and not (name in usual and usual[name] == value)
+    }
+    telling = module.CHANNEL.shop or given.keys() - PASSING
+    return {name: given[name] for name in telling if name in given}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as it is when it was stored; an address without the stroke at its end, which says nothing."""
+    return value.rstrip("/") if isinstance(value, str) else list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,77 @@
+"""Whether a connection is to the same shop as another: by what tells shops of that channel apart."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection
+
+from market import SEALS
+from onhand import connectors
+from onhand.connectors.kind import Kind
+from onhand.outward import connecting, sameness
+from onhand.outward.equipment import Equipment
+from onhand.settings import Settings
+from onhand.stock.offering import Rules
+from onhand.store import accounts, linking
+from onhand.store.engine import open_store
+from onhand.store.linking import Linked
+
+NAMES = [one.CHANNEL.name for one in connectors.ALL]
+
+
+def example(channel: str) -> dict[str, Any]:
+    """Settings of a shop there."""
+    return dict(importlib.import_module(f"fakes.{channel}").EXAMPLE.settings)
+
+
+def found(url: str, channel: str, before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a connection that was made with some settings is found by others."""
+    store = open_store(url)
+    equipment: Any = Equipment(None, Settings())  # type: ignore[arg-type]
+    equipment.seals = SEALS
+    module: Kind = equipment.module(channel)
+
+    def unit(connection: Connection) -> Linked | None:
+        account = accounts.add(connection, "shop", 1).id
+        plain, hidden = connecting.split(module, before)
+        link = linking.number(connection, account)
+        new = Linked(link, channel, "First", (), plain, Rules(), True, 0)
+        linking.add(connection, account, new, SEALS.seal(account, link, hidden), 1)
+        return sameness.of_the_same_shop(
+            connection, equipment, account, channel, *connecting.split(module, after)
+        )
+
+    try:
+        with store.writer.begin() as connection:
+            return unit(connection) is not None
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("channel", NAMES)
+def test_what_tells_a_shop_are_settings(sqlite_url: str, channel: str) -> None:
+    module = next(one for one in connectors.ALL if one.CHANNEL.name == channel)
+    known = {field.name for field in msgspec.structs.fields(module.CHANNEL.settings)}
+    assert set(module.CHANNEL.shop) <= known
+    assert found(sqlite_url, channel, example(channel), example(channel))
+
+
+@pytest.mark.parametrize(
+    ("channel", "change", "same"),
+    [
+        pytest.param("shopify", {"access_token": "shpat_another"}, True, id="another token"),
+        pytest.param("shopify", {"shop": "another"}, False, id="another shop"),
+        pytest.param("woocommerce", {"consumer_key": "ck_1", "consumer_secret": "cs_1"}, True, id="new keys"),
+        pytest.param("amazon", {"marketplace_id": "A2EUQ1WTGCTBG2"}, False, id="another marketplace"),
+        pytest.param("ebay", {"access_token": "another"}, True, id="a token that passes"),
+        pytest.param("ebay", {"refresh_token": "another"}, False, id="another account by the same app"),
+        pytest.param("ebay", {"listings": "trading"}, False, id="the other kind of listings"),
+        pytest.param("nuorder", {"warehouses": ("wh-2",)}, False, id="another warehouse"),
+    ],
+)
+def test_the_same_shop(sqlite_url: str, channel: str, change: dict[str, Any], same: bool) -> None:
+    assert found(sqlite_url, channel, example(channel), example(channel) | change) is same
