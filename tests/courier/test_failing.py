@@ -39,6 +39,23 @@ def test_bisecting_parks_exactly_the_bad_one(town: Town) -> None:
     play(town, story)
 
 
+def test_words_with_a_nul_are_kept_without_it(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.refused = {"1-1": "no \0such thing"}
+        async with town.driven():
+            await town.stock(1, 1)
+            await until(lambda: town.sql("SELECT parked FROM listings WHERE id = 1")[0][0])
+            town.stall.faults = [Response(500, {}, b"\0\0 oops")] * 100
+            await town.stock(2, 1)
+            await until(lambda: town.status().words)
+            assert town.status().words == "500 oops"
+            town.stall.faults = []
+            await town.calm()
+        assert town.sql("SELECT parked FROM listings WHERE id = 1") == [("no such thing",)]
+
+    play(town, story)
+
+
 def test_a_channel_that_refuses_everything_parks_few(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.poisoned = {f"1-{n}" for n in range(1, 21)}

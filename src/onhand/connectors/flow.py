@@ -96,7 +96,8 @@ class Response(Value, frozen=True):
     @property
     def words(self) -> str:
         """What the channel said, for a person: status and the beginning of its body."""
-        text = " ".join(self.body[:600].decode("utf-8", "replace").split())
+        # PostgreSQL keeps no U+0000, and somebody will want to keep these words.
+        text = " ".join(self.body[:600].decode("utf-8", "replace").replace("\0", "").split())
         return f"{self.status} {text}".strip() if self.status else text or "no answer"
 
 

@@ -33,10 +33,11 @@ def at(value: Any, *path: str | int) -> Any:
 
 
 def text(value: Any, *path: str | int) -> str | None:
-    """A text that is not empty, or an integer as text (ids come as both); None for anything else."""
+    """A text that is not empty, or an integer as text (ids come as both); None for anything else. U+0000 is
+    left out: PostgreSQL keeps none."""
     match at(value, *path):
         case str(found) if found:
-            return found
+            return found.replace("\0", "") or None
         case bool():
             return None
         case int(found):
