@@ -102,12 +102,13 @@ def test_no_migration_looks_at_the_codes_tables() -> None:
         assert not re.search(r"onhand|metadata", path.read_text(encoding="utf-8").partition('"""\n')[2]), path
 
 
-NEXT = '''"""Another table, and another column of one that is there."""
+AFTER = f"{int(head()) + 1:04}"
+NEXT = f'''"""Another table, and another column of one that is there."""
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{AFTER}"
+down_revision = "{head()}"
 
 
 def upgrade() -> None:
@@ -119,7 +120,7 @@ def upgrade() -> None:
 def upgraded(store: Store, folder: Path) -> None:
     """Do what a next version does to the tables, with a migration after ours."""
     script = shutil.copytree(MIGRATIONS, folder / "migrations")
-    (script / "versions" / "0003_next.py").write_text(NEXT, encoding="utf-8")
+    (script / "versions" / f"{AFTER}_next.py").write_text(NEXT, encoding="utf-8")
     config = Config()
     config.set_main_option("script_location", str(script))
     config.set_main_option("path_separator", "os")
@@ -132,7 +133,7 @@ def test_a_next_migration_runs_after_ours(db_url: str, tmp_path: Path) -> None:
     """On an empty database, where all of them run, and it finds the tables as ours left them."""
     store = open_store(db_url)
     upgraded(store, tmp_path)
-    assert revision(store) == "0003"
+    assert revision(store) == AFTER
     with store.reader.connect() as connection:
         assert connection.exec_driver_sql("SELECT COUNT(shelf) FROM items").scalar_one() == 0
     store.close()
@@ -169,11 +170,11 @@ def test_a_rolling_upgrade(migrated_url: str, tmp_path: Path) -> None:
         answer = httpx2.post(f"{hub.url}/api/v1/changes", headers=headers, json={"changes": [change]})
         assert answer.status_code == 200, answer.text
         assert hub.stop() == 0
-    sentence = f"onhand: the database is at revision 0003, which is newer than this onhand ({head()})"
+    sentence = f"onhand: the database is at revision {AFTER}, which is newer than this onhand ({head()})"
     for words in (["serve", "--port", "0"], ["init"], ["verify"], ["accounts", "list"]):
         with started(*words, "--db", migrated_url, ONHAND_COURIER="false") as refused:
             out, err = refused.communicate(timeout=PATIENCE_SECONDS)
         assert (refused.returncode, out) == (REFUSED, "")
         assert err.startswith(sentence)
     doctor = onhand("doctor", "--db", migrated_url)
-    assert (doctor.code, "0003" in doctor.out) == (3, True)
+    assert (doctor.code, AFTER in doctor.out) == (3, True)

@@ -45,7 +45,7 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             )
         case Rejected(_, words, code):
             return _told(aim, _wanted(target), parked=words or code or "refused")
-        case Stale(_, observed, _, tokens):
+        case Stale(_, observed, words, tokens):
             slots = tuple(
                 SlotTold(
                     slot.location or "",
@@ -57,13 +57,13 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
                 for slot in target.slots
             )
             wait = 0.0 if attempts < STALE_AT_ONCE else backoff(attempts - STALE_AT_ONCE, lots)
-            return _told(aim, slots, due=_after(now, wait))
-        case Later(_, _, seconds, notes):
+            return _told(aim, slots, due=_after(now, wait), words=words or "it shows another number by now")
+        case Later(_, words, seconds, notes):
             wait = seconds or backoff(attempts, lots)
             kept = _merged(aim.listed.notes, notes)
-            return _told(aim, _wanted(target), due=_after(now, wait), notes=kept)
-        case Unsure():
-            return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)))
+            return _told(aim, _wanted(target), due=_after(now, wait), notes=kept, words=words)
+        case Unsure(_, words):
+            return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)), words=words)
         case Whole(_, words, code):
             return _told(aim, _wanted(target), parked=words or code or "refused")
 
@@ -83,11 +83,13 @@ def _told(
     parked: str | None = None,
     ids: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
+    words: str | None = None,
 ) -> Told:
     stale = aim.stale
     was_parked = aim.listed.parked is not None
     return Told(
-        stale.listing, stale.seq, stale.marks, aim.at, slots, due, accepted, parked, ids, notes, was_parked
+        *(stale.listing, stale.seq, stale.marks, aim.at, slots, due),
+        *(accepted, parked, ids, notes, was_parked, words),
     )
 
 

@@ -51,7 +51,8 @@ def _waiting(connection: Connection, account: int, row: Numbers, now: int) -> st
         return f"the channel is taken for down: {state.words}"
     if row.due is not None and row.due > now and row.attempts:
         # Nobody drives a connection of which nothing is due, and that is no fault of the courier.
-        return f"the channel could not take it yet: it is told again at {iso(row.due)}"
+        said = f" ({row.words})" if row.words else ""
+        return f"the channel could not take it yet{said}: it is told again at {iso(row.due)}"
     return "it is on its way" if state.owner else "no courier drives the connection now"
 
 

@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 class Numbers(NamedTuple):
     """A listing and what is known of its numbers. Times are microseconds UTC; ``marked_at`` is set while it
-    is stale, ``due`` is then when it is told next."""
+    is stale, ``due`` is then when it is told next, and ``words`` why it was put off, if it was."""
 
     id: int
     connection: int
@@ -56,6 +56,7 @@ class Numbers(NamedTuple):
     marked_at: int | None
     due: int | None
     attempts: int
+    words: str | None
     slots: tuple[SlotRow, ...]
 
 
@@ -166,7 +167,7 @@ _unpark = Statement(
 )
 _NUMBERS = (
     "SELECT g.id, g.connection, g.external_id, g.item, i.sku, g.sku, g.status, g.writable, g.parked, g.rules,"
-    " o.marked_at, o.due, COALESCE(o.attempts, 0) FROM listings g"
+    " o.marked_at, o.due, COALESCE(o.attempts, 0), o.words FROM listings g"
     " JOIN connections c ON c.account = g.account AND c.id = g.connection AND c.connector = 1"
     " JOIN items i ON i.account = g.account AND i.id = g.item"
     " LEFT JOIN outbox o ON o.account = g.account AND o.listing = g.id WHERE g.account = :account"

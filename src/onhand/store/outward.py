@@ -39,7 +39,8 @@ slots = table(
 
 # A listing that is stale, never what to send: ``since`` is the first movement that nobody has told the
 # channel of, ``seq`` the last, ``marks`` counts how often it was marked (a rule or a person marks without
-# a movement), ``marked_at`` is when it became stale. What is to be sent is computed when it is sent.
+# a movement), ``marked_at`` is when it became stale, ``words`` why it was put off last. What is to be sent is
+# computed when it is sent.
 outbox = table(
     "outbox",
     account(),
@@ -51,6 +52,7 @@ outbox = table(
     big("attempts", default=0),
     big("marks", default=0),
     big("marked_at", default=0),
+    string("words", null=True),
     PrimaryKeyConstraint("account", "listing"),
     to("account listing", "listings"),
     Index("outbox_due", "account", "connection", "due"),

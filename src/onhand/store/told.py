@@ -6,7 +6,7 @@ Every function is for a unit of `inventory.write(quiet=True)`, by whoever holds 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ class Told(NamedTuple):
 
     ``due`` None ends it, unless it was marked again meanwhile; else it is told again then. ``parked`` are
     the channel's words when it will not take it, ``was_parked`` says that it would not before. ``ids`` and
-    ``notes`` replace what was kept, if given.
+    ``notes`` replace what was kept, if given. ``words`` are why it is told again.
     """
 
     listing: int
@@ -49,6 +49,7 @@ class Told(NamedTuple):
     ids: Mapping[str, str] | None = None
     notes: Mapping[str, str] | None = None
     was_parked: bool = False
+    words: str | None = None
 
 
 _forget = Statement(
@@ -92,8 +93,9 @@ _go_on = Statement(
     rows=_ROW,
 )
 _put_off = Statement(
-    f"UPDATE outbox SET due = r.due, attempts = outbox.attempts + 1 FROM {{rows}} WHERE {_MINE}{_UNMOVED}",
-    rows=_ROW,
+    "UPDATE outbox SET due = r.due, attempts = outbox.attempts + 1, words = r.words FROM {rows}"
+    f" WHERE {_MINE}{_UNMOVED}",
+    rows=_ROW + ", words text",
 )
 _revive = Statement(
     "UPDATE outbox SET due = :now WHERE account = :account AND connection = :link AND due > :now"
@@ -158,7 +160,7 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
 
 
 def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: Sequence[Told]) -> None:
-    def rows(some: Sequence[Told]) -> list[tuple[int | None, ...]]:
+    def rows(some: Sequence[Told]) -> list[tuple[Any, ...]]:
         return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
 
     if ended:
@@ -166,7 +168,8 @@ def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: 
     if accepted := [one for one in ended if one.accepted]:
         _go_on.run(connection, rows(accepted))
     if again:
-        _put_off.run(connection, rows(again))
+        words = (one.words and one.words[:WORDS_LIMIT] for one in again)
+        _put_off.run(connection, [(*row, said) for row, said in zip(rows(again), words, strict=True)])
 
 
 def _text(values: Mapping[str, str] | None) -> str | None:
