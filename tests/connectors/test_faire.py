@@ -309,6 +309,16 @@ def test_a_first_look_that_begins_again_is_followed_by_what_changed_since_it_beg
     assert second.cursor == "2026-11-22T00:00:10Z"
 
 
+def test_the_next_round_begins_where_this_one_did_and_not_at_its_latest_change() -> None:
+    """An order of the first page may have changed again while the hub was away, and lies behind that."""
+    row = {"id": "bo_1", "state": "NEW", "updated_at": "2026-11-21T23:00:00Z"}
+    begun = answer({"orders": [row], "cursor": "c1"}, date="Sun, 22 Nov 2026 00:00:10 GMT")
+    _, first = run(faire.orders(SETTINGS, "2026-11-21T12:00:00Z"), [begun])
+    late = {"id": "bo_2", "state": "NEW", "updated_at": "2026-11-22T00:08:00Z"}
+    rest = answer({"orders": [late]}, date="Sun, 22 Nov 2026 00:08:10 GMT")
+    assert run(faire.orders(SETTINGS, first.cursor), [rest])[1].cursor == "2026-11-22T00:00:10Z"
+
+
 def test_a_cursor_that_was_never_good_does_not_go_round_without_end() -> None:
     page = {"orders": [{"id": "bo_1", "state": "NEW", "updated_at": "2026-11-22T00:00:00Z"}], "cursor": "c1"}
     made = answer(page, date="Sun, 22 Nov 2026 00:00:10 GMT")

@@ -92,26 +92,35 @@ def test_what_tiktok_ships_from_its_own_stock_is_not_ours() -> None:
 def test_the_cursor_goes_on_from_the_channels_own_clock() -> None:
     date = "Sun, 22 Nov 2026 00:00:10 GMT"
     _, first = run(tiktok.orders(SETTINGS, "500"), [ok({"orders": [], "next_page_token": "t"}, date)])
-    assert (first.more, first.cursor) == (True, "500|1795305610|0|380|t")
+    assert (first.more, first.cursor) == (True, "500|1795305610|0|380|2026-11-22T00:00:10Z|t")
     requests, last = run(tiktok.orders(SETTINGS, first.cursor), [ok({"orders": []})])
     assert dict(requests[0].query)["page_token"] == "t"
-    assert (last.more, last.cursor) == (False, "1795305610|0|0|0|")
+    assert (last.more, last.cursor) == (False, "1795305610|0|0|0||")
 
 
 def test_a_page_that_tiktok_has_forgotten_is_not_asked_for_again() -> None:
     bad = answer({"code": 36009004, "message": "Invalid page_token"}, 400)
-    lost = run(tiktok.orders(SETTINGS, "500|900|0|600|t"), [bad])[1]
-    assert (lost.orders, lost.more, lost.cursor) == ((), False, "500|900|0|600|")
+    lost = run(tiktok.orders(SETTINGS, "500|900|0|600||t"), [bad])[1]
+    assert (lost.orders, lost.more, lost.cursor) == ((), False, "500|900|0|600||")
     requests, _ = run(tiktok.orders(SETTINGS, lost.cursor), [ok({"orders": []})])
     assert requests[0].json == {"update_time_ge": 600}
     for cursor, said in [
         (lost.cursor, bad),
-        ("500|900|0|600|t", answer({"code": 105002, "message": "Expired credentials"}, 401)),
-        ("500|900|0|600|t", answer({"code": 36009003, "message": "Internal error"})),
-        ("500|900|0|600|t", answer("", 503)),
+        ("500|900|0|600||t", answer({"code": 105002, "message": "Expired credentials"}, 401)),
+        ("500|900|0|600||t", answer({"code": 36009003, "message": "Internal error"})),
+        ("500|900|0|600||t", answer("", 503)),
     ]:
         with pytest.raises(Failed):
             run(tiktok.orders(SETTINGS, cursor), [said])
+
+
+def test_a_page_that_is_refused_fresh_was_never_good() -> None:
+    refused = {"code": 36009004, "message": "Invalid page_token"}
+    cursor = "500|900|0|600|2026-11-22T00:00:10Z|t"
+    with pytest.raises(Failed, match="Invalid page_token"):
+        run(tiktok.orders(SETTINGS, cursor), [answer(refused, 400, date="Sun, 22 Nov 2026 00:10:10 GMT")])
+    late = answer(refused, 400, date="Sun, 22 Nov 2026 00:10:11 GMT")
+    assert run(tiktok.orders(SETTINGS, cursor), [late])[1].cursor == "500|900|0|600||"
 
 
 def test_an_order_without_a_time_is_no_order() -> None:

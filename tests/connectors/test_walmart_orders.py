@@ -88,7 +88,7 @@ def test_a_poll_asks_for_changes_and_names_how_old_orders_may_be() -> None:
     assert found.more
     requests, found = run(walmart.orders(SETTINGS, found.cursor), [listed()])
     assert requests[0].query == (("limit", "200"), ("soIndex", "200"), ("a", "b:c"))
-    assert (found.more, found.cursor) == (False, "2026-11-22T00:00:10Z||0|")
+    assert (found.more, found.cursor) == (False, "2026-11-22T00:00:10Z||0||")
 
 
 def test_a_page_that_is_refused_is_not_asked_for_again() -> None:
@@ -96,13 +96,17 @@ def test_a_page_that_is_refused_is_not_asked_for_again() -> None:
     for start, said in (("2026-11-20T00:00:00Z", opening[1:]), (None, opening)):
         first = run(walmart.orders(SETTINGS, start), said)[1]
         assert first.more
-        lost = run(walmart.orders(SETTINGS, first.cursor), [answer(b"", 400)])[1]
-        assert (lost.orders, lost.more) == ((), False)
-        requests, _ = run(walmart.orders(SETTINGS, lost.cursor), [listed()])
-        assert dict(requests[0].query)["limit"] == "200"
-        assert "soIndex" not in dict(requests[0].query)
+        lost = answer(b"", 400, date="Sun, 22 Nov 2026 00:10:11 GMT")
+        requests, _ = run(walmart.orders(SETTINGS, first.cursor), [lost, listed(date=DATE)])
+        assert dict(requests[0].query)["soIndex"] == "200"
+        assert dict(requests[1].query)["limit"] == "200"
+        assert "soIndex" not in dict(requests[1].query)
         with pytest.raises(Failed):
-            run(walmart.orders(SETTINGS, lost.cursor), [answer(b"", 400)])
+            run(walmart.orders(SETTINGS, first.cursor), [lost, answer(b"", 400)])
+        with pytest.raises(Failed):
+            # One that is refused fresh was never good: the round would begin again without end.
+            fresh = answer(b"", 400, date="Sun, 22 Nov 2026 00:10:10 GMT")
+            run(walmart.orders(SETTINGS, first.cursor), [fresh])
 
 
 DATE = "Sun, 22 Nov 2026 00:00:10 GMT"

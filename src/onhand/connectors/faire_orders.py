@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
-from onhand.connectors.reading import ask, iso, moment, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.walking import LOST_CURSOR, OVERLAP, given_at, need_moment, outlived, still_open
+from onhand.connectors.reading import iso, moment, need_rows, need_text, rows, said_at, text, units
+from onhand.connectors.walking import OVERLAP, given_at, need_moment, still_open, turned
 
 PAGE = 50
 GONE = {"PRE_TRANSIT", "IN_TRANSIT", "DELIVERED"}
@@ -44,16 +44,18 @@ def read(cursor: str | None) -> Cursor:
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     """Orders changed since the cursor, a page at a time; without one the open ones among all."""
     here = read(cursor)
-    answer = yield from ask(_page(here))
-    if here.after and answer.status in LOST_CURSOR and outlived(here.given, answer):
-        # Faire's cursors do not live for ever: begin the round again.
-        here = here._replace(after=None)
-        answer = yield from ask(_page(here))
+    answer, page = yield from turned(
+        lambda page: _page(here._replace(after=page or None)), here.after or "", here.given
+    )
+    here = here._replace(after=page or None)
     found = expect(answer)
     listed = need_rows(found, "orders")
     seen = [_order(row) for row in listed]
     high = max((here.high, *(order.updated for order in seen)))
-    if here.since is None:
+    if here.since is not None and (here.given if here.after else said_at(answer)):
+        # What changes again while later pages are read is behind the latest change that they show.
+        high = here.high if here.after else max(here.high, said_at(answer) or 0)
+    elif here.since is None:
         # Also after the round has begun again: what left meanwhile may have been seen before.
         high = here.high or said_at(answer) or 0
     kept = tuple(order for order in seen if here.since is not None or still_open(order.lines))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders
 from onhand.connectors.reading import ask, need_rows, need_text, rows, said_at, text, units
 from onhand.connectors.tiktok_calls import call, cipher_of, data, is_old_token
-from onhand.connectors.walking import need_moment
+from onhand.connectors.walking import given_at, need_moment, outlived
 
 PAGE = 50
 """Orders whose details one call gives."""
@@ -24,25 +24,26 @@ OURS = {None, "FULFILLMENT_BY_SELLER"}
 class Cursor(NamedTuple):
     """``since`` (seconds) is 0 while a new connection reads the orders that are still to be shipped, status
     by status (``stage``); ``high`` is where the next poll goes on. ``at`` is the time of change that this
-    one has reached and ``token`` the page from there: orders that change while we page move to the end, and
-    by pages alone others would slip through the gap."""
+    one has reached and ``token`` the page from there, which was ``given`` at that moment of TikTok's clock:
+    orders that change while we page move to the end, and by pages alone others would slip through the gap."""
 
     since: int = 0
     high: int = 0
     stage: int = 0
     at: int = 0
+    given: str = ""
     token: str = ""
 
     def write(self) -> str:
         """As text."""
         return "|".join(map(str, self))
 
-    def after(self, token: str | None, last: int) -> Cursor | None:
+    def after(self, token: str | None, last: int, given: str) -> Cursor | None:
         """Where this poll goes on; None when it is done."""
         if token and last > self.at:
-            return self._replace(at=last, token="")
+            return self._replace(at=last, token="", given="")
         if token and token != self.token:
-            return self._replace(token=token)
+            return self._replace(token=token, given=given)
         if self.since == 0 and self.stage + 1 < len(TO_SHIP):
             return Cursor(0, self.high, self.stage + 1)
         return None
@@ -50,9 +51,9 @@ class Cursor(NamedTuple):
 
 def read_cursor(told: str | None) -> Cursor:
     """The cursor of `Cursor.write`, or the beginning."""
-    since, high, stage, at, token = [*(told or "").split("|", 4), "", "", "", ""][:5]
+    since, high, stage, at, given, token = [*(told or "").split("|", 5), "", "", "", "", ""][:6]
     begin = units(at) or max(0, units(since) - OVERLAP)
-    return Cursor(units(since), units(high), min(units(stage), len(TO_SHIP) - 1), begin, token)
+    return Cursor(units(since), units(high), min(units(stage), len(TO_SHIP) - 1), begin, given, token)
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -69,10 +70,10 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     try:
         page = data(answer)
     except Failed as failed:
-        if not here.token or failed.retry or is_old_token(answer):
+        if not here.token or failed.retry or is_old_token(answer) or not outlived(here.given, answer):
             raise
         # The name of a page does not live for ever: the next poll goes on by time, without it.
-        return Orders((), here._replace(token="").write())
+        return Orders((), here._replace(token="", given="").write())
     listed = need_rows(page, "orders") if "orders" in page else []
     found = yield from _details(cipher, [need_text(row, "id") for row in listed])
     if not here.high:
@@ -81,7 +82,7 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
         here = here._replace(high=clock or max([here.since, *(order.updated // SECOND for order in found)]))
     kept = tuple(order for order in found if here.since or _open(order))
     last = max((units(row, "update_time") for row in listed), default=0)
-    following = here.after(text(page, "next_page_token"), last)
+    following = here.after(text(page, "next_page_token"), last, given_at(answer))
     return Orders(kept, (following or Cursor(here.high)).write(), more=following is not None)
 
 

@@ -6,11 +6,11 @@ So a walk goes on from the last time it saw, and counts pages only among orders 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from onhand.connectors.flow import Failed, Response
-from onhand.connectors.reading import iso, moment, said_at
+from onhand.connectors.flow import Failed, Flow, Request, Response
+from onhand.connectors.reading import ask, iso, moment, said_at
 
 OVERLAP = 120_000_000
 """Microseconds that a new round looks back: a change may show later than its own time says."""
@@ -102,6 +102,18 @@ def outlived(given: str, answer: Response) -> bool:
     was refused. One that is refused fresh was never good: to begin again would go round without end."""
     then, now = moment(given), said_at(answer)
     return then is None or now is None or now - then > FRESH
+
+
+def turned(
+    call: Callable[[str], Request], page: str, given: str, lost: Collection[int] = LOST_CURSOR
+) -> Flow[tuple[Response, str]]:
+    """The answer to a request for a page, by the channel's own cursor that was ``given`` at a moment of its
+    clock ("" for the first page), and the page that it is: the first one when the channel has forgotten the
+    cursor, so that the round begins again."""
+    answer = yield from ask(call(page))
+    if not page or answer.status not in lost or not outlived(given, answer):
+        return answer, page
+    return (yield from ask(call(""))), ""
 
 
 def need_moment(when: int | None) -> int:

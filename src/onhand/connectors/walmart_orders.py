@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Pairs, Response, expect
 from onhand.connectors.reading import ask, at, iso, moment, need_rows, need_text, rows, said_at, text, units
-from onhand.connectors.walking import need_moment, still_open
+from onhand.connectors.walking import given_at, need_moment, still_open, turned
 from onhand.connectors.walmart_calls import get, refusal, when
 
 PAGE = 200
@@ -20,7 +20,7 @@ WINDOW = 150 * DAY
 window has 180 days at most."""
 STAGES = ("Created", "Acknowledged")
 """States of lines that are still to be shipped."""
-BAD_PAGE = 400
+BAD_PAGE = frozenset({400})
 NONE_FOUND = "CONTENT_NOT_FOUND"
 SHIPPED = {"SHIPPED", "DELIVERED", "REFUND", "REFUNDED"}
 """States of units that have left. Walmart refunds only what was shipped; what is not is cancelled."""
@@ -30,30 +30,32 @@ CANCELLED = {"CANCELLED", "CANCELED"}
 
 class Cursor(NamedTuple):
     """``since`` is empty while a new connection reads what is still to be shipped, state by state
-    (``stage``); ``high`` is where the next poll goes on, ``page`` Walmart's own cursor."""
+    (``stage``); ``high`` is where the next poll goes on, ``page`` Walmart's own cursor, which was ``given``
+    at that moment of its clock."""
 
     since: str = ""
     high: str = ""
     stage: int = 0
+    given: str = ""
     page: str = ""
 
     def write(self) -> str:
         """As text."""
         return "|".join(map(str, self))
 
-    def after(self, page: str | None) -> Cursor | None:
+    def after(self, page: str | None, given: str) -> Cursor | None:
         """Where this poll goes on; None when it is done."""
         if page and page != self.page:
-            return self._replace(page=page)
+            return self._replace(page=page, given=given)
         if not self.since and self.stage + 1 < len(STAGES):
-            return self._replace(stage=self.stage + 1, page="")
+            return self._replace(stage=self.stage + 1, page="", given="")
         return None
 
 
 def read_cursor(told: str | None) -> Cursor:
     """The cursor of `Cursor.write`, a plain moment, or the beginning."""
-    since, high, stage, page = [*(told or "").split("|", 3), "", "", ""][:4]
-    return Cursor(since if moment(since) else "", high, min(units(stage), len(STAGES) - 1), page)
+    since, high, stage, given, page = [*(told or "").split("|", 4), "", "", "", ""][:5]
+    return Cursor(since if moment(since) else "", high, min(units(stage), len(STAGES) - 1), given, page)
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -65,18 +67,22 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
         first = yield from ask(get("/v3/orders", (("limit", "1"),), "orders"))
         _listed(first)
         here = here._replace(high=iso(said_at(first) or 0))
-    answer = yield from ask(get("/v3/orders", _query(here), "orders"))
-    if answer.status == BAD_PAGE and here.page:
-        # The next poll begins at the first page again.
-        return Orders((), here._replace(page="").write())
+    answer, page = yield from turned(
+        lambda page: get("/v3/orders", _query(here._replace(page=page)), "orders"),
+        here.page,
+        here.given,
+        BAD_PAGE,
+    )
+    here = here._replace(page=page)
     snapshots = [_order(row) for row in _listed(answer)]
     snapshots.sort(key=lambda order: order.updated)
     if here.since and not here.high:
         latest = max((order.updated for order in snapshots), default=0)
         here = here._replace(high=max(here.since, iso(said_at(answer) or latest)))
     kept = tuple(order for order in snapshots if here.since or still_open(order.lines))
-    following = here.after(text(answer.json(), "list", "meta", "nextCursor") if snapshots else None)
-    return Orders(kept, (following or Cursor(here.high)).write(), more=following is not None)
+    following = text(answer.json(), "list", "meta", "nextCursor") if snapshots else None
+    then = here.after(following, given_at(answer))
+    return Orders(kept, (then or Cursor(here.high)).write(), more=then is not None)
 
 
 def _listed(answer: Response) -> list[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from onhand.connectors import wix_v3
-from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, expect
+from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Request, expect
 from onhand.connectors.reading import (
     ask,
     at,
@@ -19,7 +19,7 @@ from onhand.connectors.reading import (
     text,
     units,
 )
-from onhand.connectors.walking import LOST_CURSOR, given_at, need_moment, outlived, still_open
+from onhand.connectors.walking import given_at, need_moment, still_open, turned
 from onhand.connectors.wix_calls import SIMPLE, post
 
 PAGE = 100
@@ -67,11 +67,8 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     """A page of orders by their time of change. Without a cursor only those with something to ship: what
     left before we looked first is no longer in our stock."""
     here = read_cursor(cursor)
-    answer = yield from ask(post("/ecom/v1/orders/search", {"search": _search(here)}))
-    if here.page and answer.status in LOST_CURSOR and outlived(here.given, answer):
-        # Wix's cursors do not live for ever: begin the round again.
-        here = here._replace(page="")
-        answer = yield from ask(post("/ecom/v1/orders/search", {"search": _search(here)}))
+    answer, page = yield from turned(lambda page: _search(here._replace(page=page)), here.page, here.given)
+    here = here._replace(page=page)
     found = expect(answer)
     listed = need_rows(found, "orders")
     partly = [
@@ -92,18 +89,20 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     return Orders(kept, here.high)
 
 
-def _search(here: Cursor) -> dict[str, Any]:
+def _search(here: Cursor) -> Request:
     if here.page:
         # A cursor knows its filter; Wix refuses to be told both.
-        return {"cursorPaging": {"limit": PAGE, "cursor": here.page}}
-    wanted: dict[str, Any] = {"fulfillmentStatus": {"$in": ["NOT_FULFILLED", "PARTIALLY_FULFILLED"]}}
+        wanted: dict[str, Any] = {"cursorPaging": {"limit": PAGE, "cursor": here.page}}
+        return post("/ecom/v1/orders/search", {"search": wanted})
+    changed: dict[str, Any] = {"fulfillmentStatus": {"$in": ["NOT_FULFILLED", "PARTIALLY_FULFILLED"]}}
     if here.since:
-        wanted = {"updatedDate": {"$gte": iso(max(0, (moment(here.since) or 0) - OVERLAP))}}
-    return {
-        "filter": wanted,
+        changed = {"updatedDate": {"$gte": iso(max(0, (moment(here.since) or 0) - OVERLAP))}}
+    wanted = {
+        "filter": changed,
         "sort": [{"fieldName": "updatedDate", "order": "ASC"}],
         "cursorPaging": {"limit": PAGE},
     }
+    return post("/ecom/v1/orders/search", {"search": wanted})
 
 
 def _sent(names: Sequence[str]) -> Flow[dict[str, dict[str, int]]]:
