@@ -5,14 +5,18 @@ import asyncio
 import gc
 import json
 import tracemalloc
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, insert
 
 from courier.stall import Stall
-from courier.town import Like, Streets, Town, connect, play, until
+from courier.town import QUICK, Like, Streets, Town, connect, play, until
+from onhand.connectors.auth import Wire
 from onhand.connectors.channel import Limit
 from onhand.connectors.flow import Response
+from onhand.orders_in import Polls
+from onhand.settings import Settings
 from onhand.store import drives, feeding, schema
 from onhand.store.engine import reading, set_account
 
@@ -190,5 +194,36 @@ def test_how_a_connection_goes_is_kept(town: Town) -> None:
         assert 0 < stats["p50"] <= stats["p99"] < 5_000_000
         assert stats["errors"] >= 1
         assert 0 < stats["error_rate"] <= 1
+
+    play(town, story)
+
+
+def test_how_it_went_outlasts_a_drive_with_nothing_to_tell(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async with town.driven(settings=Settings(sweep_seconds=1, poll_seconds=86_400_000)):
+            await town.stock(1, 3)
+            await town.calm()
+            looked = town.stall.calls.count("GET /stock")
+            await until(lambda: town.stall.calls.count("GET /stock") > looked + 1)
+            await until(lambda: town.status().owner == "")
+        stats = town.status().stats
+        assert (stats["told"], stats["p50"] is None) == (1, False)
+
+    play(town, story)
+
+
+def test_trouble_with_orders_is_not_forgotten_because_a_look_went_well(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async def refused(wire: Wire) -> None:
+            if wire.path == "/orders":
+                town.stall.faults = [Response(403, {}, b"this scope was not granted")]
+
+        town.stall.during = refused
+        unit = partial(drives.note, account=1, link=1, values={"polled_at": 0, "swept_at": 0})
+        await town.inventory.write(1, unit)
+        async with town.driven(beats=QUICK._replace(again=60.0), orders=Polls(town.inventory)):
+            await until(lambda: {"GET /stock", "GET /orders"} <= set(town.stall.calls))
+            await until(lambda: town.status().owner == "")
+        assert "not granted" in str(town.status().stats["trouble"])
 
     play(town, story)

@@ -21,7 +21,6 @@ from onhand.courier.office import Office
 from onhand.courier.pacing import JUMP_SECONDS, Circuit
 from onhand.courier.ports import Crash
 from onhand.courier.stored import Vault
-from onhand.courier.tally import Tally
 from onhand.store import drives, told
 from onhand.store.drives import Driven, LeaseLost
 
@@ -38,7 +37,7 @@ class Drive:
         self._office = office
         self._account, self._link = account, link
         self._wake = asyncio.Event()
-        self._tally = Tally()
+        self._tally = office.paces.tally(account, link)
         self._vault = Vault(office.inventory, office.seals, account, link)
         self._errands: Errands | None = None
         self._renew_at = 0.0
@@ -183,6 +182,7 @@ class Drive:
             vault=self._vault,
             pace=self._office.paces.of(self._account, self._link),
             circuit=circuit,
+            count=self._tally.count,
         )
         return Errands(self._office, self._account, row, session, self._tally, self._wake)
 
@@ -230,7 +230,7 @@ class Drive:
         changed = state != self._noted[0]
         if not (changed or last or self._noted[1] != self._renew_at):
             return
-        stats = self._tally.stats(errands.session.count)
+        stats = self._tally.stats()
         if changed or stats != self._noted[2]:
             until = None if circuit.open_until is None else int(circuit.open_until * MICROSECONDS)
             text = msgspec.json.encode(stats).decode()

@@ -248,9 +248,9 @@ class Errands:
     async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-            self._tally.trouble = None
+            self._tally.troubles.pop(name, None)
         except Failed as error:
-            self._tally.trouble = f"{name}: {error.words}"
+            self._tally.troubles[name] = error.words
             what = {"what": name, "account": self._account, "connection": self._link}
             log.warning("a channel could not be asked", words=error.words, **what)
             wait = max(error.seconds or 0.0, self._office.beats.again)

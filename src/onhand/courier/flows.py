@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -54,6 +55,8 @@ FRESH_SECONDS = 60
 CLOCK_OFF = 60_000_000
 """Microseconds by which a channel's clock may differ from ours before its own time is signed with: channels
 refuse what is minutes old, and a machine whose clock is wrong is no reason to sell what is gone."""
+RECENT = 1_000
+"""So many requests are what the rate of errors is of."""
 REFUSED_SECONDS = 30
 """After tokens could not be got, nobody asks for them again within this time."""
 
@@ -113,10 +116,23 @@ class Way(NamedTuple):
 class Count:
     """What went out and came back."""
 
-    __slots__ = ("errors", "requests", "throttled")
+    __slots__ = ("_last", "errors", "requests", "throttled")
 
     def __init__(self) -> None:
         self.requests = self.errors = self.throttled = 0
+        self._last: deque[bool] = deque(maxlen=RECENT)
+
+    def answered(self, *, throttled: bool, failed: bool) -> None:
+        """A request has come to its end."""
+        self.requests += 1
+        self.throttled += throttled
+        self.errors += failed
+        self._last.append(failed)
+
+    @property
+    def failing(self) -> float:
+        """The share of the last requests that failed."""
+        return sum(self._last) / len(self._last) if self._last else 0.0
 
 
 class Session:
@@ -131,12 +147,13 @@ class Session:
         vault: Keeps | None = None,
         pace: Pace | None = None,
         circuit: Circuit | None = None,
+        count: Count | None = None,
     ) -> None:
         self.module = module
         self.settings = settings
         self.pace = pace or Pace()
         self.circuit = circuit or Circuit()
-        self.count = Count()
+        self.count = count or Count()
         self.first: str | None = None
         """The bucket that the last prepaid flow's first request drew on."""
         self.ahead: int | None = None
@@ -273,11 +290,9 @@ class Session:
             self._off = there - self._way.clock.now()
             self.ahead = self._off if self.ahead is None else self.ahead
         held = self.pace.heard(response, name, self.module.pace(response), now, lots)
-        self.count.requests += 1
-        if response.status == 429 or (response.ok and held):
-            self.count.throttled += 1
-        if response.silent or response.status >= 500 or response.status == 408:
-            self.count.errors += 1
+        failed = response.silent or response.status >= 500 or response.status == 408
+        self.count.answered(throttled=response.status == 429 or bool(response.ok and held), failed=failed)
+        if failed:
             self.circuit.failed(response.words, now, lots)
         elif response.status not in (401, 403):
             self.circuit.succeeded()

@@ -10,6 +10,7 @@ from onhand.connectors.kind import Kind
 from onhand.courier.flows import Way
 from onhand.courier.pacing import Pace
 from onhand.courier.ports import Seals, TakesOrders
+from onhand.courier.tally import Tally
 from onhand.inventory import Inventory
 
 
@@ -54,14 +55,19 @@ class Clock:
 
 
 class Paces:
-    """The pace of every connection, kept while the process lives."""
+    """The pace of every connection and how it goes, kept while the process lives."""
 
     def __init__(self) -> None:
         self._paces: dict[tuple[int, int], Pace] = {}
+        self._tallies: dict[tuple[int, int], Tally] = {}
 
     def of(self, account: int, link: int) -> Pace:
         """The pace of a connection; its `Session` tells it the limits."""
         return self._paces.setdefault((account, link), Pace())
+
+    def tally(self, account: int, link: int) -> Tally:
+        """The counts of a connection."""
+        return self._tallies.setdefault((account, link), Tally())
 
 
 class Office(NamedTuple):

@@ -13,21 +13,23 @@ KEPT = 1_000
 
 
 class Tally:
-    """The counts of one connection since its driver began. Lags are microseconds."""
+    """The counts of one connection while the process lives: a driver ends whenever there is nothing to do.
+    Lags are microseconds; ``troubles`` are the words of sweeps, polls and looks that failed last."""
 
     def __init__(self) -> None:
         self._lags: deque[int] = deque(maxlen=KEPT)
         self.told = self.refused = self.put_off = 0
-        self.trouble: str | None = None
+        self.count = Count()
+        self.troubles: dict[str, str] = {}
 
     def lag(self, microseconds: int) -> None:
         """A listing was acknowledged so long after it had become stale."""
         self._lags.append(max(0, microseconds))
         self.told += 1
 
-    def stats(self, count: Count) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
         """As it is stored in `drives.stats`."""
-        lags = sorted(self._lags)
+        lags, count = sorted(self._lags), self.count
         return {
             "p50": _percentile(lags, 50),
             "p99": _percentile(lags, 99),
@@ -37,8 +39,8 @@ class Tally:
             "requests": count.requests,
             "errors": count.errors,
             "throttled": count.throttled,
-            "error_rate": round(count.errors / count.requests, 4) if count.requests else 0.0,
-            "trouble": self.trouble,
+            "error_rate": round(count.failing, 4),
+            "trouble": "; ".join(f"{name}: {words}" for name, words in self.troubles.items()) or None,
         }
 
 
