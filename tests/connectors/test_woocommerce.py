@@ -97,7 +97,7 @@ def test_the_key_in_the_query_where_headers_are_stripped() -> None:
 
 
 def test_a_signature_and_no_secret_without_tls() -> None:
-    requests, _ = run(woocommerce.pull(PLAIN, None), [answer([])])
+    requests, _ = run(woocommerce.pull(PLAIN, "0|0"), [answer([])])
     out = wire(woocommerce, PLAIN, requests[0])
     assert out.url == "http://shop.example/sub/wp-json/wc/v3/products"
     fields = dict(out.query)

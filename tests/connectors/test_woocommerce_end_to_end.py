@@ -151,12 +151,24 @@ def test_a_product_that_is_deleted_between_two_pages_hides_no_other(gone: int) -
     assert again.seen[0].sku == f"SKU-{gone + 1}"
 
 
+def test_a_sweep_wakes_the_webhooks_that_lead_here() -> None:
+    fake = family()
+    fake.asleep = {7: "https://hub.example/hooks/1-3", 8: "https://elsewhere.example/orders"}
+    talk(woocommerce.pull(SETTINGS, None), woocommerce, SETTINGS, fake)
+    assert list(fake.asleep) == [8]
+
+
+def test_a_key_that_may_not_see_webhooks_can_sweep() -> None:
+    said = iter((answer({"code": "woocommerce_rest_cannot_view"}, 403), answer([])))
+    assert run(woocommerce.pull(SETTINGS, None), said)[1].seen == ()
+
+
 def test_check_counts_products_and_sleeping_webhooks_and_tries_to_write() -> None:
     fake = family()
     assert talk(woocommerce.check(SETTINGS), woocommerce, SETTINGS, fake) == (
         "6 products at https://shop.example"
     )
-    fake.disabled = 2
+    fake.asleep = {7: "https://hub.example/hooks/1-3", 8: "https://elsewhere.example/orders"}
     assert talk(woocommerce.check(SETTINGS), woocommerce, SETTINGS, fake).endswith("2 webhooks are disabled")
     fake.read_only = True
     with pytest.raises(Failed) as failed:

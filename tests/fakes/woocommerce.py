@@ -72,7 +72,7 @@ class Fake:
     limit: int = 100
     read_only: bool = False
     headers: bool = True
-    disabled: int = 0
+    asleep: dict[int, str] = field(default_factory=dict)
     placed: int = 0
     requests: list[Wire] = field(default_factory=list)
 
@@ -185,7 +185,9 @@ class Fake:
                     return _error(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
                 return reply(200, self.refunds.get(int(order), []) if more == ["refunds"] else row)
             case "GET", ["webhooks"]:
-                return reply(200, [{"id": n, "status": "disabled"} for n in range(self.disabled)])
+                return reply(200, [{"id": n, "delivery_url": url} for n, url in self.asleep.items()])
+            case "PUT", ["webhooks", number] if body(wire) == {"status": "active"}:
+                return reply(200, {"id": int(number), "delivery_url": self.asleep.pop(int(number))})
             case _:
                 return _error(404, "rest_no_route", "No route was found matching the URL.")
 

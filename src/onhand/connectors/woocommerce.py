@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from onhand.connectors import woocommerce_hooks
 from onhand.connectors.auth import Wire, basic, fingerprint, oauth1_signature, require_mac
 from onhand.connectors.channel import (
     Channel,
@@ -140,11 +141,8 @@ def check(settings: Settings) -> Flow[str]:
     first = yield from ask(Request("GET", "/products", query=(("per_page", "1"),), repeatable=True))
     need_rows(expect(first))
     expect((yield from ask(Request("POST", "/products/batch", json={"update": []}, repeatable=True))))
-    asleep = yield from ask(Request("GET", "/webhooks", query=(("status", "disabled"),), repeatable=True))
-    found = asleep.json()
-    count = len(found) if asleep.ok and isinstance(found, list) else 0
+    count = len((yield from woocommerce_hooks.asleep()))
     told = f"{first.headers.get('x-wp-total', 'some')} products at {settings.store}"
-    # WooCommerce turns a webhook off after five answers it did not like, and tells nobody.
     return f"{told}; {count} webhooks are disabled" if count else told
 
 
@@ -272,7 +270,10 @@ def _verdict(job: Job, row: Any, answer: Response) -> Verdict:
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
-    """A page of products with all variations of those that have any. The cursor is ``offset|last``."""
+    """A page of products with all variations of those that have any. The cursor is ``offset|last``. With the
+    first page, webhooks that the shop has turned off are turned on again."""
+    if cursor is None:
+        yield from woocommerce_hooks.wake()
     told = [whole(part) for part in (cursor or "").split("|")]
     spot = Spot(told[0] or 0, told[1] or 0) if len(told) == len(Spot()) else Spot()
     call = Request("GET", "/products", (*asked(spot), ("status", "any")), repeatable=True)
