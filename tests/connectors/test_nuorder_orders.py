@@ -10,7 +10,7 @@ from connectors.account import Account
 from connectors.driver import SILENCE, answer, run, settings_of, talk
 from fakes.nuorder import EXAMPLE, Fake
 from onhand.connectors import nuorder
-from onhand.connectors.flow import Failed, Order, Response
+from onhand.connectors.flow import Failed, Order, Reread, Response
 from onhand.connectors.nuorder_orders import made_at
 
 SETTINGS = settings_of(nuorder, **EXAMPLE.settings)
@@ -143,6 +143,38 @@ def test_an_order_sent_back_to_a_draft_is_let_go_and_taken_again() -> None:
     assert found[name].holds
     del fake.orders[name]
     assert polled(fake, cursor)[0] == {}
+
+
+def reread(fake: Fake, *names: str) -> Reread:
+    fake.nonces.clear()
+    found: Reread = talk(nuorder.reread(SETTINGS, names), nuorder, SETTINGS, fake)
+    return found
+
+
+def test_an_order_that_was_deleted_is_gone_and_others_are_not() -> None:
+    fake = Fake()
+    size = fake.add(1)
+    deleted, open_one, archived = (fake.sell(size, 1) for _ in range(3))
+    del fake.orders[deleted]
+    fake.move(archived, "archived")
+    found = reread(fake, deleted, open_one, archived)
+    assert (found.gone, [one.id for one in found.orders]) == ((deleted,), [archived])
+    assert reread(fake, deleted, open_one).gone == (deleted,)
+
+
+def test_a_portal_that_shows_no_order_by_its_id_denies_none() -> None:
+    fake = Fake()
+    deleted, other = (fake.sell(fake.add(number), 1) for number in (1, 2))
+    del fake.orders[deleted]
+    lists = [answer([other]), *[NONE] * 5, answer(b"", 404), NONE]
+    denied = answer({"code": 404, "message": "not found"}, 404)
+    shown = answer(order("approved", ("M", 3)))
+    assert run(nuorder.reread(SETTINGS, (deleted,)), [*lists, denied, denied])[1] == Reread()
+    assert run(nuorder.reread(SETTINGS, (deleted,)), [*lists, denied, shown])[1].gone == (deleted,)
+    nothing = [NONE] * 8
+    assert run(nuorder.reread(SETTINGS, (deleted,)), [*nothing, denied])[1] == Reread()
+    with pytest.raises(Failed):
+        run(nuorder.reread(SETTINGS, (deleted,)), [*lists, answer("<html>", 404)])
 
 
 def test_very_many_that_left_at_once_are_fetched_in_turns() -> None:

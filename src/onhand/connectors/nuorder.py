@@ -26,12 +26,24 @@ from onhand.connectors.flow import (
     expect,
     retry_after,
 )
-from onhand.connectors.nuorder_orders import orders
+from onhand.connectors.nuorder_orders import orders, reread
 from onhand.connectors.nuorder_push import BATCH, LARGEST, push
 from onhand.connectors.nuorder_rows import NOW, begun, looked, today
 from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text
 
-__all__ = ["CHANNEL", "Settings", "base_url", "check", "orders", "pace", "places", "pull", "push", "sign"]
+__all__ = [
+    "CHANNEL",
+    "Settings",
+    "base_url",
+    "check",
+    "orders",
+    "pace",
+    "places",
+    "pull",
+    "push",
+    "reread",
+    "sign",
+]
 
 PAGE = 10
 """Products in a page: each size is a call, and a second."""
@@ -80,7 +92,6 @@ CHANNEL = Channel(
         "It has no unlimited quantity that is documented: an unlimited item shows its cap.",
         "It sends no webhooks: orders are polled, and there is no list of them by time of change.",
         "An order says that it is shipped, not how much of it.",
-        "An order that is deleted there, and not cancelled, keeps its units until they are released here.",
         "Prebook lines take nothing from stock until they are shipped.",
         "Listings are read by season, so the seasons have to be named.",
         "It compares nothing: a sale between reading and writing is healed by the next order poll.",

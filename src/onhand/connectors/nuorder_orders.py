@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, Response, expect
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, Reread, Response, expect
 from onhand.connectors.reading import ask, moment, need_rows, need_text, rows, said_at, text, units
 from onhand.connectors.walking import need_moment, still_open
 
@@ -17,6 +17,8 @@ LIVING = ("pending", "approved", "edited", "processed")
 MAYBE_UNKNOWN = "edited"
 """A status that some portals take and some do not."""
 GONE = ("shipped", "cancelled")
+AT_REST = ("draft", "review")
+UNSURE = frozenset({MAYBE_UNKNOWN, *AT_REST})
 UNCOUNTED = {"draft", "review", "pending"}
 """States before the brand has agreed to the order."""
 FETCHES = 50
@@ -65,6 +67,29 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     todo = yield from _left(here, living)
     begun = Cursor(here.first or clock, clock or here.since, tuple(living), tuple(todo))
     return (yield from _some(settings, begun, list(living.values())))
+
+
+def reread(settings: Any, names: Sequence[str]) -> Flow[Reread]:
+    """How those of these orders stand that are in no list, and which of them the portal does not have. It is
+    believed only while it shows another order by its id: else it may be the call that it does not know."""
+    listed: dict[str, None] = {}
+    for status in (*LIVING, *GONE, *AT_REST):
+        answer = yield from ask(Request("GET", f"/api/orders/{status}/list", repeatable=True))
+        if not (status in UNSURE and answer.status in (400, 404)):
+            listed |= dict.fromkeys(_names(expect(answer), answer))
+    found: list[Order] = []
+    gone: list[str] = []
+    for name in (one for one in dict.fromkeys(names) if one not in listed):
+        answer = yield from ask(Request("GET", f"/api/order/{quote(name, safe='')}", repeatable=True))
+        if answer.status == 404 and isinstance(answer.json(), Mapping):
+            gone.append(name)
+        else:
+            row = expect(answer)
+            found.append(_order(settings, row, need_text(row, "status")))
+    known = next(iter(listed), None)
+    if gone and not found and not (known and (yield from _fetched(settings, known))):
+        return Reread()
+    return Reread(tuple(found), tuple(gone))
 
 
 def _some(settings: Any, here: Cursor, found: list[Order]) -> Flow[Orders]:
