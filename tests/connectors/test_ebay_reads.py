@@ -176,6 +176,16 @@ def test_orders_from_end_to_end() -> None:
     assert fake.shown("SKU-1") == 237
 
 
+def test_orders_that_another_connection_takes_in_are_left_to_it() -> None:
+    second = settings_of(ebay, **EXAMPLE.settings, orders=False)
+    for cursor in (None, "", SINCE):
+        requests, found = run(ebay.orders(second, cursor), [])
+        assert (requests, found.orders, found.more, found.cursor) == ([], (), False, "")
+    # Turned on later, it begins with those that wait to be shipped.
+    requests, _ = run(ebay.orders(SETTINGS, ""), [answer({"total": 0, "orders": []}, date=DATE)])
+    assert "NOT_STARTED" in str(dict(requests[0].query)["filter"])
+
+
 def test_a_round_without_a_clock_cannot_say_where_the_next_begins() -> None:
     with pytest.raises(Failed, match="no date"):
         run(ebay.orders(SETTINGS, SINCE), [answer({"total": 0, "orders": []})])

@@ -69,7 +69,10 @@ def test_what_tells_a_shop_are_settings(sqlite_url: str, channel: str) -> None:
         pytest.param("amazon", {"marketplace_id": "A2EUQ1WTGCTBG2"}, False, id="another marketplace"),
         pytest.param("ebay", {"access_token": "another"}, True, id="a token that passes"),
         pytest.param("ebay", {"refresh_token": "another"}, False, id="another account by the same app"),
-        pytest.param("ebay", {"listings": "trading"}, False, id="the other kind of listings"),
+        pytest.param("ebay", {"listings": "trading"}, True, id="its orders would come twice"),
+        pytest.param(
+            "ebay", {"listings": "trading", "orders": False}, False, id="the other kind of listings"
+        ),
         pytest.param("nuorder", {"warehouses": ("wh-2",)}, False, id="another warehouse"),
     ],
 )

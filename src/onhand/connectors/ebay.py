@@ -52,8 +52,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``listings``: whether they were made with the Inventory API or elsewhere ("trading"). ``together``: SKUs
     in one call, 25 by the type's description and 1 by the call's. ``by_location``: whether stock is counted
-    by location there. ``site``: the number of the eBay site, for "trading". ``verification_token`` and
-    ``endpoint`` (the whole public address) are for notifications; ``public_keys`` are filled in by `keys`.
+    by location there. ``site``: the number of the eBay site, for "trading". ``orders``: whether they are
+    taken in; they are of the whole account, so one of two connections to it leaves them to the other.
+    ``verification_token`` and ``endpoint`` (the whole public address) are for notifications; ``public_keys``
+    are filled in by `keys`.
     """
 
     client_id: Annotated[str, msgspec.Meta(min_length=1)]
@@ -67,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     together: Annotated[int, msgspec.Meta(ge=1, le=TOGETHER)] = TOGETHER
     by_location: bool = False
     site: Annotated[int, msgspec.Meta(ge=0, le=999)] = 0
+    orders: bool = True
     verification_token: Secret | None = None
     endpoint: str = ""
     public_keys: dict[str, str] = {}
@@ -79,6 +82,7 @@ CHANNEL = Channel(
     document="https://developer.ebay.com/api-docs",
     checked="2026-11-22",
     settings=Settings,
+    shop=("client_id", "refresh_token", "orders"),
     auth="OAuth 2, refresh token",
     batch=100,
     limits=(
@@ -100,6 +104,7 @@ CHANNEL = Channel(
         "A listing can be revised 250 times a day, by whoever does it: the last 50 are kept for when it "
         "sells out or its number halves, and the rest is told after midnight in California.",
         "Listings made elsewhere than with the Inventory API need a connection of the kind 'trading'.",
+        "Orders are of the whole account: of two connections to one, set orders to false on the second.",
         "Orders do not say which location they will ship from.",
         "Returns are not told: they are to be recorded here.",
     ),
@@ -167,7 +172,10 @@ def places(settings: Settings) -> Flow[list[Place]]:
 
 
 def orders(settings: Settings, cursor: str | None) -> Flow[Orders]:
-    """Orders changed since the cursor; without one, those that wait to be shipped."""
+    """Orders changed since the cursor; without one, those that wait to be shipped. None where another
+    connection takes them in."""
+    if not settings.orders:
+        return Orders((), "")
     return (yield from read_orders(settings, cursor))
 
 
