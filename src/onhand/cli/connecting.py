@@ -261,8 +261,10 @@ async def release(
 @app.command("pause")
 @frame.command
 async def pause(connection: Annotated[str, CONNECTION], account: AccountName = None, db: Db = None) -> None:
-    """Tell a connection nothing more, until it is resumed."""
-    frame.say(f"paused {await _change(db, account, connection, paused=True)}")
+    """Tell a connection nothing more, nor ask for its orders, until it is resumed."""
+    frame.say(
+        f"paused {await _change(db, account, connection, paused=True)}; its orders come when it is resumed"
+    )
 
 
 @app.command("resume")
