@@ -73,7 +73,9 @@ def test_what_tells_a_shop_are_settings(sqlite_url: str, channel: str) -> None:
         pytest.param(
             "ebay", {"listings": "trading", "orders": False}, False, id="the other kind of listings"
         ),
-        pytest.param("nuorder", {"warehouses": ("wh-2",)}, False, id="another warehouse"),
+        pytest.param("nuorder", {"warehouses": ("wh-2",)}, True, id="orders are of the whole portal"),
+        pytest.param("magento", {"website": "other", "stock_id": 2}, True, id="orders are of the whole shop"),
+        pytest.param("squarespace", {"api_key": "another"}, False, id="another key of who knows which site"),
     ],
 )
 def test_the_same_shop(sqlite_url: str, channel: str, change: dict[str, Any], same: bool) -> None:

@@ -43,7 +43,7 @@ CHANNEL = Channel(
     document="https://developer.adobe.com/commerce/webapi/rest",
     checked="2026-11-22",
     settings=Settings,
-    shop=("url", "website", "stock_id"),
+    shop=("url",),
     auth="OAuth 1.0a integration, its token alone, or Adobe's cloud service",
     batch=BATCH,
     # The shop is the merchant's own machine and has no limit but its strength.

@@ -79,7 +79,7 @@ CHANNEL = Channel(
     document="https://nuorder.com/api-docs",
     checked="2026-11-22",
     settings=Settings,
-    shop=("host", "consumer_key", "token", "warehouses"),
+    shop=("host", "consumer_key", "token"),
     auth="OAuth 1.0a with keys that do not expire",
     batch=BATCH,
     # No number is published; clients in use wait and try again.
