@@ -8,6 +8,7 @@ import pytest
 
 from courier.stall import reply
 from courier.town import Town, play, until
+from onhand.outward import watching
 from onhand.outward.explaining import explain
 from onhand.store.engine import reading
 
@@ -28,7 +29,8 @@ def test_a_throttle_of_no_seconds_is_no_leave_to_go_on(town: Town, after: str) -
 def test_what_is_put_off_is_explained_by_the_time_of_its_next_try(town: Town) -> None:
     def why(number: int) -> str | None:
         with reading(town.store, 1) as connection:
-            found = explain(connection, 1, number, town.inventory.now())["waiting"]
+            row = watching.listing(connection, 1, number)
+            found = explain(connection, 1, row, town.inventory.now())["waiting"]
         return None if found is None else str(found)
 
     async def story(town: Town) -> None:

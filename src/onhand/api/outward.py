@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,7 +30,11 @@ def _meant(call: Call) -> int:
 async def explained(equipment: Equipment, call: Call) -> Answer:
     """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
     number = _meant(call)
-    query = partial(explaining.explain, account=call.account, number=number, now=call.now)
+
+    def query(connection: Connection) -> dict[str, Any]:
+        row = watching.listing(connection, call.account, number)
+        return explaining.explain(connection, call.account, row, call.now)
+
     return answer(200, telling.explained(await call.read(query, long=True)))
 
 

@@ -242,7 +242,7 @@ async def explain(
 
     def query(connection: Connection, number: int) -> list[dict[str, Any]]:
         rows = watching.listings(connection, number, listing)
-        return [explaining.explain(connection, number, row.id, now) for row in rows]
+        return [explaining.explain(connection, number, row, now) for row in rows]
 
     found = await _read(db, account, query)
     if as_json:

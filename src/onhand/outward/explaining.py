@@ -22,16 +22,15 @@ ORDER = ("the listing's own rules", "the connection's rules", "what the hub does
 """In this order rules are looked for, field by field."""
 
 
-def explain(connection: Connection, account: int, number: int, now: int) -> dict[str, Any]:
-    """A listing's numbers with all that they are made of, in one snapshot; times are microseconds UTC.
-    Raises Refusal when there is none."""
-    row = watching.listing(connection, account, number)
-    listed = outgoing.listed(connection, account, [number], now)[0]
+def explain(connection: Connection, account: int, row: Numbers, now: int) -> dict[str, Any]:
+    """A listing's numbers with all that they are made of, in the snapshot in which ``row`` was read; times
+    are microseconds UTC."""
+    listed = outgoing.listed(connection, account, [row.id], now)[0]
     link = linking.links(connection, account, row.connection)[0]
     made = aiming.offers(listed, link.rules)
     return {
         "listing": row,
-        "state": watching.state(row, number in showing.drifting(connection, account, [number])),
+        "state": watching.state(row, row.id in showing.drifting(connection, account, [row.id])),
         "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
         "waiting": _waiting(connection, account, row, now),
         "rules": _rules(listed.rules, link.rules),
@@ -42,9 +41,9 @@ def explain(connection: Connection, account: int, number: int, now: int) -> dict
 
 def _waiting(connection: Connection, account: int, row: Numbers, now: int) -> str | None:
     """Why a stale listing has not been told yet, as far as that is known."""
-    state = drives.status(connection, account, row.connection)[0]
     if row.marked_at is None:
         return None
+    state = drives.status(connection, account, row.connection)[0]
     if state.paused:
         return "the connection is paused"
     if state.open_until is not None:
