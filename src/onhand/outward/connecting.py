@@ -239,7 +239,7 @@ def _notes(connection: Connection, account: int) -> Iterator[str]:
         names = ", ".join(kept[:KEPT_NAMED]) + (" and others" if len(kept) > KEPT_NAMED else "")
         yield (
             f"orders of removed connections still hold units ({names}): those of this shop that are open are"
-            " held once more now, so release the old ones"
+            " held once more now, so release the old ones over the API"
         )
 
 
