@@ -80,9 +80,9 @@ class PostgresDatabases:
         with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             self._admin.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{ROLE}'")
 
-    def empty(self) -> str:
-        """The URL of a new database."""
-        return self._create("template0")
+    def empty(self, template: str = "template0") -> str:
+        """The URL of a new database; ``template`` may go on with more options of CREATE DATABASE."""
+        return self._create(template)
 
     def copy(self, prepare: Callable[[str], None]) -> str:
         """The URL of a copy of what ``prepare`` made."""

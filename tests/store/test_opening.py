@@ -119,6 +119,18 @@ def test_what_cannot_be_opened_is_refused_in_words(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    postgres: PostgresDatabases, encoding: str
+) -> None:
+    url = postgres.empty(f"template0 ENCODING {encoding} LOCALE 'C'")
+    try:
+        with pytest.raises(StoreError, match=f"as {encoding}: make one with ENCODING 'UTF8'"):
+            open_store(url)
+    finally:
+        postgres.drop(url)
+
+
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(WeakDurability, match="not wal"):
         open_store(":memory:")

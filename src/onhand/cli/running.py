@@ -182,8 +182,8 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
         if lacking := roles.missing(connection):
             return [*faults, *(f"this role has no right to {right}" for right in lacking)]
         facts["accounts"] = len(accounts.accounts(connection))
-    if engine.passes_walls(store):
-        facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
+        if roles.passes_walls(connection):
+            facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
     held = holder(store.path.absolute()) if store.sqlite else None
     facts["served by"] = f"process {held.pid} on {held.url}" if held and _alive(held.pid) else "nobody"
     return faults

@@ -13,6 +13,7 @@ DRIVER = "postgresql+psycopg"
 
 DEFAULTS = {
     "application_name": "onhand",
+    "client_encoding": "utf8",
     "connect_timeout": "10",
     # A machine that is gone without a word is noticed within seconds, not after TCP's quarter of an hour.
     "keepalives_idle": "5",

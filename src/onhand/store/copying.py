@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.store import accounts, engine, sealing, verify
-from onhand.store.engine import Store, StoreError, set_account
+from onhand.store import accounts, engine, roles, sealing, verify
+from onhand.store.engine import Store, StoreError, reading, set_account
 from onhand.store.pieces import TABLES, Tally, insert, parts, pieces
 
 Step = Callable[[int], None]
@@ -150,4 +150,5 @@ def sealed(connection: Connection) -> int:
 
 def walled(store: Store) -> bool:
     """Whether rows of accounts that do not exist are out of sight."""
-    return not store.sqlite and not engine.passes_walls(store)
+    with reading(store) as connection:
+        return not store.sqlite and not roles.passes_walls(connection)

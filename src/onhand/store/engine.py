@@ -37,8 +37,7 @@ CHECKPOINT_PAGES = 4096
 """Pages in SQLite's log at which a commit takes them into the file: 16 MiB. A page that was written often
 by then is taken once. SQLite's own 1,000 are reached by seven commits of 64 requests each."""
 
-READERS = 4
-WRITERS = 4
+READERS, WRITERS = 4, 4
 BUSY_TIMEOUT_MS = 10_000
 WARNED = "warned"
 
@@ -98,15 +97,17 @@ def open_store(
         _check_version(store)
         weak = [] if reads_only else durability_faults(store)
         revision(store)  # a file is only looked into at the first question: is it a database at all?
+        if weak and not accept_loss:
+            raise WeakDurability("; ".join(weak))
+    except StoreError:
+        store.close()
+        raise
     except SQLAlchemyError as error:
         store.close()
         raise StoreError(f"cannot open {shown(url)}: {reason(error)}") from error
     except UnicodeDecodeError as error:  # SQLite's own complaint quotes what is no text any more
         store.close()
         raise StoreError(f"cannot open {shown(url)}: the file is damaged") from error
-    if weak and not accept_loss:
-        store.close()
-        raise WeakDurability("; ".join(weak))
     return store
 
 
@@ -248,9 +249,12 @@ def _check_version(store: Store) -> None:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
         return
     with store.reader.connect() as connection:
-        number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+        query = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
+        number, encoding = connection.exec_driver_sql(query).one()
     if number < POSTGRESQL_OLDEST:
         raise StoreError(f"PostgreSQL {number // 10_000} is too old: 15 or later is needed")
+    if encoding != "UTF8":
+        raise StoreError(f"the database keeps text as {encoding}: make one with ENCODING 'UTF8'")
 
 
 def durability_faults(store: Store) -> list[str]:
@@ -267,15 +271,6 @@ def durability_faults(store: Store) -> list[str]:
             if value in ("off",) or (name == "synchronous_commit" and value == "local"):
                 faults.append(f"{name} is {value}: a power cut can lose acknowledged changes")
         return faults
-
-
-def passes_walls(store: Store) -> bool:
-    """Whether this role is not held by row-level security; SQLite has none."""
-    if store.sqlite:
-        return False
-    with store.reader.connect() as connection:
-        query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-        return bool(connection.exec_driver_sql(query).scalar_one())
 
 
 # --- migrations -----------------------------------------------------------------------------------

@@ -161,6 +161,14 @@ def missing(connection: Connection) -> list[str]:
     return [f"{verb} on {table}" for table, verb in connection.exec_driver_sql(query)]
 
 
+def passes_walls(connection: Connection) -> bool:
+    """Whether this role is not held by row-level security; SQLite has none."""
+    if connection.dialect.name != "postgresql":
+        return False
+    query = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+    return bool(connection.exec_driver_sql(query).scalar_one())
+
+
 def elsewhere(connection: Connection) -> str | None:
     """The schema of this database that has our tables and that this role does not look into."""
     if connection.dialect.name != "postgresql":
