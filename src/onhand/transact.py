@@ -15,13 +15,17 @@ from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account, warning
 from onhand.store.sql import direct, undo
-from onhand.store.together import flush
+from onhand.store.together import flush, later
 from onhand.ticket import Ticket
 from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
 LOOKS = 2
 """How often a key is looked up: what ended one connection ended those that we kept for reading, too."""
+
+IDLE_SECONDS = 30
+"""How long PostgreSQL waits for our next word in a transaction: then it ends that, and lets go of what is
+locked. A process that stands still there, or its machine, holds up everybody else for no longer."""
 
 EXIT_IO_ERROR = 74
 
@@ -168,6 +172,7 @@ class Transactions:
             connection.begin()
             set_account(connection, tickets[0].account)
             by_index(connection)
+            _lapsing(connection)
             decided = self._decided(connection, tickets)
             if not self._store.sqlite:
                 flush(connection)
@@ -210,6 +215,7 @@ class Transactions:
             return
         try:
             with self._store.writer.begin() as connection:
+                _lapsing(connection)
                 wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
         except SQLAlchemyError as error:
             log.warning("wake-up not written", reason=reason(error))
@@ -240,6 +246,12 @@ class Transactions:
             name = (work.account, work.key.scope, work.key.key)
             stored = requests.look_up(connection, name)
         return Recorded(replay=batch.replay(stored, work)) if stored else None
+
+
+def _lapsing(connection: Connection) -> None:
+    """Have this transaction ended if we fall silent in it; a no-op on SQLite."""
+    if connection.dialect.name == "postgresql":
+        later(connection, f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
 
 
 def _finished(opened: Opened) -> Opened:
