@@ -11,6 +11,9 @@ COLLIDED = "23505"
 """Unique violation: two processes made the same thing at once; who decides again sees the other's."""
 
 DISK_FULL = "53100"
+READ_ONLY = "25006"
+NOT_NOW = frozenset({"55P03", "57014", "53000", "53200", "53300", "53400"})
+"""A lock or a statement took longer than an operator allows; there is no memory or no connection left."""
 
 
 def away(error: DBAPIError) -> bool:
@@ -32,6 +35,18 @@ def full(error: DBAPIError) -> bool:
 def broken(error: DBAPIError) -> bool:
     """Whether the disk failed, so that nobody knows what is on it."""
     return not state(error) and "disk I/O error" in reason(error)
+
+
+def shut(error: DBAPIError) -> bool:
+    """Whether the database takes no writes: it is a standby, or somebody has made it read-only."""
+    return state(error) == READ_ONLY or "readonly database" in reason(error)
+
+
+def passing(error: DBAPIError) -> bool:
+    """Whether the database would not do it now and may later. Before COMMIT this means: nothing was done."""
+    if error.connection_invalidated or shut(error):
+        return True
+    return state(error) in RETRY_STATES | NOT_NOW or "database is locked" in reason(error)
 
 
 def wide(error: DBAPIError) -> bool:

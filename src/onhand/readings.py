@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from onhand.faults import away
-from onhand.store.engine import READERS, Store, by_index, reading
+from onhand.faults import away, passing
+from onhand.store.engine import READERS, Store, by_index, reading, reason
 from onhand.transact import Busy
 
 T = TypeVar("T")
@@ -51,20 +51,27 @@ class Readings:
             return self._once(account, query, long)
         except DBAPIError as error:
             if not error.connection_invalidated and (self._store.sqlite or not away(error)):
-                raise
+                _told(error)
         self._lost()
         try:
             return self._once(account, query, long)
         except DBAPIError as error:
-            if not away(error):
-                raise
-            raise Busy("the database cannot be reached") from error
+            _told(error)
 
     def _once(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
         with reading(self._store, account) as connection:
             if not long:
                 by_index(connection)
             return query(connection)
+
+
+def _told(error: DBAPIError) -> NoReturn:
+    """Raise Busy for what may go well a little later, and else the failure itself."""
+    if away(error):
+        raise Busy("the database cannot be reached") from error
+    if passing(error):
+        raise Busy(reason(error)) from error
+    raise error
 
 
 def _at_once(connection: Connection, query: Callable[[Connection], T]) -> T:

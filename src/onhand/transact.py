@@ -149,13 +149,26 @@ class Transactions:
         return []
 
     def _failed(self, tickets: Sequence[Ticket], error: Exception) -> list[Ticket] | None:
-        full = isinstance(error, DBAPIError) and faults.full(error)
-        if isinstance(error, DBAPIError) and faults.broken(error):
-            stop_now(reason(error))
-        failure: Exception = StoreFull(reason(error)) if isinstance(error, DBAPIError) and full else error
+        failure, hopeless = error, False
+        if isinstance(error, DBAPIError):
+            if faults.broken(error):
+                stop_now(reason(error))
+            failure, hopeless = self._meant(error)
         for ticket in tickets:
             ticket.fail(failure)
-        return [] if full else None
+        return [] if hopeless else None
+
+    def _meant(self, error: DBAPIError) -> tuple[Exception, bool]:
+        """What those who wait are told, and whether it would be the same for each of them alone."""
+        if faults.full(error):
+            return StoreFull(reason(error)), True
+        if not faults.passing(error):
+            return error, False
+        log.warning("the database does not do it now", reason=reason(error))
+        if faults.shut(error) and not self._store.sqlite:
+            # Another server may take writes by now; who is connected to this one would never hear of it.
+            self._store.close()
+        return Busy(reason(error)), faults.shut(error)
 
     def _once(self, tickets: Sequence[Ticket], opened: Opened | None) -> list[Ticket]:
         _, results, marked = self._again(tickets) if opened is None else _finished(opened)
@@ -338,7 +351,7 @@ def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
     try:
         value = unit(connection)
     except DBAPIError as error:
-        if faults.wide(error):
+        if faults.wide(error) or faults.passing(error):
             raise
         savepoint.rollback()
         return _Failure(error)
