@@ -114,7 +114,7 @@ def echo(seen: list[str]) -> ASGIApp:
 
 
 @contextlib.contextmanager
-def running(limits: Limits = CALM) -> Iterator[Door]:
+def running(limits: Limits = CALM, bulk: Callable[[str], bool] = "/bulk".__eq__) -> Iterator[Door]:
     """A front door on a free port, stopped and checked to have ended cleanly."""
     ready, seen = threading.Event(), list[str]()
     ports: list[int] = []
@@ -127,7 +127,6 @@ def running(limits: Limits = CALM) -> Iterator[Door]:
     async def main() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-        bulk = "/bulk".__eq__
         await serve(
             echo(seen),
             "127.0.0.1",

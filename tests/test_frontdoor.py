@@ -26,6 +26,7 @@ from doors import (
     split,
 )
 from onhand.frontdoor import serve
+from onhand.reception import HELD_UP_SECONDS
 from onhand.wire import BODY_LIMIT, BULK_LIMIT
 
 GET = b"GET /fine HTTP/1.1\r\n" + HOST
@@ -327,6 +328,20 @@ def test_a_request_behind_a_slow_one_has_its_time(hasty: Door, more: bytes, fiel
     asked = post(b"/fine", 3, more)
     answers = hasty.talk(GET.replace(b"fine", b"slow/0.6") + b"\r\n" + asked + b"a", b"bc", pause=0.5)
     assert [answer.body for answer in answers] == [b"GET /slow/0.6 1 0", b"POST /fine %d 3" % fields]
+
+
+def test_what_came_while_the_process_stood_still_is_read() -> None:
+    def stands_still(_path: str) -> bool:
+        time.sleep(SHORT.receive_seconds + HELD_UP_SECONDS + 0.3)
+        return False
+
+    with running(SHORT, stands_still) as door, door.connect() as one, door.connect() as other:
+        time.sleep(0.1)  # both are let in
+        one.sendall(post(b"/fine", BODY_LIMIT + 1))
+        time.sleep(0.1)
+        other.sendall(GET + CLOSE + b"\r\n")
+        assert [answer.status for answer in split(read_all(other))] == [200]
+        assert [answer.status for answer in split(read_all(one))] == [413]
 
 
 def test_a_large_answer_arrives(door: Door) -> None:

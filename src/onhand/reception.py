@@ -23,6 +23,9 @@ from onhand.doorman import (
     path_of,
 )
 
+HELD_UP_SECONDS = 1.0
+"""How late a deadline may be noticed. Later than that it was we who stood still, and not the client."""
+
 
 class Terms(NamedTuple):
     """What the application tells the door: bounds, which paths take bulk bodies, how refusals look, and
@@ -283,9 +286,11 @@ class Reception(HttpToolsProtocol):
             self.receive_timer = None
 
     def _late(self) -> None:
-        self.receive_timer = None
-        if self.running is not None:
-            # The connection waits for an earlier answer of ours, during which we may not have read at all.
+        timer, self.receive_timer = self.receive_timer, None
+        held_up = 0.0 if timer is None else self.loop.time() - timer.when()
+        if self.running is not None or held_up > HELD_UP_SECONDS:
+            # The connection waits for an earlier answer of ours, during which we may not have read at all;
+            # or this process stood still, and what has come meanwhile lies unread.
             self._expect()
         elif not self.transport.is_closing():
             seconds = f"{self.limits.receive_seconds:g}"
