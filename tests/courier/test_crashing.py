@@ -1,15 +1,18 @@
 """A courier that dies at any named point: another takes over by lease, and nothing is lost or doubled."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 
+from courier import bazaar
 from courier.town import QUICK, Like, Town, play, until
 from onhand.connectors.channel import (
     Guard,
 )
 from onhand.connectors.flow import Accepted, Later, Request, Wait
+from onhand.courier.office import Clock
 from onhand.courier.ports import POINTS, Crash
 
 SHORT = QUICK._replace(lease=0.4)
@@ -103,6 +106,57 @@ def test_a_delta_that_was_under_way_is_looked_at_first(town: Town) -> None:
         async with town.driven(module, beats=SHORT, sole=False):
             await town.calm()
         assert [row["from"] for row in town.stall.said] == [None, 10, None]
+
+    play(town, story)
+
+
+class Standing:
+    """The clock of a courier that stands still at a point of its first push, until it is let go."""
+
+    def __init__(self, town: Town) -> None:
+        self.now = town.inventory.now
+        self.still = asyncio.Event()
+        self.going = asyncio.Event()
+        self.going.set()
+
+    def __call__(self, point: str) -> None:
+        if point == "prepared" and not self.still.is_set():
+            self.still.set()
+            self.going.clear()
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """As `ports.Clock`."""
+        found = await Clock(self.now).wait(event, seconds)
+        await self.going.wait()
+        return found
+
+
+@pytest.mark.parametrize("linger", [0.0, 5.0], ids=["gave it back", "has the lease"])
+def test_one_that_stood_still_tells_nothing_old(town: Town, linger: float) -> None:
+    def push(settings: Any, targets: Any) -> Any:
+        yield Wait(0.01)
+        return (yield from bazaar.push(settings, targets))
+
+    async def story(town: Town) -> None:
+        clock = Standing(town)
+        first = town.courier(
+            Like(push=push), beats=SHORT, probe=clock, clock=clock, owner="first", sole=False
+        )
+        await first.start()
+        await town.stock(1, 10)
+        await until(clock.still.is_set)
+        await town.stock(1, 4)
+        beats = SHORT._replace(linger=linger)
+        async with town.driven(beats=beats, owner="second", sole=False):
+            await until(lambda: town.stall.stock == {"1-1": 4})
+            await town.calm()
+            if not linger:
+                await until(lambda: town.status().owner == "")
+            clock.going.set()
+            await asyncio.sleep(0.3)
+        await first.stop()
+        assert [row["quantity"] for row in town.stall.said] == [4]
+        assert town.slot(1) == (4, 4, None)
 
     play(town, story)
 

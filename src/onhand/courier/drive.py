@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from onhand.courier.errands import MICROSECONDS, Errands
 from onhand.courier.flows import Session, Stopping
@@ -41,6 +42,7 @@ class Drive:
         self._vault = Vault(office.inventory, office.seals, account, link)
         self._errands: Errands | None = None
         self._renew_at = 0.0
+        self._lapses = 0
         self._load_at = 0.0
         self._busy_at = 0.0
         self._now = 0.0
@@ -154,14 +156,26 @@ class Drive:
     # --- lease and settings -----------------------------------------------------------------------
 
     async def _renew(self) -> bool:
+        """Take or renew the lease. Raises LeaseLost if somebody else has had it meanwhile."""
         office, now = self._office, self._office.way.clock.now()
         until = now + int(office.beats.lease * MICROSECONDS)
+        late = 0 < self._lapses <= now
         self._renew_at = now / MICROSECONDS + office.beats.lease / 3
-        return await office.inventory.write(
-            self._account,
-            lambda c: drives.take(c, self._account, self._link, office.owner, until, now),
-            quiet=True,
-        )
+
+        def unit(connection: Connection) -> bool:
+            if late:
+                drives.require(connection, self._account, self._link, office.owner)
+            return drives.take(connection, self._account, self._link, office.owner, until, now)
+
+        taken = await office.inventory.write(self._account, unit, quiet=True)
+        if taken:
+            self._lapses = until
+        return taken
+
+    async def _leased(self) -> None:
+        """Before a request goes out: who stood still may find that somebody else has told newer numbers."""
+        if self._office.way.clock.now() >= self._lapses and not await self._renew():
+            raise LeaseLost
 
     async def _prepare(self) -> Errands | None:
         """The errands of the connection; None when it is gone, paused, down, or its settings do not fit."""
@@ -184,6 +198,7 @@ class Drive:
             circuit=circuit,
             count=self._tally.count,
         )
+        session.leased = self._leased
         return Errands(self._office, self._account, row, session, self._tally, self._wake)
 
     async def _reload(self, errands: Errands) -> bool:

@@ -17,7 +17,7 @@ import asyncio
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
@@ -154,6 +154,8 @@ class Session:
         self.pace = pace or Pace()
         self.circuit = circuit or Circuit()
         self.count = count or Count()
+        self.leased: Callable[[], Awaitable[None]] | None = None
+        """Makes sure, before anything is sent, that nobody else drives the connection; raises LeaseLost."""
         self.first: str | None = None
         """The bucket that the last prepaid flow's first request drew on."""
         self.ahead: int | None = None
@@ -266,6 +268,8 @@ class Session:
         if request.signed:
             now = self._way.clock.now() + (self._off if abs(self._off) > CLOCK_OFF else 0)
             wire = self.module.sign(self.settings, wire, now, secrets.token_hex(8))
+        if self.leased is not None:
+            await self.leased()
         self._way.probe("sending")
         response = await self._way.transport.send(wire, timeout=TIMEOUT_SECONDS)
         self._way.probe("answered")
