@@ -23,16 +23,22 @@ class Strikes:
     """Counts failures. What went well, or is gone, is to be forgotten."""
 
     def __init__(self) -> None:
-        self._counts: dict[Thing, int] = {}
+        self._counts: dict[Thing, list[int]] = {}
+        """Failures of its own, and ours: after an outage, the first of its own is no reason to give it up."""
 
     def strike(self, thing: Thing, error: BaseException) -> bool:
-        """Count a failure; True when the thing is to be given up."""
-        count = self._counts[thing] = self._counts.get(thing, 0) + 1
-        return count >= (STRIKES_OF_OURS if isinstance(error, OURS) else STRIKES)
+        """Count a failure; True when the thing is to be given up, which a full disk is never a reason for:
+        giving it up may be all that there is still room for."""
+        ours = isinstance(error, OURS)
+        counts = self._counts.setdefault(thing, [0, 0])
+        counts[ours] += 1
+        enough = STRIKES_OF_OURS if ours else STRIKES
+        return counts[ours] >= enough and not isinstance(error, StoreFull)
 
     def pause(self, thing: Thing) -> float:
         """Seconds to wait before it is tried again."""
-        return PAUSES[min(self._counts.get(thing, 1), len(PAUSES)) - 1]
+        count = sum(self._counts.get(thing, (1,)))
+        return PAUSES[min(count, len(PAUSES)) - 1]
 
     def forget(self, thing: Thing) -> None:
         """Start counting anew."""
