@@ -124,11 +124,11 @@ def test_a_full_disk_undoes_a_batch_whole(small: Shop) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the size of files is limited on POSIX only")
-@pytest.mark.parametrize("room", [200_000, 300_003])
-def test_a_broken_disk_stops_the_process(small: Shop, room: int) -> None:
+@pytest.mark.parametrize("words", [["200000"], ["300003"], ["300003", "once"]], ids=" ".join)
+def test_a_broken_disk_stops_the_process(small: Shop, words: list[str]) -> None:
     paths = os.pathsep.join((str(HERE), str(HERE.parent / "src")))
     ended = subprocess.run(
-        [sys.executable, HERE / "sinker.py", small.url, str(room)],
+        [sys.executable, HERE / "sinker.py", small.url, *words],
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

@@ -85,6 +85,8 @@ class Transactions:
             direct(connection, "BEGIN IMMEDIATE")
             return self._decided(connection, tickets)
         except Exception as error:  # noqa: BLE001 - it is tried again by `run`, which says whose fault it is
+            if isinstance(error, DBAPIError) and faults.broken(error):
+                stop_now(reason(error))
             log.debug("a batch is begun again", reason=repr(error))
             undo(connection)
             return None
@@ -134,7 +136,9 @@ class Transactions:
                 if not self._store.sqlite and faults.away(error):
                     return self._turned_away(tickets, error)
                 again = faults.wide(error) or faults.state(error) == faults.COLLIDED
-                if again and not faults.full(error) and attempt + 1 < RETRIES:
+                # A disk that failed once may have kept what it was given, or lost what came before.
+                lasting = faults.full(error) or faults.broken(error)
+                if again and not lasting and attempt + 1 < RETRIES:
                     continue
                 return self._failed(tickets, error)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is for those who sent it
