@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -196,3 +197,24 @@ def test_a_command_that_is_stopped_while_it_is_imported(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=START_SECONDS)
     assert (process.returncode, complaints) == (130, "")
+
+
+def test_a_pipe_is_written_to(shop: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for words in (("export", pipe), ("demo", "--json", pipe)):
+        read: list[str] = []
+        reader = threading.Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")), daemon=True)  # noqa: B023
+        reader.start()
+        assert onhand(*words, "--db", shop).code == 0
+        reader.join(timeout=10)
+        assert "LAMP-BRASS-40" in read[0]
+        assert pipe.is_fifo()
+    assert not list(tmp_path.glob("pipe.*"))
+
+
+def test_a_link_stays_a_link(shop: str, tmp_path: Path) -> None:
+    link, real = tmp_path / "latest.csv", tmp_path / "today.csv"
+    link.symlink_to(real)
+    assert onhand("export", link, "--db", shop).code == 0
+    assert (link.is_symlink(), real.read_text(encoding="utf-8").count("LAMP-BRASS-40")) == (True, 1)

@@ -254,14 +254,26 @@ def _target(file: str) -> Iterator[TextIO]:
     path = Path(file)
     if path.is_dir() or not path.parent.is_dir():
         raise BadAsk(f"cannot write {path}: it is a folder, or lies in none")
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, and never replaced
+        with _packed(path, path) as stream:
+            yield stream
+        return
+    path = path.resolve()  # a link stays a link
     draft = path.with_name(path.name + ".part")
     try:
-        with (
-            draft.open("wb") as raw,
-            gzip.open(raw, "wb") if path.suffix == ".gz" else contextlib.nullcontext(raw) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8", newline="") as stream,
-        ):
+        with _packed(draft, path) as stream:
             yield stream
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _packed(path: Path, named: Path) -> Iterator[TextIO]:
+    """Text for a file, compressed if the name says so."""
+    with (
+        path.open("wb") as raw,
+        gzip.open(raw, "wb") if named.suffix == ".gz" else contextlib.nullcontext(raw) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as stream,
+    ):
+        yield stream

@@ -92,7 +92,7 @@ async def _channel(
 
 def _kept(file: Path | None) -> dict[str, Any] | None:
     try:
-        kept = json.loads(file.read_text(encoding="utf-8")) if file is not None else None
+        kept = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else None
     except (OSError, ValueError):
         return None
     return kept if isinstance(kept, dict) else None
@@ -102,10 +102,15 @@ def _write(file: Path, made: dict[str, Any]) -> None:
     """Write the credentials so that only their owner can read them, and never half."""
     if file.is_dir():
         raise BadAsk(f"{file} is a folder, not a file for credentials")
+    text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    if file.exists() and not file.is_file():  # a device or a pipe is written to, and never replaced
+        file.write_text(text, encoding="utf-8")
+        return
+    file = file.resolve()  # a link stays a link
     draft = file.with_name(file.name + ".new")
     draft.unlink(missing_ok=True)  # one that an earlier run left may be open to others
     draft.touch(mode=0o600)
-    draft.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(file)
 
 
