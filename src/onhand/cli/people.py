@@ -30,9 +30,11 @@ async def list_accounts(db: Db = None, as_json: AsJson = False) -> None:
 
 @accounts_app.command("create")
 @frame.command
-async def create_account(name: str, db: Db = None, as_json: AsJson = False) -> None:
+async def create_account(
+    name: Annotated[str, typer.Argument(help="What to call it.")], db: Db = None, as_json: AsJson = False
+) -> None:
     """Create an account with its own seller and a location named main."""
-    async with door.writing(frame.load(db)) as way:
+    async with door.writing(frame.load(db), create=True) as way:
         made = await way.ask("add_account", name=name)
     if as_json:
         frame.print_json(made)
@@ -91,9 +93,13 @@ async def create_key(
 
 @keys_app.command("revoke")
 @frame.command
-async def revoke_key(principal: str, db: Db = None, account: AccountName = None) -> None:
+async def revoke_key(
+    principal: Annotated[str, typer.Argument(help="Whose, as 'onhand keys list' shows it.")],
+    db: Db = None,
+    account: AccountName = None,
+) -> None:
     """End a principal's credentials at once."""
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         ended = await way.ask("revoke_key", account=number, principal=principal)
-    frame.say(f"revoked {ended}")
+    frame.say(f"revoked {ended} {'key' if ended == 1 else 'keys'} of {principal}")

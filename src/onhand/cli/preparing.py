@@ -51,13 +51,18 @@ async def init(
     if dry_run:
         with _opened(settings, create=False) as store:
             engine.refuse_unknown(now := engine.revision(store))
-        frame.say(
-            f"{engine.shown(settings.db)} has {now or 'nothing'}, and would be brought to {engine.head()}"
-        )
+        frame.say(f"{engine.shown(settings.db)} {_ahead(now)}")
         return frame.OK
-    async with door.writing(settings):
+    async with door.writing(settings, create=True):
         frame.say(f"{engine.shown(settings.db)} is at schema {engine.head()}")
     return frame.OK
+
+
+def _ahead(now: str | None) -> str:
+    """What `init` would do with a database at this revision."""
+    if now == engine.head():
+        return f"is at schema {now}: there is nothing to do"
+    return f"has {now or 'nothing'}, and would be brought to {engine.head()}"
 
 
 @contextlib.contextmanager
@@ -118,8 +123,9 @@ async def backup(
     settings = frame.load(db)
     if door.several(settings):
         raise BadAsk("a PostgreSQL is copied with its own tools: see docs/how-to/back-up-and-restore.md")
-    with _opened(settings, create=False):
-        pass  # in words, if it is no database of ours
+    with _opened(settings, create=False) as store:  # in words, if it is no database of ours
+        if engine.revision(store) is None:
+            raise BadAsk(f"{settings.db} is empty: there is nothing to copy")
     with progress.bar("backup", None) as step:
         await asyncio.to_thread(copying.copy, Path(settings.db), file, lambda left, pages: step(1))
     if not as_json:

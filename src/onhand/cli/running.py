@@ -126,7 +126,7 @@ async def demo(
     """Make the demo account if it is not there, and write what a client needs to drive it."""
     settings = frame.load(db)
     base = url or _address(settings.db) or f"http://{settings.host}:{settings.port}"
-    async with door.writing(settings) as way:
+    async with door.writing(settings, create=True) as way:
         made = await way.ask("demo", base_url=base, kept=_kept(file))
     if file is None:
         frame.print_json(made)

@@ -121,9 +121,10 @@ def lock_for(settings: Settings) -> Lock | None:
 
 
 @contextlib.asynccontextmanager
-async def writing(settings: Settings) -> AsyncIterator[Door]:
+async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[Door]:
     """A door for writing commands: here if nobody holds the database, else the hub that does.
 
+    Only with ``create`` a database is made, or its tables are: a name that was mistyped is to be told.
     Raises StoreError in words.
     """
     lock = lock_for(settings)
@@ -136,8 +137,10 @@ async def writing(settings: Settings) -> AsyncIterator[Door]:
         yield There(held.holder)
         return
     try:
-        store = open_store(settings.db, accept_loss=settings.accept_data_loss)
+        store = open_store(settings.db, accept_loss=settings.accept_data_loss, create=create)
         try:
+            if not create:
+                require_head(store)
             migrate(store)
         except BaseException:
             store.close()

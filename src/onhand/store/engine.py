@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
-from onhand.store import addresses, roles, together
+from onhand.store import addresses, roles, strangers, together
 from onhand.store.addresses import BadAddress
 
 SQLITE_OLDEST = (3, 37, 0)
@@ -247,6 +247,8 @@ def _check_version(store: Store) -> None:
     if store.sqlite:
         if sqlite3.sqlite_version_info < SQLITE_OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or later is needed")
+        if other := strangers.tables(store.reader):  # before the writer changes anything in the file
+            raise StoreError(f"{store.path} is another program's database: it has the tables {other}")
         return
     with store.reader.connect() as connection:
         query = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
