@@ -16,6 +16,9 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
+from onhand.office.door import perform
+from onhand.outward.equipment import Equipment
+from onhand.settings import Settings
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import catalog, levels
 from onhand.transact import EXIT_IO_ERROR, Busy, StoreFull, Unknowable
@@ -100,6 +103,18 @@ def fill(connection: Connection) -> int:
     for number in range(200):
         catalog.change_item(connection, 1, 9, {"name": LONG * number}, START)
     return 9
+
+
+def test_a_command_line_hears_of_a_full_disk_from_the_hub(small: Shop) -> None:
+    async def main() -> list[tuple[int, object]]:
+        async with running(small) as inventory:
+            limit(small, 0)
+            equipment = Equipment(inventory, Settings())
+            names = (f'{{"name": "{LONG[:90]}{number}"}}' for number in range(200))
+            return [await perform(equipment, "add_account", name.encode()) for name in names]
+
+    told = asyncio.run(main())[-1]
+    assert told == (503, {"error": "database or disk is full"})
 
 
 def test_a_full_disk_undoes_a_batch_whole(small: Shop) -> None:

@@ -183,6 +183,13 @@ def test_writing_commands_go_through_the_running_hub(hub: Running, tmp_path: Pat
     assert onhand("verify", "--db", hub.db).code == 0
 
 
+@pytest.mark.parametrize("number", [2**63, 2**70])
+@pytest.mark.parametrize("words", [("push",), ("release",), ("incidents", "close")])
+def test_a_number_that_no_hub_can_look_up(hub: Running, words: tuple[str, ...], number: int) -> None:
+    ran = onhand(*words, number, "--account", "demo", "--db", hub.db)
+    assert (ran.code, ran.err) == (1, "onhand: a number is larger than any that is kept\n")
+
+
 def test_a_second_hub_on_the_same_file(hub: Running) -> None:
     words = refused_start("--db", hub.db, "--port", 0)
     assert words == f"onhand: {hub.db} is being written by process {hub.server.process.pid}\n"

@@ -51,7 +51,7 @@ class NoAnswer(Exception):
 
 
 async def post(url: str, token: str, value: object) -> tuple[int, object]:
-    """POST ``value`` as JSON with a bearer token: the status and the decoded answer.
+    """POST ``value`` as JSON with a bearer token: the status and the decoded answer, None if it is no JSON.
 
     Follows no redirect and uses no proxy. Raises NoAnswer.
     """
@@ -61,7 +61,10 @@ async def post(url: str, token: str, value: object) -> tuple[int, object]:
             answer = await client.post(url, content=encode(value), headers=headers)
     except httpx2.HTTPError as error:
         raise NoAnswer(f"{url}: {str(error) or type(error).__name__}") from error
-    return answer.status_code, decode(answer.content)
+    try:
+        return answer.status_code, decode(answer.content)
+    except BadBody:
+        return answer.status_code, None
 
 
 # --- channels -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from onhand import settings
 from onhand.demo import DemoFailed
+from onhand.office.door import TOO_LARGE
 from onhand.office.people import BadAsk
 from onhand.settings import BadSetting, Settings
 from onhand.store import integrity
@@ -88,8 +89,13 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
         except UnicodeEncodeError as error:
             complain(_unwritable(error))
             code = FAILED
+        except OverflowError:
+            complain(TOO_LARGE)
+            code = FAILED
         except KeyboardInterrupt:
             code = 130
+        except (typer.BadParameter, typer.Exit, typer.Abort):
+            raise  # the command's own end, which no file has to do with
         except Exception:
             # What a damaged page holds can be anything, and whatever reads it fails in its own way.
             if not (words := _damage(options.get("db"))):

@@ -68,9 +68,9 @@ def _moment(words: str) -> int:
     """A time in words as microseconds UTC."""
     try:
         found = datetime.fromisoformat(words)
-    except ValueError as error:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"{words!r} is no time like 2024-05-31T14:30:00Z") from error
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found
     days = found - datetime(1970, 1, 1, tzinfo=UTC)
     return (days.days * 86_400 + days.seconds) * 1_000_000 + days.microseconds
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from onhand import transport
+from onhand.demo import DemoFailed
 from onhand.inventory import Inventory
 from onhand.lock import Held, Holder, Lock
 from onhand.office import channels, incidents, intake, people, replay, trial
@@ -18,9 +19,13 @@ from onhand.orders_in import Polls
 from onhand.outward import working
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import BadSetting, Settings
-from onhand.store.engine import is_postgresql, migrate, open_store, require_head
+from onhand.store.engine import DatabaseFailed, is_postgresql, migrate, open_store, reason, require_head
+from onhand.transact import Busy, StoreFull, Unknowable
+from onhand.transport import NoAnswer
 
 Operation = Callable[..., Awaitable[Any]]
+
+TOO_LARGE = "a number is larger than any that is kept"
 
 OPERATIONS: dict[str, Operation] = {
     "account_id": people.account_id,
@@ -86,7 +91,7 @@ class There:
         if status == 200:
             return answer
         words = answer.get("error") if isinstance(answer, dict) else None
-        raise BadAsk(str(words or f"the hub answered {status}"))
+        raise BadAsk(str(words or f"the hub answered {status}: its log says why"))
 
     def courier(self) -> contextlib.AbstractAsyncContextManager[None]:
         """The hub has one."""
@@ -106,8 +111,14 @@ async def perform(equipment: Equipment, name: str, raw: bytes) -> tuple[int, obj
     try:
         parameters = msgspec.json.decode(raw, type=dict[str, Any])
         return 200, await _do(equipment, name, parameters)
-    except (BadAsk, Refusal, BadSetting) as refusal:
+    except (BadAsk, Refusal, BadSetting, DemoFailed) as refusal:
         return 422, {"error": str(refusal)}
+    except OverflowError:
+        return 422, {"error": TOO_LARGE}
+    except (Busy, StoreFull, Unknowable, NoAnswer) as failure:
+        return 503, {"error": str(failure)}
+    except DatabaseFailed as failure:
+        return 503, {"error": f"the database failed: {reason(failure)}"}
 
 
 def several(settings: Settings) -> bool:
