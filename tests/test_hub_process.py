@@ -150,6 +150,7 @@ def test_the_documentation_needs_no_internet(hub: Running, name: str) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
         for text in (home.text, page.text):
             assert not ELSEWHERE.search(text)
+        assert "<a href=/>" in page.text
         for path in re.findall(r"(?:src|href)=(/[^\s>]+)", page.text):
             assert http.get(path).status_code == 200, path
         contract = http.get(f"/docs/{name}/openapi.yaml")

@@ -57,6 +57,14 @@ table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; padding: .55rem .5rem; border-bottom: 1px solid var(--line) }
 nav a { margin-right: 1rem }
 .quiet { opacity: .7 }
+@media (max-width: 32rem) {
+  body { padding: 1.5rem 1rem }
+  td, th { padding: .5rem .25rem; overflow-wrap: anywhere }
+  .apis tr { display: flex; flex-wrap: wrap; gap: 0 .75rem; border-bottom: 1px solid var(--line) }
+  .apis td, .apis th { border: 0 }
+  .apis th[scope=row] { flex-basis: 100%; padding-bottom: 0 }
+  .apis thead { display: none }
+}
 """
 
 
@@ -114,14 +122,16 @@ class Pages:
     def _home(self) -> str:
         rows = "".join(
             f"<tr><th scope=row>{escape(face.title)}</th><td><code>{escape(face.prefix)}</code></td>"
-            f'<td><a href="/docs/{face.name}">documentation</a></td>'
-            f'<td><a href="/docs/{face.name}/openapi.yaml">openapi.yaml</a></td></tr>'
+            f'<td><a href="/docs/{face.name}" aria-label="{escape(face.title)} documentation">'
+            "documentation</a></td>"
+            f'<td><a href="/docs/{face.name}/openapi.yaml" aria-label="{escape(face.title)} openapi.yaml">'
+            "openapi.yaml</a></td></tr>"
             for face in self._faces.values()
         )
         return _page(
             "onhand",
             "<h1>onhand</h1><p>One stock ledger, and six ways to speak to it.</p>"
-            "<h2>APIs</h2><table><tr><th>API<th>base path<th>read<th>contract</tr>"
+            "<h2>APIs</h2><table class=apis><thead><tr><th>API<th>base path<th>read<th>contract</tr></thead>"
             f"{rows}</table><h2>Health</h2><nav><a href='/livez'>livez</a><a href='/readyz'>readyz</a></nav>"
             f"<p class=quiet>version {__version__}</p>",
         )
@@ -161,7 +171,7 @@ def _page(title: str, body: str) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<link rel=stylesheet href=/style.css><body>{body}</body></html>"
+        f"<link rel=stylesheet href=/style.css><body><main>{body}</main></body></html>"
     )
 
 
@@ -171,7 +181,11 @@ def _reader(face: Face) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         "<link rel=icon href=/docs/reader/favicon-32x32.png>"
-        "<link rel=stylesheet href=/docs/reader/swagger-ui.css><body><div id=reader></div>"
+        "<link rel=stylesheet href=/docs/reader/swagger-ui.css><body>"
+        f"<nav style='font: 14px sans-serif; padding: 1rem'><a href=/>all APIs</a> &nbsp; "
+        f"<a href=/docs/{face.name}/openapi.yaml>openapi.yaml</a></nav>"
+        "<noscript><p style='font: 14px sans-serif; padding: 1rem'>To be read and tried here the contract"
+        " needs JavaScript; openapi.yaml is all of it.</p></noscript><div id=reader></div>"
         "<script src=/docs/reader/swagger-ui-bundle.js></script>"
         f"<script src=/docs/{face.name}/start.js></script></body></html>"
     )

@@ -301,7 +301,8 @@ def test_the_page() -> None:
         await ask(card, "edit", {"sku": "v9", "quantity": 4711})
         await ask(card, "sell", {"sku": "v9", "units": 11})
         async with httpx2.AsyncClient() as http:
-            answer = await http.get(card.url)
+            answer, held = await http.get(card.url), await http.get(f"{card.url}/?hold")
+        assert "http-equiv=refresh" not in held.text
         assert "4700" in answer.text
         assert "11 ×" in answer.text
         assert "<script" not in answer.text

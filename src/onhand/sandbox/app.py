@@ -106,7 +106,8 @@ class Sandbox:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         if path in ("", "/") and request.method in ("GET", "HEAD"):
             headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": POLICY}
-            return Answer(200, page(self.state), headers)
+            held = "hold" in request.query_params
+            return Answer(200, page(self.state, held=held), headers)
         try:
             call = await _call(request, path)
         except TooLong as error:

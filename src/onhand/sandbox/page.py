@@ -15,20 +15,25 @@ REFRESH_SECONDS = 2
 ROWS, ORDERS = 200, 20
 
 
-def page(state: State) -> bytes:
-    """HTML that loads itself again every two seconds."""
+def page(state: State, *, held: bool = False) -> bytes:
+    """HTML that loads itself again every two seconds, unless it is ``held`` for a reader who needs longer."""
     heads = "".join(f"<th>{escape(place.name)}" for place in state.places)
     body = (
         "<h1>Sandbox channel</h1><p class=quiet>What a buyer would see. It changes when the hub tells it, and"
-        f" when somebody buys.</p>{_faults(state.faults)}"
+        f" when somebody buys. {_HELD if held else _LOADING}</p>{_faults(state.faults)}"
         f"<h2>Products</h2><table><tr><th>SKU<th>title{heads}</tr>{''.join(_products(state))}</table>"
         f"<h2>Orders</h2><table><tr><th>order<th>what<th>state</tr>{''.join(_orders(state))}</table>"
     )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Sandbox channel</title>"
         '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<meta http-equiv=refresh content={REFRESH_SECONDS}><style>{STYLE}</style><body>{body}</body></html>"
+        f"{'' if held else f'<meta http-equiv=refresh content={REFRESH_SECONDS}>'}<style>{STYLE}</style>"
+        f"<body><main>{body}</main></body></html>"
     ).encode()
+
+
+_LOADING = "<a href='?hold'>Hold it still</a>"
+_HELD = "<a href='?'>Show it as it changes</a>"
 
 
 def _products(state: State) -> Iterator[str]:
