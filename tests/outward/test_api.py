@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from hubs import Hub, demo_hub
 from native_calls import PREFIX, Api, admin, codes
 from onhand import connectors
-from onhand.api import routes
+from onhand.api import routes, told
 from onhand.courier.courier import Courier
 from onhand.orders_in import Polls
 from onhand.outward.equipment import Equipment
@@ -290,6 +290,7 @@ def test_settings_are_changed_one_by_one(api: Api, hub: Hub, shop: Any) -> None:
         ("GET", "/connections/99999", "unknown_connection"),
         ("GET", "/connections/0", "unknown_connection"),
         ("GET", "/connections/99999/numbers", "unknown_connection"),
+        ("GET", "/connections/1/numbers", "unknown_connection"),
         ("POST", "/connections/99999/import", "unknown_connection"),
         ("POST", "/connections/99999/push", "unknown_connection"),
         ("POST", "/connections/99999/sweep", "unknown_connection"),
@@ -303,6 +304,11 @@ def test_settings_are_changed_one_by_one(api: Api, hub: Hub, shop: Any) -> None:
 )
 def test_what_is_not_there(api: Api, method: str, path: str, code: str) -> None:
     assert codes(api.ask(method, path))[0] == code
+
+
+def test_a_change_that_is_no_more_was_seen_by_nobody(api: Api) -> None:
+    last = api.change({"op": "adjust", "sku": "SB-APRON-S", "location": "MAIN", "delta": 1})["as_of_seq"]
+    assert codes(api.ask("GET", f"/changes/{told.token(last + 1)}/seen"))[0] == "moment_out_of_range"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from onhand.outward import connecting, leaving, steering, telling, watching
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.seals import BadKey
 from onhand.stock.offering import Rules
-from onhand.store import channels, linking, showing
+from onhand.store import linking, showing
 from onhand.work import Answer
 
 Label: TypeAlias = Annotated[str, Meta(max_length=connecting.NAME_LIMIT)]
@@ -101,8 +101,7 @@ async def numbers(equipment: Equipment, call: Call) -> Answer:
     span = params.span(found, "numbers", number, state)
 
     def query(connection: Any) -> dict[str, Any]:
-        if channels.link(connection, call.account, number) is None:
-            raise Problem("unknown_connection", "There is no such connection")
+        watching.connections(connection, call.account, number)  # one that the hub tells
         flags = {name: state == name for name in STATES}
         found = linking.page(connection, call.account, number, span.after, span.asks, **flags)
         rows, more = span.cut(found, lambda one: one.id)

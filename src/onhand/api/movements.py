@@ -26,12 +26,13 @@ async def listed(call: Call) -> Response:
     after: int = 0 if text is None else position(text, MOVEMENTS, (), tuple[Position])[0]
 
     def query(connection: Connection) -> dict[str, Any]:
+        last = levels.last_seq(connection, call.account)
+        told.not_ahead(after, last)
         rows = levels.movements(connection, call.account, after, limit + 1)
         read, more = rows[:limit], len(rows) > limit
         reached = told.token(read[-1].seq if read else after)
         allowed = call.allowed(connection)
         seen = [row for row in read if allowed is None or row.location in allowed]
-        last = levels.last_seq(connection, call.account)
         return told.page(_bodies(connection, call, seen), reached if more else None, last, token=reached)
 
     return calls.response(answer(200, await call.read(query)))

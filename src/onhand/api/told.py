@@ -40,6 +40,14 @@ def token(seq: int) -> str:
     return cursor(MOVEMENTS, (), seq)
 
 
+def not_ahead(seq: int, last: int) -> None:
+    """Refuse a token that stands behind the ledger's end: what it knew of is not there any more, and what
+    comes to be under those numbers would be missed. Raises Problem."""
+    if seq > last:
+        words = "this cursor is ahead of it, as after an older copy was restored: begin without one"
+        raise Problem("moment_out_of_range", f"The last movement is {last}, {words}")
+
+
 # --- levels and movements --------------------------------------------------------------------------
 
 
