@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from html import escape
-from importlib import resources
+from importlib import resources, util
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,6 @@ from onhand.store import engine
 from onhand.wire import respond
 
 DISK_FLOOR_BYTES = 64 * 1024 * 1024
-READER = resources.files("swagger_ui") / "static"
 READER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
@@ -74,7 +75,6 @@ class Pages:
     def __init__(self, inventory: Inventory, faces: Sequence[Face]) -> None:
         self._inventory = inventory
         self._faces = {face.name: face for face in faces}
-        self._contracts = {name: contract(name) for name in self._faces}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -100,13 +100,13 @@ class Pages:
             case ["style.css"]:
                 return Response(STYLE, media_type="text/css")
             case ["docs", "reader", name] if name in READER_FILES:
-                return FileResponse(Path(str(READER / name)))
+                return FileResponse(_reader_folder() / name)
             case ["docs", name, *rest] if name in self._faces:
-                return self._contract(name, rest)
+                return await self._contract(name, rest)
             case _:
                 return respond(404, {"error": "Not found", "see": "/docs"})
 
-    def _contract(self, name: str, rest: list[str]) -> Response:
+    async def _contract(self, name: str, rest: list[str]) -> Response:
         match rest:
             case []:
                 return HTMLResponse(_reader(self._faces[name]))
@@ -115,7 +115,7 @@ class Pages:
             case ["openapi.yaml"]:
                 return Response(contract_text(name), media_type="application/yaml")
             case ["openapi.json"]:
-                return respond(200, self._contracts[name])
+                return respond(200, await asyncio.to_thread(contract, name))
             case _:
                 return respond(404, {"error": "Not found", "see": f"/docs/{name}"})
 
@@ -161,10 +161,18 @@ def contract_text(name: str) -> str:
     return (resources.files(package) / "openapi.yaml").read_text(encoding="utf-8")
 
 
+@cache
 def contract(name: str) -> dict[str, object]:
-    """The OpenAPI document of an API as a value."""
+    """The OpenAPI document of an API as a value; read when it is first asked for, which takes a while."""
     loaded: dict[str, object] = yaml.load(contract_text(name), Loader=yaml.CSafeLoader)
     return loaded
+
+
+@cache
+def _reader_folder() -> Path:
+    """Where the reader's files are. To import their package would be to import more than them."""
+    found = util.find_spec("swagger_ui")
+    return Path((found and found.origin) or "").with_name("static")
 
 
 def _page(title: str, body: str) -> str:
