@@ -16,7 +16,8 @@ class Contract:
 
     def __init__(self, package: str) -> None:
         text = resources.files(package).joinpath("openapi.yaml").read_text(encoding="utf-8")
-        self.document: dict[str, Any] = yaml.safe_load(text)
+        self.document: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)
+        self._validators: dict[int, Any] = {}
 
     def check(self, method: str, template: str, answer: httpx2.Response) -> httpx2.Response:
         """``answer``, after making sure that the contract has room for it."""
@@ -51,9 +52,12 @@ class Contract:
         self._validator(schema).validate(body)
 
     def _validator(self, schema: dict[str, Any]) -> Any:
-        # References point into the document, so the document's components travel with the schema.
-        whole = {"allOf": [schema], "components": self.document.get("components", {})}
-        return jsonschema_rs.validator_for(whole, validate_formats=True)
+        """Made once for each schema, which is a part of the document and is there as long as it."""
+        if id(schema) not in self._validators:
+            # References point into the document, so the document's components travel with the schema.
+            whole = {"allOf": [schema], "components": self.document.get("components", {})}
+            self._validators[id(schema)] = jsonschema_rs.validator_for(whole, validate_formats=True)
+        return self._validators[id(schema)]
 
 
 @cache
