@@ -135,7 +135,7 @@ def kept(path: Path) -> bytes:
         ("source", "source", "is both"),
         ("source", "itself", "is both"),
         ("source", "full", "it is not empty, there is something in accounts"),
-        ("source", "foreign", "a table items that is not onhand's"),
+        ("source", "foreign", "is another program's database: it has the tables items"),
         ("source", "newer", "newer than this onhand"),
         ("source", "text", "not a database"),
         ("source", "missing/new.db", "does not exist"),
