@@ -121,11 +121,12 @@ _by_item = Statement(
     rows="account int, item int",
 )
 _one_listing = Statement(f"SELECT {_LISTING} FROM listings g WHERE g.account = :account AND g.id = :id")
-_listings = Statement(
-    f"SELECT {_LISTING} FROM listings g WHERE g.account = :account AND g.id > :after"
-    " AND (:link = 0 OR g.connection = :link) AND (:status = '' OR g.status = :status)"
-    " ORDER BY g.id LIMIT :limit"
+_LISTED = (
+    f"SELECT {_LISTING} FROM listings g WHERE g.account = :account AND g.id > :after{{}}"
+    " AND (:status = '' OR g.status = :status) ORDER BY g.id LIMIT :limit"
 )
+_listings = Statement(_LISTED.format(""))
+_listings_of_link = Statement(_LISTED.format(" AND g.connection = :link"))
 
 
 def listings_by_external(
@@ -173,7 +174,10 @@ def listings(
     limit: int = 50,
 ) -> list[Listing]:
     """Listings by id; of one connection (0: all) and one status ("": all)."""
-    found = _listings.run(connection, account=account, link=link_id, status=status, after=after, limit=limit)
+    asked: dict[str, Any] = {"account": account, "status": status, "after": after, "limit": limit}
+    if link_id:
+        asked["link"] = link_id
+    found = (_listings_of_link if link_id else _listings).run(connection, **asked)
     return [listing_of(row) for row in found]
 
 

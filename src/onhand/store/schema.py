@@ -304,6 +304,7 @@ listings = table(
     to("account connection", "connections"),
     to("account item", "items"),
     Index("listings_level", "account", "item", "location"),
+    Index("listings_connection", "account", "connection", "id"),
     Index(
         "listings_sku",
         "account",
