@@ -76,8 +76,7 @@ def test_credentials_that_are_void_open_the_circuit(town: Town) -> None:
         town.stall.token, town.stall.refresh = "x", "y"
         async with town.driven():
             await town.stock(1, 1)
-            await until(lambda: town.status().words)
-            assert "no fresh token" in str(town.status().words)
+            await until(lambda: "no fresh token" in str(town.status().words))
         assert len(town.stall.calls) < 8
         assert town.waiting() == 1
 
