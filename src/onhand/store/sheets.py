@@ -35,8 +35,10 @@ _FROM = (
     " JOIN items i ON i.account = l.account AND i.id = l.item AND i.sku IS NOT NULL"
     " WHERE (:item = 0 OR l.item = :item)"
 )
+# Left to itself, SQLite looks for a level's first and last movement among all that the account has.
+_INDEXED = " INDEXED BY movements_level"
 _AT = (
-    "(SELECT m.recorded_at FROM movements m WHERE m.account = l.account AND m.item = l.item"
+    f"(SELECT m.recorded_at FROM movements m{_INDEXED} WHERE m.account = l.account AND m.item = l.item"
     " AND m.location = l.location ORDER BY m.seq {} LIMIT 1)"
 )
 _TIMED = (
@@ -46,13 +48,19 @@ _TIMED = (
 _LEVEL = "l.item, l.location, l.on_hand, l.reserved, l.infinite, l.present, l.version, l.next_expiry"
 _ORDER = " ORDER BY l.item, l.location LIMIT :limit OFFSET :offset"
 _ROWS = "location int"
+
+
+def _both(text: str) -> Statement:
+    return Statement(sqlite=text, postgresql=text.replace(_INDEXED, ""), rows=_ROWS)
+
+
 _page = {
-    False: Statement(f"SELECT {_LEVEL}{_FROM}{_ORDER}", _ROWS),
-    True: Statement(f"SELECT {_LEVEL}{_FROM}{_TIMED}{_ORDER}", _ROWS),
+    False: _both(f"SELECT {_LEVEL}{_FROM}{_ORDER}"),
+    True: _both(f"SELECT {_LEVEL}{_FROM}{_TIMED}{_ORDER}"),
 }
 _count = {
-    False: Statement(f"SELECT COUNT(*){_FROM}", _ROWS),
-    True: Statement(f"SELECT COUNT(*){_FROM}{_TIMED}", _ROWS),
+    False: _both(f"SELECT COUNT(*){_FROM}"),
+    True: _both(f"SELECT COUNT(*){_FROM}{_TIMED}"),
 }
 
 

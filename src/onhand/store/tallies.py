@@ -17,10 +17,15 @@ _moves = Statement(
     " FROM movements m WHERE m.account = :account AND m.seq > :after AND m.location = :at"
     " ORDER BY m.seq LIMIT :limit"
 )
-_opening = Statement(
-    "SELECT r.item, (SELECT m.on_hand_after FROM movements m WHERE m.account = r.account"
+_OPENING = (
+    "SELECT r.item, (SELECT m.on_hand_after FROM {movements} WHERE m.account = r.account"
     " AND m.item = r.item AND m.location = r.location AND m.seq <= :seq"
-    " ORDER BY m.seq DESC LIMIT 1) FROM {rows}",
+    " ORDER BY m.seq DESC LIMIT 1) FROM {rows}"
+)
+_opening = Statement(
+    # Left to itself, SQLite looks among all movements of the account, for each item.
+    sqlite=_OPENING.replace("{movements}", "movements m INDEXED BY movements_level"),
+    postgresql=_OPENING.replace("{movements}", "movements m"),
     rows="account int, item int, location int",
 )
 
