@@ -23,6 +23,8 @@ SAID = answer("", date="Sun, 22 Nov 2026 00:00:30 GMT")
         (Walk(False, NOW, 3, NOW).write(), Walk(False, NOW, 3, NOW)),
         (Walk(True, None, 2, 5).write(), Walk(True, None, 2, 5)),
         (Walk(False, NOW, 3, NOW, 7).write(), Walk(False, NOW, 3, NOW, 7)),
+        (Walk(False, NOW, 1, NOW, 7, True).write(), Walk(False, NOW, 1, NOW, 7, True)),
+        (Walk(True, NOW, 2, NOW, 7, True).write(), Walk(True, NOW, 2, NOW, 7, True)),
         ("more||2|5", Walk(False, None, 2, 5)),
         ("more||2|5|x", Walk(True, None, 1, 0)),
     ],
@@ -79,6 +81,25 @@ def test_a_cursor_is_read(cursor: str | None, walk: Walk) -> None:
 )
 def test_a_step(walk: Walk, changed: list[int], full: bool, cursor: str) -> None:
     assert step(walk, changed, full, SAID) == (cursor, full)
+
+
+@pytest.mark.parametrize("later", [0, 1, 5])
+@pytest.mark.parametrize("moment", range(8))
+def test_many_orders_of_one_second_of_which_one_changes(moment: int, later: int) -> None:
+    """The page has three rows; before that of this number is read, the first order changes."""
+    changed = dict.fromkeys(range(8), NOW) | {100 + name: NOW + SECOND * 9 for name in range(later)}
+    cursor, seen, more = Walk(False, NOW - SECOND, 1, NOW).write(), set[int](), True
+    for number in range(100):
+        if number == moment:
+            changed[0] = NOW + SECOND * 5
+        walk = read(cursor)
+        rows = sorted((when, name) for name, when in changed.items() if when >= (walk.since or 0))
+        page = rows[(walk.page - 1) * 3 : walk.page * 3]
+        seen |= {name for _, name in page}
+        cursor, more = step(walk, [when for when, _ in page], len(page) == 3, SAID)
+        if not more:
+            break
+    assert not more and seen == set(changed)
 
 
 def test_a_round_without_a_clock_goes_by_the_last_change() -> None:

@@ -1,7 +1,8 @@
 """Walks orders by their time of change, so that one that changes while we page is not stepped over. Pure.
 
 A page number alone loses orders: whatever changes moves to the end of the list and the rest moves up by one.
-So a walk goes on from the last time it saw, and counts pages only among orders of that same second.
+So a walk goes on from the last time it saw, and counts pages only among orders of that same second. Where
+that takes several pages it reads them twice: one that changed in between has hidden another at most once.
 """
 
 from __future__ import annotations
@@ -31,18 +32,20 @@ class Walk(NamedTuple):
     """Where a walk stands. ``opening``: the first look of a new connection, which only wants open orders.
     ``since`` is the time to ask from (None: the beginning), ``page`` counts from 1, and ``high`` is where
     the next round begins; ``began`` is when this one did, by the channel's clock, 0 where that is not known.
-    Times are in microseconds UTC."""
+    ``again``: the pages of this second are read for the second time. Times are in microseconds UTC."""
 
     opening: bool
     since: int | None
     page: int
     high: int
     began: int = 0
+    again: bool = False
 
     def write(self) -> str:
         """As a cursor."""
         since = "" if self.since is None else self.since
-        return f"{'open' if self.opening else 'more'}|{since}|{self.page}|{self.high}|{self.began}"
+        kind = ("open" if self.opening else "more") + ("+" if self.again else "")
+        return f"{kind}|{since}|{self.page}|{self.high}|{self.began}"
 
     @property
     def asked_from(self) -> int | None:
@@ -59,11 +62,12 @@ class Walk(NamedTuple):
 def read(cursor: str | None) -> Walk:
     """The walk of a cursor: one that is under way, a plain ISO moment (a new round), or the opening."""
     match (cursor or "").split("|"):
-        case [("open" | "more") as kind, since, page, *times] if 1 <= len(times) <= 2 and all(
-            map(str.isdecimal, (page, *times))
-        ):
+        case [("open" | "more" | "open+" | "more+") as kind, since, page, *times] if 1 <= len(
+            times
+        ) <= 2 and all(map(str.isdecimal, (page, *times))):
             begin = int(since) if since.isdecimal() else None
-            return Walk(kind == "open", begin, int(page), *map(int, times))
+            high, began = map(int, (*times, "0")[:2])
+            return Walk(kind.startswith("open"), begin, int(page), high, began, kind.endswith("+"))
         case [plain] if (when := moment(plain)) is not None:
             return Walk(False, max(0, when - OVERLAP), 1, max(0, when))
         case _:
@@ -83,11 +87,17 @@ def step(
     if walk.opening:
         # What changes while the open orders are read is read again by the first round.
         high = max(0, (said_at(answer) or 0) - apart) if walk.first else walk.high
-    if not full or not changed:
-        return iso(high), False
-    last = changed[-1] // SECOND * SECOND
+    ends = not full or not changed
+    last = 0 if ends else changed[-1] // SECOND * SECOND
     moved = walk.since is None or last > walk.since
-    following = walk._replace(since=last, page=1) if moved else walk._replace(page=walk.page + 1)
+    if walk.page > 1 and not walk.again and (ends or moved):
+        following = walk._replace(page=1, again=True)
+    elif ends:
+        return iso(high), False
+    elif moved:
+        following = walk._replace(since=last, page=1, again=False)
+    else:
+        following = walk._replace(page=walk.page + 1)
     return following._replace(high=high, began=began).write(), True
 
 
