@@ -56,6 +56,23 @@ def test_words_with_a_nul_are_kept_without_it(town: Town) -> None:
     play(town, story)
 
 
+def test_a_shop_that_has_moved_parks_nothing_and_says_where(town: Town) -> None:
+    async def story(town: Town) -> None:
+        moved = Response(301, {"location": "https://www.stall.test/stock?token=t0"}, b"<html>Moved")
+        town.stall.faults = [moved] * 1_000
+        async with town.driven():
+            for item in range(1, 21):
+                await town.stock(item, item)
+            await until(lambda: town.status().open_until)
+            assert town.status().words == "502 it answered 301 and sends to https://www.stall.test/stock"
+            assert (town.status().parked, town.waiting()) == (0, 20)
+            town.stall.faults = []
+            await town.calm()
+        assert len(town.stall.stock) == 20
+
+    play(town, story)
+
+
 def test_a_channel_that_refuses_everything_parks_few(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.poisoned = {f"1-{n}" for n in range(1, 21)}

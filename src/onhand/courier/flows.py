@@ -135,6 +135,13 @@ class Count:
         return sum(self._last) / len(self._last) if self._last else 0.0
 
 
+def _astray(response: Response) -> Response:
+    """A redirect as a fault of the channel: none is followed, and it says nothing about a listing. Its query
+    may hold what is secret, and is left out."""
+    where = response.headers.get("location", "").partition("?")[0] or "nowhere"
+    return Response(502, {}, f"it answered {response.status} and sends to {where}".encode())
+
+
 class Session:
     """A connection's way to its channel."""
 
@@ -273,7 +280,7 @@ class Session:
         self._way.probe("sending")
         response = await self._way.transport.send(wire, timeout=TIMEOUT_SECONDS)
         self._way.probe("answered")
-        return response
+        return _astray(response) if 300 <= response.status < 400 else response
 
     async def _turn(self, name: str, cost: int) -> None:
         seconds = self.pace.take(name, self._way.now(), cost)
