@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 import httpx2
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from commands import onhand, started
 from onhand.store.engine import MIGRATIONS, Store, head, migrate, open_store, revision, set_account
@@ -21,6 +22,8 @@ from stores import PostgresDatabases
 METADATA = orders.metadata
 REFUSED = 1
 PATIENCE_SECONDS = 60
+STEP = 5
+"""Statements of the migrations between two places where they end halfway."""
 
 
 def asked(connection: Connection, query: str) -> list[str]:
@@ -137,6 +140,36 @@ def test_a_next_migration_runs_after_ours(db_url: str, tmp_path: Path) -> None:
     with store.reader.connect() as connection:
         assert connection.exec_driver_sql("SELECT COUNT(shelf) FROM items").scalar_one() == 0
     store.close()
+
+
+class Ended(Exception):
+    """What runs the migrations is gone."""
+
+
+def test_migrations_that_end_halfway_leave_nothing(db_url: str) -> None:
+    store = open_store(db_url)
+    nothing = catalogue(store)
+    left = [0]
+
+    def ends(*_: object) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise Ended
+
+    event.listen(store.writer, "before_cursor_execute", ends)
+    try:
+        for statements in itertools.count(1, STEP):
+            left[0] = statements
+            try:
+                migrate(store)
+            except Ended:
+                assert (revision(store), catalogue(store)) == (None, nothing)
+            else:
+                break
+        assert statements > 5 * STEP
+        assert revision(store) == head()
+    finally:
+        store.close()
 
 
 def test_two_hubs_start_on_an_empty_database(postgres: PostgresDatabases, tmp_path: Path) -> None:
