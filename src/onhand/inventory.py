@@ -31,11 +31,21 @@ K = TypeVar("K", bound=Hashable)
 BATCH_LIMIT = 512
 """Works in one commit at most."""
 
+HEAVY_LIMIT = 20_000
+"""Commands in one commit at most, unless one work has more: who comes with a single one waits no longer than
+for as many."""
+
 LIGHT_LIMIT = 1_024
 """Commands that are decided in the event loop at once: some twenty-five milliseconds."""
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
+
+WEIGHT_LIMIT = 250_000
+"""Commands that may wait before works of more than `SMALL` are turned away: some two hundred megabytes."""
+
+SMALL = 16
+"""Commands of a work that bulk does not turn away."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +92,7 @@ class Inventory:
         self._home: asyncio.AbstractEventLoop | None = None
         """The loop that decides small batches itself (SQLite)."""
         self._waiting = 0
+        self._weight = 0
         self._busy = 0
         self._threads: list[threading.Thread] = []
         self._stopped = False
@@ -243,9 +254,11 @@ class Inventory:
         ticket = Ticket(account, job, loop.create_future(), loop, wakes)
         ticket.quiet = quiet
         with self._guard:
-            if self._stopped or self._waiting >= WAITING_LIMIT:
+            crowded = self._weight >= WEIGHT_LIMIT and ticket.weight > SMALL
+            if self._stopped or crowded or self._waiting >= WAITING_LIMIT:
                 raise Busy("too much work is waiting")
             self._waiting += 1
+            self._weight += ticket.weight
             lane = self._lanes.setdefault(0 if self.store.sqlite else account, Lane())
             lane.tickets.append(ticket)
             if not lane.busy:
@@ -299,15 +312,22 @@ class Inventory:
         self._wake(batch, lane if more else None)
 
     def _take(self, lane: Lane) -> list[Ticket]:
+        taken: list[Ticket] = []
+        weight = 0
         with self._guard:
-            count = min(len(lane.tickets), BATCH_LIMIT)
-            return [lane.tickets.popleft() for _ in range(count)]
+            while lane.tickets and len(taken) < BATCH_LIMIT:
+                weight += lane.tickets[0].weight
+                if taken and weight > HEAVY_LIMIT:
+                    break
+                taken.append(lane.tickets.popleft())
+        return taken
 
     def _give_back(self, lane: Lane, batch: Sequence[Ticket], again: Sequence[Ticket]) -> bool:
         """Whether more is waiting."""
         with self._guard:
             lane.tickets.extendleft(reversed(again))
             self._waiting -= len(batch) - len(again)
+            self._weight -= sum([one.weight for one in batch]) - sum([one.weight for one in again])
             if lane.tickets:
                 return True
             lane.busy = False
@@ -346,9 +366,7 @@ def _light(batch: Sequence[Ticket]) -> bool:
     """Whether a batch is small enough to be decided while nothing else happens."""
     weight = 0
     for ticket in batch:
-        job = ticket.job
-        if isinstance(job, Work):
-            weight += sum([len(group.commands) + len(group.also) for group in job.groups])
-        elif not isinstance(job, Arrival):
+        if not isinstance(ticket.job, (Work, Arrival)):
             return False
+        weight += ticket.weight
     return weight <= LIGHT_LIMIT

@@ -17,7 +17,19 @@ _NOTHING_MARKED: set[Marked] = set()
 class Ticket:
     """One caller's work and the future that it waits on."""
 
-    __slots__ = ("account", "ended", "error", "future", "job", "loop", "marked", "quiet", "result", "wakes")
+    __slots__ = (
+        "account",
+        "ended",
+        "error",
+        "future",
+        "job",
+        "loop",
+        "marked",
+        "quiet",
+        "result",
+        "wakes",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -33,6 +45,10 @@ class Ticket:
         self.future = future
         self.loop = loop
         self.quiet = False
+        self.weight = 0
+        """How many commands it has."""
+        if isinstance(job, Work):
+            self.weight = sum([len(group.commands) + len(group.also) for group in job.groups])
         self.marked: set[Marked] = _NOTHING_MARKED
         """What its batch made stale; only the first ticket of a batch tells."""
         self.ended = False

@@ -1,6 +1,7 @@
 """The one door: works and units from many callers, in one commit, none harmed by another."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -157,6 +158,31 @@ def test_too_many_are_turned_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
     # The one that holds the writer up waits too.
     assert [isinstance(result, Busy) for result in results] == [False] * 3 + [True] * 3
     assert run(shop, *[record(shop.work(PLUS))] * 3)[-1].levels[1, 1].on_hand == 6
+    shop.check()
+
+
+def test_too_many_commands_are_turned_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "WEIGHT_LIMIT", 50)
+    bulk = shop.work(*[PLUS] * (door.SMALL + 4))
+    results = run(shop, *[record(bulk)] * 5, record(shop.work(PLUS)))
+    assert [isinstance(result, Busy) for result in results] == [False] * 3 + [True] * 2 + [False]
+    assert run(shop, *[record(bulk)] * 3)[-1].levels[1, 1].on_hand == 6 * 20 + 1
+    shop.check()
+
+
+def test_heavy_works_are_committed_one_after_the_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "HEAVY_LIMIT", 5)
+    moments = itertools.count(START)
+
+    async def main() -> list[Recorded]:
+        async with running(shop, lambda: next(moments)) as inventory:
+            works = [shop.work(*[PLUS] * size) for size in (9, 2, 3, 1, 9)]
+            return await together(inventory, *(partial(inventory.record, work) for work in works))
+
+    results = asyncio.run(main())
+    commits = [len(list(same)) for _, same in itertools.groupby(results, lambda one: one.recorded_at)]
+    assert commits == [1, 2, 1, 1]
+    assert [one.levels[1, 1].on_hand for one in results] == [9, 11, 14, 15, 24]
     shop.check()
 
 
