@@ -172,7 +172,8 @@ class Transactions:
         if faults.shut(error) and not self._store.sqlite:
             # Another server may take writes by now; who is connected to this one would never hear of it.
             self._store.close()
-        return Busy(reason(error)), faults.shut(error)
+        # Of SQLite it is the file that another process holds: each alone would wait for it as long again.
+        return Busy(reason(error)), faults.shut(error) or self._store.sqlite
 
     def _once(self, tickets: Sequence[Ticket], opened: Opened | None) -> list[Ticket]:
         _, results, marked = self._again(tickets) if opened is None else _finished(opened)

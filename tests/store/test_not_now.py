@@ -1,8 +1,11 @@
-"""What PostgreSQL would not do now was not done, and may be tried again: that is no fault of the hub."""
+"""What the database would not do now was not done, and may be tried again: that is no fault of the hub."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from urllib.parse import urlsplit
@@ -11,12 +14,13 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
+from onhand import transact
 from onhand.inventory import Inventory
 from onhand.stock.model import Adjust
 from onhand.store import counters
 from onhand.transact import Busy
 from shops import Shop, opened, running, together, told
-from stores import PostgresDatabases
+from stores import PostgresDatabases, SqliteDatabases
 
 PLUS = Adjust(1, 1, 1)
 LATE = Adjust(2, 1, 1)
@@ -103,3 +107,23 @@ def test_a_statement_that_takes_too_long(shop: Shop) -> None:
 
     asyncio.run(main())
     shop.check()
+
+
+def test_a_file_that_another_process_holds(sqlite: SqliteDatabases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transact, "BUSY_TIMEOUT_MS", 300)
+    for shop in opened(sqlite):
+        asyncio.run(_held(shop))
+        assert shop.kinds() == ["adjusted"]
+        shop.check()
+
+
+async def _held(shop: Shop) -> None:
+    async with running(shop) as inventory:
+        with contextlib.closing(sqlite3.connect(shop.url, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            works = [inventory.record(shop.work(PLUS)) for _ in range(20)]
+            results = await asyncio.gather(*works, return_exceptions=True)
+            assert [type(result) for result in results] == [Busy] * 20
+            assert time.monotonic() - began < 20 * 0.3, "they have waited together"
+        assert told(await inventory.record(shop.work(PLUS))) == "adjusted 1@1 +1+0 1/0"
