@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 
 STOPPED = 130
 """The exit code of a command that was stopped by Ctrl-C."""
@@ -12,6 +13,7 @@ STOPPED = 130
 
 def main() -> None:
     """Run the command line. Until it is imported, which takes a while, Ctrl-C just ends the process."""
+    _open_streams()
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # and not ignored, as in the background of a shell
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(STOPPED))
@@ -19,6 +21,13 @@ def main() -> None:
     cli = importlib.import_module("onhand.cli")
     signal.signal(signal.SIGINT, usual)
     cli.main()
+
+
+def _open_streams() -> None:
+    """Let a stream that was closed lead nowhere: else the next file that is opened takes its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - for as long as the process lives
 
 
 if __name__ == "__main__":

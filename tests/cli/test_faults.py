@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -218,3 +220,34 @@ def test_a_link_stays_a_link(shop: str, tmp_path: Path) -> None:
     link.symlink_to(real)
     assert onhand("export", link, "--db", shop).code == 0
     assert (link.is_symlink(), real.read_text(encoding="utf-8").count("LAMP-BRASS-40")) == (True, 1)
+
+
+@pytest.mark.parametrize("words", [("levels",), ("levels", "--json"), ("keys", "list"), ("export", "-")])
+def test_nobody_reads_on(shop: str, words: tuple[str, ...]) -> None:
+    with started(*words, "--db", shop) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        complaints = process.stderr.read()
+    assert (process.returncode, complaints) == (0, "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(shop: str, closed: str) -> None:
+    line = f'"$0" -m onhand pause nobody --db "$1" {closed}'
+    ran = subprocess.run(
+        ["sh", "-c", line, sys.executable, shop], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
+    assert onhand("verify", "--db", shop).code == 0
+
+
+def test_a_small_terminal_breaks_lines_instead_of_columns(shop: str) -> None:
+    line = f"stty cols 40; exec {sys.executable} -m onhand history LAMP-BRASS-40 --db {shop}"
+    control, terminal = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    subprocess.run(["sh", "-c", line], stdin=terminal, stdout=terminal, env=environment, check=True)
+    os.close(terminal)
+    shown = os.read(control, 65_536).decode()
+    os.close(control)
+    assert ("counted" in shown, "+10 = 10" in shown) == (True, True)

@@ -41,6 +41,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 FILE_WIDTH = 1_000
 """Characters in a line of a table that goes into a file or a pipe: none is folded there."""
 
+COLUMN_WIDTH = 10
+"""Characters that a column keeps however small the terminal is."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 WORDED = (StoreError, BadAsk, BadSetting, NoAnswer, DemoFailed, Busy, StoreFull, Unknowable)
@@ -153,9 +156,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in kept:
         table.add_row(*("" if cell is None else _harmless(str(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else FILE_WIDTH
     # What is printed is data: brackets and colons in it mean nothing.
-    Console(width=width, markup=False, emoji=False).print(table)
+    console = Console(markup=False, emoji=False)
+    console.width = max(console.width, _least(columns, kept)) if sys.stdout.isatty() else FILE_WIDTH
+    with console.capture() as text:  # by itself it would end the process when nobody reads any more
+        console.print(table)
+    print(text.get(), end="", flush=True)
+
+
+def _least(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """The width below which folding leaves nothing to be read: a small terminal breaks the lines instead."""
+    longest = (max(len(name), *(len(str(row[at])) for row in rows), 0) for at, name in enumerate(columns))
+    return sum(min(one, COLUMN_WIDTH) + 2 for one in longest)
 
 
 def _harmless(text: str) -> str:
