@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import onhand
+from onhand.store.engine import head
 
 WRITING: list[tuple[object, ...]] = [
     ("keys", "create", "native"),
@@ -77,6 +78,10 @@ def test_a_backup_of_nothing(tmp_path: Path) -> None:
 def test_init_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
     db = tmp_path / "new.db"
     db.touch()
-    assert onhand("init", "--dry-run", "--db", db).out.endswith("has nothing, and would be brought to 0001\n")
+    assert onhand("init", "--dry-run", "--db", db).out.endswith(
+        f"has nothing, and would be brought to {head()}\n"
+    )
     assert onhand("init", "--db", db).code == 0
-    assert onhand("init", "--dry-run", "--db", db).out.endswith("is at schema 0001: there is nothing to do\n")
+    assert onhand("init", "--dry-run", "--db", db).out.endswith(
+        f"is at schema {head()}: there is nothing to do\n"
+    )
