@@ -1,31 +1,23 @@
 """Every bound of the front door, tried with raw sockets against a real server."""
 
-import errno
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import uvloop
 
 from doors import (
     CALM,
     HOST,
     LARGE_ANSWER,
-    PATIENCE_SECONDS,
     SHORT,
     Answer,
     Door,
-    echo,
     read_all,
     running,
     split,
 )
-from onhand.frontdoor import serve
 from onhand.reception import HELD_UP_SECONDS
 from onhand.wire import BODY_LIMIT, BULK_LIMIT
 
@@ -368,45 +360,3 @@ def test_too_many_connections() -> None:
             assert door.talk()[0].status == 503
         time.sleep(0.1)
         assert door.talk(GET + CLOSE + b"\r\n")[0].status == 200
-
-
-def test_stopping_finishes_what_is_under_way_and_drops_the_rest() -> None:
-    with running() as door, door.connect() as busy, door.connect() as idle, door.connect() as half:
-        busy.sendall(GET.replace(b"fine", b"slow/0.6") + b"\r\n")
-        half.sendall(post(b"/fine", 3) + b"a")
-        time.sleep(0.2)
-        door.stop()
-        assert split(read_all(busy))[0].body == b"GET /slow/0.6 1 0"
-        assert read_all(idle) == b""
-        assert read_all(half) == b""
-        with pytest.raises(ConnectionRefusedError):
-            door.connect()
-
-
-@pytest.mark.parametrize(("port", "number"), [(None, errno.EADDRINUSE), (70_000, None)])
-def test_an_address_that_cannot_be_taken(door: Door, port: int | None, number: int | None) -> None:
-    with pytest.raises(OSError) as caught:
-        uvloop.run(serve(echo([]), "127.0.0.1", port or door.port, bulk=bool))
-    assert number is None or caught.value.errno == number
-
-
-ALONE = """
-import uvloop
-from doors import echo
-from onhand.frontdoor import serve
-
-uvloop.run(serve(echo([]), "127.0.0.1", 0, bulk=bool, on_ready=lambda port: print(port, flush=True)))
-print("closed", flush=True)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
-    places = {"PYTHONPATH": ":".join(sys.path)}
-    with subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, env=places) as hub:
-        assert hub.stdout is not None
-        port = int(hub.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port)):
-            hub.send_signal(number)
-            assert hub.wait(PATIENCE_SECONDS) == 0
-        assert hub.stdout.read() == b"closed\n"

@@ -10,13 +10,14 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from onhand import batch, faults
+from onhand import batch, faults, unit
 from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account, warning
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush, later
 from onhand.ticket import Ticket
+from onhand.unit import Failure
 from onhand.work import Arrival, Plan, Recorded, Work
 
 RETRIES = 5
@@ -293,7 +294,7 @@ def _results(connection: Connection, tickets: Sequence[Ticket], now: int, marked
         elif isinstance(ticket.job, Arrival):
             arrivals.setdefault(ticket.account, []).append((at, ticket.job))
         else:
-            results[at] = _unit(connection, ticket.job)
+            results[at] = unit.run(connection, ticket.job)
     for account, found in sorted(arrivals.items()):
         _arrive(connection, account, found, results, now)
     if works:
@@ -312,7 +313,7 @@ def _number(connection: Connection, tickets: Sequence[Ticket], results: Sequence
     no account only make new ones, of which nobody remembers anything.
     """
     account, ended = tickets[0].account, zip(tickets, results, strict=True)
-    if account and any(one.changes_catalogue and not isinstance(found, _Failure) for one, found in ended):
+    if account and any(one.changes_catalogue and not isinstance(found, Failure) for one, found in ended):
         counters.take(connection, account, counters.CATALOGUE)
 
 
@@ -341,48 +342,7 @@ def _dues(job: object, result: object) -> Iterator[tuple[str, int]]:
                 yield wakeups.PLANNED, companion.due
 
 
-class _Failure:
-    """A unit that raised."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
 _WAIT = object()
-
-
-def _unit(connection: Connection, unit: Callable[[Connection], Any]) -> Any:
-    keep, take_back = _savepoint(connection)
-    try:
-        value = unit(connection)
-    except DBAPIError as error:
-        if faults.wide(error) or faults.passing(error):
-            raise
-        take_back()
-        return _Failure(error)
-    except Exception as error:  # noqa: BLE001 - it belongs to the caller
-        take_back()
-        return _Failure(error)
-    keep()
-    return value
-
-
-def _savepoint(connection: Connection) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Begin one; what keeps that which is done after it, and what takes it back.
-
-    On SQLite the driver is spoken to itself: SQLAlchemy takes a third of a millisecond for each, as long as
-    many a unit.
-    """
-    if connection.dialect.name != "sqlite":
-        nested = connection.begin_nested()
-        return nested.commit, nested.rollback
-    direct(connection, "SAVEPOINT unit")
-
-    def take_back() -> None:
-        direct(connection, "ROLLBACK TO unit")
-        direct(connection, "RELEASE unit")
-
-    return lambda: direct(connection, "RELEASE unit"), take_back
 
 
 def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
@@ -390,7 +350,7 @@ def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
     for ticket, result in zip(tickets, results, strict=True):
         if result is _WAIT:
             again.append(ticket)
-        elif isinstance(result, _Failure):
+        elif isinstance(result, Failure):
             ticket.fail(result.error)
         else:
             ticket.done(result)

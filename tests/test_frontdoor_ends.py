@@ -1,0 +1,59 @@
+"""How the front door begins and ends: an address of its own, a signal, and what is under way then."""
+
+import errno
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import uvloop
+
+from doors import HOST, PATIENCE_SECONDS, echo, read_all, running, split
+from onhand.frontdoor import serve
+
+HALF = b"POST /fine HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\na"
+SLOW = b"GET /slow/0.6 HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+def test_stopping_finishes_what_is_under_way_and_drops_the_rest() -> None:
+    with running() as door, door.connect() as busy, door.connect() as idle, door.connect() as half:
+        busy.sendall(SLOW)
+        half.sendall(HALF)
+        time.sleep(0.2)
+        door.stop()
+        assert split(read_all(busy))[0].body == b"GET /slow/0.6 1 0"
+        assert read_all(idle) == b""
+        assert read_all(half) == b""
+        with pytest.raises(ConnectionRefusedError):
+            door.connect()
+
+
+@pytest.mark.parametrize(("port", "number"), [(None, errno.EADDRINUSE), (70_000, None)])
+def test_an_address_that_cannot_be_taken(port: int | None, number: int | None) -> None:
+    with running() as door, pytest.raises(OSError) as caught:
+        uvloop.run(serve(echo([]), "127.0.0.1", port or door.port, bulk=bool))
+    assert number is None or caught.value.errno == number
+
+
+ALONE = """
+import uvloop
+from doors import echo
+from onhand.frontdoor import serve
+
+uvloop.run(serve(echo([]), "127.0.0.1", 0, bulk=bool, on_ready=lambda port: print(port, flush=True)))
+print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
+    places = {"PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, env=places) as hub:
+        assert hub.stdout is not None
+        port = int(hub.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port)):
+            hub.send_signal(number)
+            assert hub.wait(PATIENCE_SECONDS) == 0
+        assert hub.stdout.read() == b"closed\n"
