@@ -83,6 +83,11 @@ def test_every_command_is_in_the_reference() -> None:
     assert not missing(iter(found), documents()["docs/reference.md"])
 
 
+def test_every_command_is_listed_under_a_heading() -> None:
+    found: Any = typer.main.get_command(app)
+    assert [name for name, one in found.commands.items() if not one.rich_help_panel] == []
+
+
 def test_every_error_code_is_documented() -> None:
     assert not missing(iter(SORTS), documents()[PAGES["native"]])
 

@@ -30,21 +30,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(running.app)
-app.add_typer(preparing.app)
-app.add_typer(copying.app)
-app.add_typer(orders.app)
-app.add_typer(simulating.app)
-app.add_typer(files.app)
-app.add_typer(stock.app)
-app.add_typer(checking.app)
-app.add_typer(channels.app)
-app.add_typer(connecting.app)
-app.add_typer(incidents.app, name="incidents")
-app.add_typer(sandbox.app, name="sandbox")
-app.add_typer(people.accounts_app, name="accounts")
-app.add_typer(people.keys_app, name="keys")
-app.add_typer(secrets.app, name="secrets")
+HUB, STOCK, CHANNELS, PEOPLE = "The hub and its database", "Stock", "Channels", "Accounts and keys"
+"""The headings under which the commands are listed."""
+
+
+def _listed(heading: str, *parts: typer.Typer) -> None:
+    for part in parts:
+        for one in part.registered_commands:
+            one.rich_help_panel = heading
+        app.add_typer(part)
+
+
+_listed(HUB, running.app, preparing.app, copying.app)
+_listed(STOCK, orders.app, simulating.app, files.app, stock.app, checking.app)
+app.add_typer(incidents.app, name="incidents", rich_help_panel=STOCK)
+_listed(CHANNELS, channels.app, connecting.app)
+app.add_typer(sandbox.app, name="sandbox", rich_help_panel=CHANNELS)
+app.add_typer(people.accounts_app, name="accounts", rich_help_panel=PEOPLE)
+app.add_typer(people.keys_app, name="keys", rich_help_panel=PEOPLE)
+app.add_typer(secrets.app, name="secrets", rich_help_panel=PEOPLE)
 
 
 def _version(wanted: bool) -> None:
