@@ -151,6 +151,20 @@ def test_one_account_is_seen(filled: Places, role: str, account: int | None, ite
             assert connection.execute(query.encode()).fetchone() == (0,)
 
 
+@pytest.mark.parametrize("role", ["runtime", "owner"])
+@pytest.mark.parametrize(("account", "changed"), [(None, 0), (1, 1), (2, 1), (3, 0)])
+def test_one_account_is_numbered(filled: Places, role: str, account: int | None, changed: int) -> None:
+    """All accounts are seen, and the numbers of one are taken by its own transactions only."""
+    with psycopg.connect(filled.of(getattr(ROLES, role))) as connection:
+        if account is not None:
+            connection.execute(f"SET LOCAL onhand.account = '{account}'".encode())
+        assert connection.execute("SELECT COUNT(*) FROM accounts").fetchone() == (2,)
+        assert connection.execute("UPDATE accounts SET seq = seq").rowcount == changed
+        assert (
+            connection.execute("UPDATE accounts SET seq = seq WHERE id <> %s", (account or 0,)).rowcount == 0
+        )
+
+
 def test_neither_role_passes_the_walls(filled: Places) -> None:
     rows = filled.server.ask(
         "SELECT rolname FROM pg_roles WHERE rolname LIKE 'onhand%'"

@@ -388,4 +388,4 @@ idempotency = table(
 )
 
 OUTSIDE = frozenset({"accounts", "keys", "wakeups"})
-"""Tables that row-level security leaves alone: they are read before an account is known."""
+"""Tables whose rows of all accounts are seen: they are read before an account is known."""
