@@ -16,6 +16,7 @@ from onhand.api.items import found_item, rendered
 from onhand.api.meaning import Names, item_of
 from onhand.api.problems import Fault, Problem, fault
 from onhand.api.schema import Body, Id, Name, Units, convert, missing, pointer
+from onhand.attributes import ItemAttributes, updated
 from onhand.store import catalog, feeding, levels, lookup
 from onhand.store.catalog import Item
 from onhand.work import Answer
@@ -66,6 +67,7 @@ class Change(Body, frozen=True, kw_only=True):
     tags: Words | UnsetType = UNSET
     categories: Words | UnsetType = UNSET
     components: Components | UnsetType = UNSET
+    attributes: ItemAttributes | UnsetType = UNSET
 
 
 class Many(Body, frozen=True, kw_only=True):
@@ -101,7 +103,11 @@ async def changed(call: Call) -> Response:
 
     def unit(connection: Connection) -> Answer:
         item = found_item(connection, call)
-        fields = _fields(asked)
+        if not isinstance(asked.attributes, UnsetType):
+            # What is kept is read once nobody else can change it: another process may be doing so.
+            catalog.touch_items(connection, call.account, [item.id], call.now)
+            item = found_item(connection, call, item.id)
+        fields = _fields(asked, item.attributes)
         _check(connection, call, [asked], [""], item)
         if fields:
             try:
@@ -120,7 +126,7 @@ def _add(connection: Connection, call: Call, asked: Sequence[Change], prefix: st
     _check(connection, call, asked, at, None)
     try:
         made = catalog.add_items(
-            connection, call.account, [Item(0, **_fields(one)) for one in asked], call.now
+            connection, call.account, [Item(0, **_fields(one, {})) for one in asked], call.now
         )
     except catalog.Taken as taken:
         raise Problem("sku_taken", f"Already there: {taken.what}") from taken
@@ -131,9 +137,12 @@ def _add(connection: Connection, call: Call, asked: Sequence[Change], prefix: st
     return made
 
 
-def _fields(asked: Change) -> dict[str, Any]:
+def _fields(asked: Change, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for as fields of an item; ``kept`` are the attributes that it has."""
     values = msgspec.structs.asdict(asked)
     del values["components"]
+    if not isinstance(asked.attributes, UnsetType):
+        values["attributes"] = updated(kept, asked.attributes)
     return {name: value for name, value in values.items() if value is not UNSET}
 
 

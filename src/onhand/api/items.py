@@ -76,7 +76,6 @@ def item_body(
 ) -> dict[str, Any]:
     """An item as it is answered; what it costs is the account's own business."""
     body = msgspec.structs.asdict(one)
-    del body["attributes"]
     if not cost:
         body["cost"] = None
     body["components"] = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -16,6 +18,7 @@ from onhand.api.meaning import Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, fault, invalid
 from onhand.api.schema import Body, Id, Name, Where, missing
 from onhand.api.schema import shown as time_shown
+from onhand.attributes import ListingAttributes, named, updated
 from onhand.store import catalog, channels, feeding, lookup
 from onhand.store.books import Marked
 from onhand.store.channels import Link, Listing
@@ -34,12 +37,14 @@ class New(Sellable, frozen=True, kw_only=True):
     external_id: Name
     location: Where | None = None
     closes_at_zero: bool = False
+    attributes: ListingAttributes | UnsetType = UNSET
 
 
 class Change(Body, frozen=True, kw_only=True):
-    """What may change about a listing."""
+    """What may change about a listing; what is left out stays as it is."""
 
-    status: Literal["open", "closed"]
+    status: Literal["open", "closed"] | UnsetType = UNSET
+    attributes: ListingAttributes | UnsetType = UNSET
 
 
 async def connections(call: Call) -> Response:
@@ -123,7 +128,19 @@ def _new(asked: New, link: Link, item: int, location: int | None) -> Listing:
         if location is None:
             raise invalid("/location", "A Treet listing stands at one location")
         name, closes = _uuid(name), True
-    return Listing(0, link.id, name, item, location, closes_at_zero=closes)
+    told = _attributes({}, asked.attributes, link.channel)
+    return Listing(0, link.id, name, item, location, closes_at_zero=closes, attributes=told)
+
+
+def _attributes(kept: dict[str, Any], told: ListingAttributes | UnsetType, channel: str) -> dict[str, Any]:
+    """What a listing of this channel keeps after ``told``. Raises Problem: invalid_body."""
+    if isinstance(told, UnsetType):
+        return kept
+    for name in named(told):
+        if name != channel:
+            raise invalid(f"/attributes/{name}", f"The listing is on a connection of {channel}")
+    found: dict[str, Any] = updated({channel: kept}, told).get(channel, {})
+    return found
 
 
 def _uuid(text: str) -> str:
@@ -137,7 +154,7 @@ def _uuid(text: str) -> str:
 
 
 async def changed(call: Call) -> Response:
-    """PATCH /listings/{listing}: closed, or open again."""
+    """PATCH /listings/{listing}: closed, or open again; what its API is told of it."""
     call.params()
     number = call.number("listing", "unknown_listing")
     asked = call.body(Change)
@@ -145,14 +162,30 @@ async def changed(call: Call) -> Response:
 
     def unit(connection: Connection) -> Answer:
         old = _listing(connection, call, number)
-        if old.status != asked.status:
+        if asked.status not in (UNSET, old.status):
             channels.change_listing(connection, call.account, number, {"status": asked.status}, call.now)
             marked.update(feeding.mark(connection, call.account, [number], call.now))
+        if not isinstance(asked.attributes, UnsetType):
+            _tell(connection, call, number, asked.attributes)
         return answer(200, _bodies(connection, call.account, [_listing(connection, call, number)])[0])
 
     done = await call.write(unit)
     call.inventory.marked(marked)
     return done
+
+
+def _tell(connection: Connection, call: Call, number: int, told: ListingAttributes) -> None:
+    # What is kept is read once nobody else can change it: another process may be doing so.
+    channels.change_listing(connection, call.account, number, {}, call.now)
+    one = _listing(connection, call, number)
+    channel = _channels(connection, call.account)[one.connection]
+    kept = _attributes(one.attributes, told, channel)
+    channels.change_listing(connection, call.account, number, {"attributes": kept}, call.now)
+
+
+def _channels(connection: Connection, account: int) -> dict[int, str]:
+    """The channel of each connection."""
+    return {one.id: one.channel for one in channels.links(connection, account)}
 
 
 def _listing(connection: Connection, call: Call, number: int) -> Listing:
@@ -170,12 +203,14 @@ def _taken(name: str) -> Problem:
 
 def _bodies(connection: Connection, account: int, rows: list[Listing]) -> list[dict[str, Any]]:
     skus = lookup.skus(connection, account, {one.item for one in rows})
-    return [_body(one, skus.get(one.item)) for one in rows]
+    channel_of = _channels(connection, account) if any(one.attributes for one in rows) else {}
+    return [_body(one, skus.get(one.item), channel_of) for one in rows]
 
 
-def _body(one: Listing, sku: str | None) -> dict[str, Any]:
+def _body(one: Listing, sku: str | None, channel_of: Mapping[int, str]) -> dict[str, Any]:
     body = msgspec.structs.asdict(one)
-    del body["attributes"]
+    if one.attributes:
+        body["attributes"] = {channel_of[one.connection]: one.attributes}
     times = {"created_at": time_shown(one.created_at), "updated_at": time_shown(one.updated_at)}
     return body | {"sku": sku} | times
 

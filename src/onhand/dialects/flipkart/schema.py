@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
+from onhand.attributes import PRODUCT_ID_LONGEST, PRODUCT_ID_SHORTEST
 from onhand.dialects.flipkart.codes import WARNING, BadRequest, Code, Fault, per_sku
 from onhand.stock.ledger import Refused
 from onhand.stock.model import (
@@ -29,7 +30,6 @@ from onhand.wire import is_int
 from onhand.work import Companion, Group, Outcome, PutDetail
 
 SKUS_LIMIT = 10
-PRODUCT_ID_SHORTEST, PRODUCT_ID_LONGEST = 13, 16
 ENABLED, DISABLED = "ENABLED", "DISABLED"
 STATUS_DETAIL, PENDING_DETAIL = "flipkart_status", "flipkart_pending"
 """Kinds of detail kept about (item, location), in the connection's own space."""
