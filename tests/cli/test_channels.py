@@ -80,6 +80,8 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     assert line.json("drift") == [] and line.json("parked") == []
     words = line.run("explain", found["SB-APRON-S"]["id"])
     assert "offers 6" in words and "movement 1 " in words and "are held back" in words
+    assert "rule: buffer = 1 (of the connection)" in words
+    assert 'rule: places = {"main":[1]} (of the connection)' in words  # as `rules` shows it
     again = line.json("connect", "sandbox", "--again", link, code=3)
     assert (again["created"], again["known"]) == (0, 2)
     line.run("pause", "Our shop")

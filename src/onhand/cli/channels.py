@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 from sqlalchemy import Connection
 
@@ -263,8 +264,9 @@ def _explained(found: dict[str, Any]) -> None:
     if found["waiting"]:
         frame.say(f"to be told since {moment(one.marked_at)}: {found['waiting']}")
     for rule in found["rules"]:
-        instead = "" if rule["instead_of"] is None else f", instead of the connection's {rule['instead_of']}"
-        frame.say(f"rule: {rule['rule']} = {rule['value']} (of the {rule['from']}{instead})")
+        value, other = (msgspec.json.encode(rule[name]).decode() for name in ("value", "instead_of"))
+        instead = "" if rule["instead_of"] is None else f", instead of the connection's {other}"
+        frame.say(f"rule: {rule['rule']} = {value} (of the {rule['from']}{instead})")
     for slot in found["slots"]:
         _slot(slot)
 
