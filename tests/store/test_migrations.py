@@ -53,6 +53,14 @@ POSTGRESQL = {
 }
 
 
+def configured(script: Path) -> Config:
+    """Alembic's settings for the migrations in this folder."""
+    config = Config()
+    config.set_main_option("script_location", str(script))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
 def test_the_frozen_statements_make_the_codes_tables(db_url: str) -> None:
     """Down to defaults, checks and what indexes leave out, which a comparison of names would not see."""
     store = open_store(db_url)
@@ -75,9 +83,7 @@ def catalogue_here(connection: Connection, store: Store) -> dict[str, list[str]]
 def test_keys_outlive_the_table_that_is_made_anew(db_url: str) -> None:
     """A database of the first version has keys already, some of them without an answer."""
     store = open_store(db_url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("path_separator", "os")
+    config = configured(MIGRATIONS)
     kept = [
         (1, "scope", "b", "asked", 200, "1", '{"X-Seq":"1"}', 7),
         (1, "scope", "a", "asked", None, None, None, 8),
@@ -124,9 +130,7 @@ def upgraded(store: Store, folder: Path) -> None:
     """Do what a next version does to the tables, with a migration after ours."""
     script = shutil.copytree(MIGRATIONS, folder / "migrations")
     (script / "versions" / f"{AFTER}_next.py").write_text(NEXT, encoding="utf-8")
-    config = Config()
-    config.set_main_option("script_location", str(script))
-    config.set_main_option("path_separator", "os")
+    config = configured(script)
     with store.writer.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
