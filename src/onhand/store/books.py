@@ -71,21 +71,24 @@ def _loaded(connection: Connection, rows: list[Spot]) -> list[list[Any]]:
 def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spotted]:
     """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
     rows = sorted(set(spots))
-    if not rows:
-        return {}
-    found: dict[Spot, Spotted] = {}
-    if connection.dialect.name == "postgresql":
-        _prepare.later(connection, rows)
-    for account, item, at, *values in _loaded(connection, rows):
-        on_hand, reserved, infinite, present, version, expiry, kit, kind = values
-        if version is None:
-            level = Level()
-        else:
-            level = Level(on_hand, reserved, bool(infinite), bool(present), version, expiry)
-        found[(account, item, at)] = Spotted(level, kit, kind)
+    found = _spotted(connection, rows) if rows else {}
     missing = [spot for spot in rows if spot not in found]
+    if missing:  # on PostgreSQL alone: SQLite has a row for each, and nobody else who writes
+        _prepare.later(connection, missing)
+        found |= _spotted(connection, missing)
+        missing = [spot for spot in missing if spot not in found]
     for account, item, at, kit, kind in _oddities.run(connection, missing) if missing else ():
         found[(account, item, at)] = Spotted(Level(), kit, kind)
+    return found
+
+
+def _spotted(connection: Connection, rows: list[Spot]) -> dict[Spot, Spotted]:
+    found: dict[Spot, Spotted] = {}
+    for account, item, at, *values in _loaded(connection, rows):
+        on_hand, reserved, infinite, present, version, expiry, kit, kind = values
+        held = (on_hand, reserved, bool(infinite), bool(present), version, expiry)
+        level = Level() if version is None else Level(*held)
+        found[(account, item, at)] = Spotted(level, kit, kind)
     return found
 
 
