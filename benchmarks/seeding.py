@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from onhand.store import accounts, catalog
+from onhand.store import accounts, catalog, together
 from onhand.store.catalog import Location, Seller
 from onhand.store.engine import is_postgresql, migrate, open_store, set_account
 
@@ -142,7 +142,8 @@ def filling(db: str) -> Iterator[Run]:
                 return connection.execute(text(statement), dict(values))
 
             yield run
-        with store.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        options: dict[str, Any] = {together.BEGINS: together.NOT_AT_ALL}
+        with store.writer.connect().execution_options(**options) as connection:
             connection.execute(text("VACUUM (ANALYZE)"))
         store.close()
         return

@@ -22,7 +22,8 @@ from onhand.lock import Held, Lock
 from onhand.office import moving
 from onhand.office.moving import Moved, Watch, Wish
 from onhand.settings import Settings
-from onhand.store.engine import StoreError
+from onhand.store.engine import StoreError, open_store
+from onhand.store.retiring import still
 from onhand.store.roles import Roles
 from servers import serving
 from stores import Databases, PostgresDatabases, SqliteDatabases
@@ -337,6 +338,20 @@ def test_into_an_empty_database_by_the_owner(made: Whole, server: Postgres) -> N
     ran = onhand("copy", "--db", made.db, "--to", url(server, ROLES.owner, "bare"))
     assert ran.code == 0, ran.err
     assert onhand("doctor", "--db", url(server, ROLES.runtime, "bare")).code == 0
+
+
+@pytest.mark.parametrize("retire", [False, True])
+def test_one_moment_is_copied(made: Whole, postgres_url: str, *, retire: bool) -> None:
+    assert onhand("copy", "--db", made.db, "--to", postgres_url).code == 0
+    store = open_store(postgres_url)
+    store.writer.dispose()
+    with still(store, retire=retire) as connection:
+        found = [
+            connection.exec_driver_sql(f"SHOW transaction_{what}").scalar()
+            for what in ("isolation", "read_only")
+        ]
+    store.close()
+    assert found == ["repeatable read", "off" if retire else "on"]
 
 
 def test_who_may_make_no_tables(made: Whole, server: Postgres) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -56,6 +58,17 @@ def test_the_commit_takes_the_rest_along(shop: Shop) -> None:
         _put.later(connection, [(1, "a", 3)])
         _put.later(connection, [(1, "b", 4)])
     assert values(shop) == [("a", 3), ("b", 4)]
+
+
+def test_a_transaction_begins_with_its_first_statement(shop: Shop) -> None:
+    for engine in (shop.store.writer, shop.store.reader):
+        with engine.connect() as connection, connection.begin():
+            server: Any = connection.connection.driver_connection
+            set_account(connection, 1)
+            begun = [server.info.transaction_status]
+            sent(connection)
+            begun.append(server.info.transaction_status)
+        assert begun == [TransactionStatus.IDLE, TransactionStatus.INTRANS]
 
 
 def test_a_rollback_takes_it_away(shop: Shop) -> None:

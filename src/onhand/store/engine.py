@@ -194,12 +194,13 @@ def _postgresql(url: str) -> Store:
         # No session state: prepared statements and SET would not survive a transaction-mode pooler.
         "connect_args": {"prepare_threshold": None},
         "use_native_hstore": False,
+        "isolation_level": "AUTOCOMMIT",  # to the driver: we begin ourselves, see `together`
     }
     writer = create_engine(target, pool_size=WRITERS, **shared)
     # The options travel in BEGIN, so that a snapshot costs no statement of its own.
-    reader = create_engine(
-        target, pool_size=READERS, isolation_level="REPEATABLE READ", **shared
-    ).execution_options(postgresql_readonly=True)
+    reader = create_engine(target, pool_size=READERS, **shared).execution_options(
+        **{together.BEGINS: together.READING}
+    )
     event.listen(writer, "connect", _listen)
     together.send_together(writer)
     together.send_together(reader)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from onhand.store import engine, roles
+from onhand.store import engine, roles, together
 from onhand.store.engine import NOT_ALLOWED, RETIRED, Store, StoreError
 
 LOCK_SECONDS = 5
@@ -38,7 +38,7 @@ def still(store: Store, *, retire: bool = False) -> Iterator[Connection]:
     writer = store.writer.connect() if retire else store.reader.connect()
     with writer as connection:
         if retire and not store.sqlite:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            connection = connection.execution_options(**{together.BEGINS: together.SNAPSHOT})
         if not store.sqlite:
             # Before any lock, too: a hub at work is not to wait for one that is given back.
             with connection.begin():

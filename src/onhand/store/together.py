@@ -11,12 +11,24 @@ from sqlalchemy import Connection, Engine, event
 AHEAD = "ahead"
 """Under this name a connection keeps what is still to be sent."""
 
+BEGINS = "onhand_begins"
+"""The option of a connection or an engine that says how its transactions begin; `BEGIN` otherwise."""
+
+BEGIN = "BEGIN"
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+READING = f"{SNAPSHOT} READ ONLY"
+NOT_AT_ALL = ""
+"""For statements that no transaction takes."""
+
 
 def send_together(engine: Engine) -> None:
-    """Have the connections of ``engine`` send what `later` was given with the next statement."""
+    """Have the connections of ``engine`` send what `later` was given with the next statement.
+
+    So is BEGIN itself. The driver, which would wait for an answer to its own, is to be left in autocommit.
+    """
     # What it warns of when a connection breaks in a pipeline is raised as well, and is no line of our log.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    event.listen(engine, "begin", _forget)
+    event.listen(engine, "begin", _begin)
     event.listen(engine, "rollback", _forget)
     event.listen(engine, "commit", flush)
     event.listen(engine, "do_execute", _execute)
@@ -43,6 +55,11 @@ def _kept(connection: Connection) -> dict[str, Any]:
     return cast(dict[str, Any], connection.connection.record_info)
 
 
+def _begin(connection: Connection) -> None:
+    text = connection.get_execution_options().get(BEGINS, BEGIN)
+    _kept(connection)[AHEAD] = [(text, None)] if text else []
+
+
 def _forget(connection: Connection) -> None:
     if not connection.invalidated:
         _kept(connection).pop(AHEAD, None)
@@ -60,7 +77,7 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
     driver = cursor.connection
     # A cursor of the server's is declared and fetched from, which no pipeline takes.
     alone = isinstance(cursor, ServerCursor)
-    with driver.pipeline():  # the driver waits for its own BEGIN first
+    with driver.pipeline():
         for text, values in waiting:
             driver.execute(text, values)
         if not alone:
