@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import yaml
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from onhand import __version__
 from onhand.inventory import Inventory
-from onhand.store import engine
+from onhand.store import durability, engine
 from onhand.wire import respond
 
 DISK_FLOOR_BYTES = 64 * 1024 * 1024
@@ -137,16 +138,18 @@ class Pages:
         )
 
     async def _ready(self) -> Response:
-        faults = await self._inventory.read(0, lambda _: self._faults(), long=True)
+        faults = await self._inventory.read(0, self._faults, long=True)
         state = "ready" if not faults else "not ready"
         return respond(503 if faults else 200, {"status": state, "faults": faults, "version": __version__})
 
-    def _faults(self) -> list[str]:
-        """What keeps the hub from keeping its promises, in words."""
+    def _faults(self, connection: Connection) -> list[str]:
+        """What keeps the hub from keeping its promises, in words. All of it is asked on this one connection:
+        the writer's is in use, and who waited for a second one while holding the first would wait for all
+        others who do the same."""
         store = self._inventory.store
         try:
-            faults = engine.durability_faults(store)
-            if engine.revision(store) != engine.head():
+            faults = durability.faults(connection)
+            if engine.revision_of(connection) != engine.head():
                 faults.append("the database is not at this version's schema")
         except (SQLAlchemyError, engine.StoreError) as error:
             return [f"the database does not answer: {type(error).__name__}"]

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
-from onhand.store import addresses, roles, strangers, together
+from onhand.store import addresses, durability, roles, strangers, together
 from onhand.store.addresses import BadAddress
 
 SQLITE_OLDEST = (3, 37, 0)
@@ -261,19 +261,10 @@ def _check_version(store: Store) -> None:
 
 
 def durability_faults(store: Store) -> list[str]:
-    """The settings, read back, under which an acknowledged change could be lost; none is good."""
+    """`durability.faults` of the writer. Not while a hub writes: SQLite has one connection for that, which
+    is nobody else's to use."""
     with store.writer.connect() as connection:
-        if store.sqlite:
-            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-            level = int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
-            faults = [] if mode == "wal" else [f"journal_mode is {mode}, not wal"]
-            return faults if level >= 2 else [*faults, f"synchronous is {level}, not FULL"]
-        faults = []
-        for name in ("fsync", "full_page_writes", "synchronous_commit"):
-            value = connection.exec_driver_sql(f"SHOW {name}").scalar_one()
-            if value in ("off",) or (name == "synchronous_commit" and value == "local"):
-                faults.append(f"{name} is {value}: a power cut can lose acknowledged changes")
-        return faults
+        return durability.faults(connection)
 
 
 # --- migrations -----------------------------------------------------------------------------------
