@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -217,6 +218,19 @@ def test_a_bound_key_works_with_its_own(second: Api) -> None:
     assert [row["reference"] for row in second.get("/reservations")["data"]] == ["mine"]
     plan = second.post("/planned-changes", {"due": LATER, "changes": [adjust(1, location=EAST)]}, 201)
     assert [row["id"] for row in second.get("/planned-changes")["data"]] == [plan["id"]]
+
+
+def test_a_bound_key_does_not_learn_what_others_call_their_reservations(second: Api) -> None:
+    for name in ("a", "z"):
+        second.post(
+            "/reservations", {"reference": name, "ttl_seconds": 9, "lines": [{"item": GIFT, "quantity": 1}]}
+        )
+    first = second.get("/reservations", params={"limit": 1})
+    assert [row["reference"] for row in first["data"]] == ["a"]
+    position = base64.urlsafe_b64decode(first["next_cursor"] + "==")
+    assert b'"a"' in position
+    rest = second.get("/reservations", params={"limit": 1, "cursor": first["next_cursor"]})
+    assert ([row["reference"] for row in rest["data"]], rest["next_cursor"]) == (["z"], None)
 
 
 def test_what_concerns_all_sellers(second: Api) -> None:

@@ -52,19 +52,21 @@ class Look(NamedTuple):
 
 
 async def listed(call: Call) -> Response:
-    """GET /reservations: by reference."""
+    """GET /reservations: by reference. A bound key's own are looked for, and what others call theirs is not
+    in its cursors."""
     found = call.params("cursor", "limit")
+    seller = call.caller.seller
     limit = params.limit(found)
     text = params.one(found, "cursor")
     after: str = "" if text is None else position(text, "reservations", (), tuple[Key])[0]
 
     def query(connection: Connection) -> dict[str, Any]:
-        references = lookup.references(connection, call.account, after, limit + 1)
+        references = lookup.references(connection, call.account, after, limit + 1, seller)
         more = cursor("reservations", (), references[limit - 1]) if len(references) > limit else None
         rows = _current(connection, call, references[:limit])
         return told.page(_bodies(connection, call, rows), more, levels_seq(connection, call))
 
-    return calls.response(answer(200, await call.read(query)))
+    return calls.response(answer(200, await call.read(query, long=seller is not None)))
 
 
 async def shown(call: Call) -> Response:

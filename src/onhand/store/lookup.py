@@ -47,6 +47,13 @@ _references = Statement(
     "SELECT reference FROM reservations WHERE account = :account AND reference > :after"
     " ORDER BY reference LIMIT :limit"
 )
+_references_of = Statement(
+    "SELECT reference FROM reservations r WHERE account = :account AND reference > :after"
+    " AND NOT EXISTS (SELECT 1 FROM reservation_lines l"
+    " JOIN locations p ON p.account = l.account AND p.id = l.location"
+    " WHERE l.account = r.account AND l.reference = r.reference AND p.seller <> :seller)"
+    " ORDER BY reference LIMIT :limit"
+)
 
 
 class Place(NamedTuple):
@@ -104,7 +111,11 @@ def kits_with(connection: Connection, account: int, component: int) -> bool:
     return bool(_kits_with.run(connection, account=account, part=component))
 
 
-def references(connection: Connection, account: int, after: str, limit: int) -> list[str]:
-    """The references of reservations, in the database's order, behind ``after`` ("" for the first)."""
-    rows = _references.run(connection, account=account, after=after, limit=limit)
+def references(
+    connection: Connection, account: int, after: str, limit: int, seller: int | None = None
+) -> list[str]:
+    """The references of reservations, in the database's order, behind ``after`` ("" for the first); those at
+    the locations of one ``seller`` alone, where one is named."""
+    statement = _references if seller is None else _references_of
+    rows = statement.run(connection, account=account, after=after, limit=limit, seller=seller)
     return [row[0] for row in rows]
