@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from onhand.wording import harmless
+
 
 def configure(*, as_json: bool = False, level: int = logging.INFO) -> None:
     """Set the log up once, at the edge of the process."""
@@ -20,6 +22,7 @@ def configure(*, as_json: bool = False, level: int = logging.INFO) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([_harmless] if person else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -27,3 +30,8 @@ def configure(*, as_json: bool = False, level: int = logging.INFO) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _harmless(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Nothing that a client or a channel has said steers the terminal that the log is read on."""
+    return {name: harmless(value) if isinstance(value, str) else value for name, value in event.items()}

@@ -118,3 +118,11 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(?:Integer value|Number) out of range"), lambda found: "The number is out of range"),
 )
 """Everything that the library can say of the types that our schemas use."""
+
+
+def harmless(text: str) -> str:
+    """``text`` with what is no printable character written out, except the ends of lines: what others have
+    named may steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)

@@ -169,10 +169,12 @@ def test_what_steers_a_terminal_is_written_out(shop: str) -> None:
     # No file makes such a SKU, but a client of an API can.
     with closing(sqlite3.connect(shop)) as connection:
         connection.execute("UPDATE items SET sku = ? WHERE id = 2", ("EVIL\x1b]0;x\x07\u202e",))
+        connection.execute("UPDATE levels SET on_hand = on_hand + 1 WHERE item = 2")
         connection.commit()
-    shown = onhand("levels", "--db", shop, "--limit", "0").out
-    assert "EVIL\\x1b]0;x\\x07\\u202e" in shown
-    assert "\x1b" not in shown
+    for words in (("levels", "--limit", "0"), ("verify",)):  # a table, and lines
+        shown = onhand(*words, "--db", shop).out
+        assert "EVIL\\x1b]0;x\\x07\\u202e" in shown
+        assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize("command", ["history", "explain"])

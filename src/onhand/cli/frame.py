@@ -25,6 +25,7 @@ from onhand.store import integrity
 from onhand.store.engine import DatabaseFailed, StoreError, is_postgresql, open_store, reason
 from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.transport import NoAnswer
+from onhand.wording import harmless
 
 OK, FAILED, USAGE, FOUND = 0, 1, 2, 3
 """Exit codes: done; could not be done; wrong words; done, and something was found wrong."""
@@ -134,12 +135,12 @@ def _damage(db: Any) -> str:
 
 def complain(words: str) -> None:
     """Say on standard error what went wrong."""
-    print(f"onhand: {words}", file=sys.stderr)
+    print(f"onhand: {harmless(words)}", file=sys.stderr)
 
 
 def say(words: str = "") -> None:
     """Say something to a person, on standard output."""
-    print(words, flush=True)
+    print(harmless(words), flush=True)
 
 
 def print_json(value: object) -> None:
@@ -155,7 +156,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         numbers = bool(kept) and all(isinstance(row[at], int) for row in kept)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in kept:
-        table.add_row(*("" if cell is None else _harmless(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else harmless(str(cell)) for cell in row))
     # What is printed is data: brackets and colons in it mean nothing.
     console = Console(markup=False, emoji=False)
     console.width = max(console.width, _least(columns, kept)) if sys.stdout.isatty() else FILE_WIDTH
@@ -168,13 +169,6 @@ def _least(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
     """The width below which folding leaves nothing to be read: a small terminal breaks the lines instead."""
     longest = (max(len(name), *(len(str(row[at])) for row in rows), 0) for at, name in enumerate(columns))
     return sum(min(one, COLUMN_WIDTH) + 2 for one in longest)
-
-
-def _harmless(text: str) -> str:
-    """``text`` with what is no printable character written out: a SKU may hold what steers a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in text)
 
 
 def watched() -> bool:
