@@ -48,6 +48,18 @@ def test_the_migrated_tables_are_the_codes(migrated_url: str) -> None:
     store.close()
 
 
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    store = open_store(str(path))
+    migrate(store)
+    modes = {one.name: oct(one.stat().st_mode & 0o777) for one in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), "0o600")
+    path.chmod(0o640)
+    store.close()
+    open_store(str(path)).close()
+    assert path.stat().st_mode & 0o777 == 0o640  # what the operator says stands
+
+
 def test_tables_are_strict_and_keyed_by_the_account(sqlite_url: str) -> None:
     store = open_store(sqlite_url)
     with store.reader.connect() as connection:

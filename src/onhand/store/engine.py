@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,6 +134,7 @@ def _sqlite(url: str) -> Store:
     path = Path(url)
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist")
+    _keep_to_its_owner(path)
     writer = create_engine("sqlite://", creator=lambda: connect(path, reads=False), poolclass=StaticPool)
     reader = create_engine(
         "sqlite://",
@@ -147,6 +149,13 @@ def _sqlite(url: str) -> Store:
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     event.listen(reader, "begin", _begin_read)
     return Store(url, writer, reader)
+
+
+def _keep_to_its_owner(path: Path) -> None:
+    """Make a file that is not there yet as one that others on this machine cannot read. SQLite gives its log
+    the same rights; what cannot be made, or is there, is for SQLite to open or to complain of."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _begin_read(connection: Connection) -> None:
