@@ -66,6 +66,22 @@ def test_lag_runs_from_the_sale_to_the_other_channel() -> None:
     assert played(AT_ONCE, stock(0.0, 9)).lag(50) is None
 
 
+@pytest.mark.parametrize(
+    ("ends", "way", "untold"),
+    [
+        (101.0, AT_ONCE, 2),  # not heard of
+        (102.5, AT_ONCE, 2),  # on its way
+        (103.5, AT_ONCE, 0),
+        (899.0, SYNCED, 2),  # waits for the next look
+        (902.0, SYNCED, 0),
+    ],
+)
+def test_what_had_not_got_through_in_the_end(ends: float, way: Way, untold: int) -> None:
+    events = [stock(0.0, 9), sale(100.0, 1, 0), sale(100.0, 2, 0, order=1), stock(ends, 1)]
+    found = Market(way, (HEARD, POLLED)).play(events)
+    assert (found.untold, len(found.lags)) == (untold, 2 - untold)
+
+
 def test_a_buffer_loses_sales_that_the_shelf_could_have_served() -> None:
     way = Way("buffered", Rules(buffer=3))
     found = played(way, stock(0.0, 5), sale(100.0, 4, 0))

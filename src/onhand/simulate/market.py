@@ -22,7 +22,8 @@ class Outcome(NamedTuple):
     """What came of it. ``sold`` units were there, ``oversold`` ones a channel sold and nobody had, in
     ``oversold_orders`` orders. ``lost`` units were wanted and there, and the channel did not show them;
     ``none_left`` units were wanted and nobody had them. ``lags`` are the seconds from a sale until each
-    other channel showed a number that knew of it, in order; ``untold`` sales had not got there in the end.
+    other channel showed a number that knew of it, in order; ``untold`` are those that no channel showed yet
+    in the end, wherever they were on the way.
     """
 
     way: str
@@ -68,6 +69,7 @@ class Market:
         self._there: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._sold = self._oversold = self._lost = self._none_left = self._calls = 0
+        self._awaited = 0
         self._oversold_orders: set[int] = set()
         self._lags: list[float] = []
 
@@ -85,7 +87,6 @@ class Market:
                 self._sell(event)
             else:
                 self._move(event)
-        waiting = sum(len(times) for outlet in self._outlets for times in outlet.stale.values())
         return Outcome(
             self._way.name,
             self._sold,
@@ -95,7 +96,7 @@ class Market:
             self._none_left,
             self._calls,
             sorted(self._lags),
-            waiting,
+            self._awaited - len(self._lags),
         )
 
     # --- what happens -----------------------------------------------------------------------------
@@ -117,6 +118,7 @@ class Market:
         if bought:
             self._there[sku] = there - good
             outlet.shown[sku] -= bought
+            self._awaited += len(self._outlets) - 1
             placed = self._now
             self._at(self._heard(outlet.profile), lambda: self._learn(sku, -good, event.channel, placed))
 
