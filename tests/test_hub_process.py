@@ -191,9 +191,16 @@ def test_a_number_that_no_hub_can_look_up(hub: Running, words: tuple[str, ...], 
     assert (ran.code, ran.err) == (1, "onhand: a number is larger than any that is kept\n")
 
 
-def test_a_second_hub_on_the_same_file(hub: Running) -> None:
-    words = refused_start("--db", hub.db, "--port", 0)
-    assert words == f"onhand: {hub.db} is being written by process {hub.server.process.pid}\n"
+def test_a_second_hub_on_the_same_file(hub: Running, tmp_path: Path) -> None:
+    link = tmp_path / "current.db"
+    link.symlink_to(hub.db)
+    for name in (hub.db, link):
+        words = refused_start("--db", name, "--port", 0)
+        assert words == f"onhand: {name} is being written by process {hub.server.process.pid}\n"
+    made = onhand("accounts", "create", "linked", "--db", link, "--json")
+    assert made.code == 0
+    assert "linked" in onhand("accounts", "list", "--db", hub.db).out
+    assert [one.name for one in tmp_path.iterdir()] == ["current.db"]
 
 
 def test_a_port_in_use(hub: Running, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Lock:
     """An exclusive claim on a SQLite file. It ends with the process, however that ends."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(path.name + ".lock")
+        self.path = _beside(path)
         self._database = path
         self._file: int | None = None
         self.token = secrets.token_urlsafe(32)
@@ -68,7 +68,13 @@ class Lock:
 def holder(path: Path) -> Holder | None:
     """Who says that it holds the database; None when nobody does."""
     try:
-        found = json.loads(path.with_name(path.name + ".lock").read_text())
+        found = json.loads(_beside(path).read_text())
         return Holder(int(found["pid"]), str(found["url"]), str(found["token"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _beside(path: Path) -> Path:
+    """The file that is claimed: beside the database itself, whatever link it was reached by."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(real.name + ".lock")

@@ -136,7 +136,7 @@ def test_a_hub_whose_demo_fails(shop: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["init", "levels", "doctor", "serve"])
-@pytest.mark.parametrize("db", ["", ":memory:", "mysql://shop/stock", "sqlite:///stock.db"])
+@pytest.mark.parametrize("db", ["", ":memory:", "mysql://shop/stock", "sqlite:///stock.db", "file:stock.db"])
 def test_what_is_no_database(command: str, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ran = onhand(command, "--db", db)

@@ -64,7 +64,8 @@ def _check(db: str) -> None:
     """Refuse what only looks like a database, before a file of such a name is made."""
     if is_postgresql(db):
         return
-    if not db or "://" in db or db == ":memory:":
+    # SQLite itself would take ``file:`` for the beginning of an address, and open another file.
+    if not db or "://" in db or db == ":memory:" or db.startswith("file:"):
         raise BadSetting(f"{db!r} is no database: give a SQLite file or a postgresql:// URL")
     if Path(db).exists() and not Path(db).is_file():
         raise BadSetting(f"{db} is no file")
