@@ -60,6 +60,8 @@ def test_nobody_needs_to_serve(sqlite_url: str, tmp_path: Path) -> None:
     told = onhand("backup", tmp_path / "copy.db", "--db", sqlite_url, "--json")
     assert (told.code, told.json["clean"]) == (0, True)
     assert onhand("backup", tmp_path / "fast.db", "--no-verify", "--db", sqlite_url).out.count("\n") == 1
+    told = onhand("backup", tmp_path / "third.db", "--no-verify", "--json", "--db", sqlite_url)
+    assert (told.code, told.json) == (0, {"clean": None, "accounts": []})
 
 
 @pytest.mark.parametrize(

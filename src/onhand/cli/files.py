@@ -26,6 +26,7 @@ from onhand.office.people import BadAsk
 from onhand.office.sheets import Bad
 from onhand.office.stockfile import Check, Count
 from onhand.store import catalog
+from onhand.store.drafts import draft
 
 app = typer.Typer()
 
@@ -259,13 +260,10 @@ def _target(file: str) -> Iterator[TextIO]:
             yield stream
         return
     path = path.resolve()  # a link stays a link
-    draft = path.with_name(path.name + ".part")
-    try:
-        with _packed(draft, path) as stream:
+    with draft(path, 0o666) as made:
+        with _packed(made, path) as stream:
             yield stream
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        made.replace(path)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from onhand.store.drafts import draft
 from onhand.store.engine import BUSY_TIMEOUT_MS, StoreError, connect
 
 PAGES = 1_000
@@ -24,25 +25,22 @@ def copy(source: Path, target: Path, step: Callable[[int, int], None]) -> None:
         raise StoreError(f"{target} is there already: a backup does not write over anything")
     if not target.parent.is_dir():
         raise StoreError(f"the folder {target.parent} does not exist")
-    draft = target.with_name(target.name + ".part")
-    draft.unlink(missing_ok=True)
     try:
-        _copied(source, draft, step)
-        _named(draft, target)
+        with draft(target, 0o600) as made:
+            made.chmod(0o600)  # one that an earlier run left may be open to others
+            _copied(source, made, step)
+            _named(made, target)
         _synced(target.parent)
     except FileExistsError as error:
         raise StoreError(f"{target} is there already: a backup does not write over anything") from error
     except sqlite3.Error as error:
         raise StoreError(f"the backup failed: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
-def _copied(source: Path, draft: Path, step: Callable[[int, int], None]) -> None:
-    draft.touch(mode=0o600)
+def _copied(source: Path, made: Path, step: Callable[[int, int], None]) -> None:
     with (
         contextlib.closing(connect(source, reads=True)) as here,
-        contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as there,
+        contextlib.closing(sqlite3.connect(made.absolute(), isolation_level=None)) as there,
     ):
         there.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         there.execute("PRAGMA synchronous = FULL")
@@ -52,20 +50,20 @@ def _copied(source: Path, draft: Path, step: Callable[[int, int], None]) -> None
         here.backup(there, pages=PAGES, progress=lambda _, left, pages: step(left, pages), sleep=0)
         # One file, with no log beside it that could be forgotten.
         there.execute("PRAGMA journal_mode = DELETE")
-    descriptor = os.open(draft, os.O_RDONLY)
+    descriptor = os.open(made, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _named(draft: Path, target: Path) -> None:
+def _named(made: Path, target: Path) -> None:
     try:
-        os.link(draft, target)  # fails where another backup has been faster, which `replace` would not
+        os.link(made, target)  # fails where another backup has been faster, which `replace` would not
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        draft.replace(target)
+        made.replace(target)
 
 
 def _synced(folder: Path) -> None:
