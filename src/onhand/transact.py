@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
@@ -185,9 +186,7 @@ class Transactions:
 
     def _again(self, tickets: Sequence[Ticket]) -> Opened:
         """Begin, decide, write and commit."""
-        with self._store.writer.connect() as connection:  # what fails is rolled back when it is closed
-            if self._store.sqlite:
-                self._wait_at_most(connection, BUSY_TIMEOUT_MS)
+        with self._connection() as connection:
             connection.begin()
             set_account(connection, tickets[0].account)
             by_index(connection)
@@ -197,6 +196,20 @@ class Transactions:
                 flush(connection)
             self._commit(connection)
             return decided
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """One to write on; what was begun and not committed is rolled back in the end."""
+        if not self._store.sqlite:
+            with self._store.writer.connect() as connection:
+                yield connection
+            return
+        connection = self._keep()
+        self._wait_at_most(connection, BUSY_TIMEOUT_MS)
+        try:
+            yield connection
+        finally:
+            connection.rollback()
 
     def _decided(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened:
         marked: set[Marked] = set()

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from onhand.store import addresses, durability, roles, strangers, together
 from onhand.store.addresses import BadAddress
@@ -135,20 +135,19 @@ def _sqlite(url: str) -> Store:
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} does not exist")
     _keep_to_its_owner(path)
-    writer = create_engine("sqlite://", creator=lambda: connect(path, reads=False), poolclass=StaticPool)
-    reader = create_engine(
-        "sqlite://",
-        creator=lambda: connect(path, reads=True),
-        poolclass=QueuePool,
-        pool_size=READERS + 1,  # one more for the loop's own point reads
-        max_overflow=0,
-        pool_reset_on_return="rollback",
-    )
+    # Who has the one that writes has it alone: two at once would end each other's transactions.
+    writer = _engine(path, reads=False, most=1)
+    reader = _engine(path, reads=True, most=READERS + 1)  # one more for the loop's own point reads
     # The driver's own transaction handling is off, so that a write takes its lock at once and a
     # read sees one snapshot.
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     event.listen(reader, "begin", _begin_read)
     return Store(url, writer, reader)
+
+
+def _engine(path: Path, *, reads: bool, most: int) -> Engine:
+    how: dict[str, Any] = {"poolclass": QueuePool, "max_overflow": 0, "pool_timeout": BUSY_TIMEOUT_MS / 1000}
+    return create_engine("sqlite://", creator=lambda: connect(path, reads=reads), pool_size=most, **how)
 
 
 def _keep_to_its_owner(path: Path) -> None:
