@@ -5,21 +5,29 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from onhand.store.engine import reason
+from onhand.store.hearing import Silent
 
 RETRY_STATES = frozenset({"40001", "40P01"})
 COLLIDED = "23505"
 """Unique violation: two processes made the same thing at once; who decides again sees the other's."""
 
+LOCKED = "55P03"
 DISK_FULL = "53100"
 READ_ONLY = "25006"
-NOT_NOW = frozenset({"55P03", "57014", "53000", "53200", "53300", "53400"})
+NOT_NOW = frozenset({LOCKED, "57014", "53000", "53200", "53300", "53400"})
 """A lock or a statement took longer than an operator allows; there is no memory or no connection left."""
 
 
 def away(error: DBAPIError) -> bool:
     """Whether PostgreSQL let nobody in: then no statement was sent, and nothing was done."""
-    opening = error.statement is None and isinstance(error, OperationalError)
+    opening = error.statement is None and isinstance(error, OperationalError) and not silent(error)
     return opening and state(error) not in RETRY_STATES
+
+
+def silent(error: DBAPIError) -> bool:
+    """Whether PostgreSQL has said nothing for as long as an answer is waited for. To try again would be to
+    wait as long again; of what was sent before COMMIT, nothing was done."""
+    return isinstance(error.orig, Silent)
 
 
 def state(error: DBAPIError) -> str:

@@ -66,7 +66,9 @@ def claim(settings: Settings, lock: Lock | None) -> Store:
     if lock is not None:
         lock.take()
     try:
-        store = open_store(settings.db, accept_loss=settings.accept_data_loss)
+        store = open_store(
+            settings.db, accept_loss=settings.accept_data_loss, answer_seconds=settings.db_seconds
+        )
         migrate(store)
     except BaseException:
         if lock is not None:

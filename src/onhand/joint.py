@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, TypeAlias
 
+from onhand.transact import Busy
+
 Ask: TypeAlias = Callable[[list[Any]], Awaitable[Mapping[Any, Any]]]
 
 
@@ -40,6 +42,8 @@ class Joint:
         try:
             # A caller that leaves does not take the answer away from the others.
             return await asyncio.shield(question.answer)
+        except Busy:
+            raise  # whoever asked for whatever, it would take as long again
         except Exception:
             if question.askers == 1:
                 raise

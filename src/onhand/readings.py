@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn, TypeVar
@@ -10,8 +12,9 @@ from typing import Any, NoReturn, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from onhand.faults import away, passing
+from onhand.faults import away, passing, silent
 from onhand.store.engine import READERS, Store, by_index, reading, reason
+from onhand.store.hearing import patient
 from onhand.transact import Busy
 
 T = TypeVar("T")
@@ -26,6 +29,7 @@ class Readings:
         self._lost = lost
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._inline: Connection | None = None
+        self._silent_at = 0.0
 
     def start(self) -> None:
         """Open the connection of the loop's own point reads (SQLite)."""
@@ -44,12 +48,19 @@ class Readings:
         if self._inline is not None and not long:
             return (_alone if alone else _at_once)(self._inline, query)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._read, account, query, long)
+        return await loop.run_in_executor(self._threads, self._read, account, query, long, time.monotonic())
 
-    def _read(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
+    def _read(self, account: int, query: Callable[[Connection], T], long: bool, since: float) -> T:
+        if since <= min(self._silent_at, time.monotonic() - self._store.answer_seconds):
+            raise Busy("the database did not answer meanwhile")
         try:
             return self._once(account, query, long)
         except DBAPIError as error:
+            if silent(error) or away(error):
+                self._silent_at = time.monotonic()
+            if silent(error):
+                self._store.close()  # what else is connected to it would be waited for as long
+                _told(error)
             if not error.connection_invalidated and (self._store.sqlite or not away(error)):
                 _told(error)
         self._lost()
@@ -59,7 +70,7 @@ class Readings:
             _told(error)
 
     def _once(self, account: int, query: Callable[[Connection], T], long: bool) -> T:
-        with reading(self._store, account) as connection:
+        with patient() if long else contextlib.nullcontext(), reading(self._store, account) as connection:
             if not long:
                 by_index(connection)
             return query(connection)

@@ -12,6 +12,9 @@ from onhand.connectors.channel import Secret
 
 PREFIX = "ONHAND_"
 DEFAULT_DB = "onhand.db"
+ANSWER_SECONDS = 40
+"""Longer than a transaction in which another process stands still holds us up (`transact.IDLE_SECONDS`)."""
+
 TOKEN_SECONDS_LIMIT = 100 * 366 * 24 * 3600
 """A hundred years: a time that is further away cannot be kept."""
 
@@ -26,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     db: str = DEFAULT_DB
     host: str = "127.0.0.1"
     port: int = 8080
+    db_seconds: Annotated[int, msgspec.Meta(ge=2, le=86_400)] = ANSWER_SECONDS
+    """How long an answer of PostgreSQL is waited for; only long work waits on while others are answered."""
     accept_data_loss: bool = False
     """Start although the database may lose acknowledged changes at a power cut."""
     test_pg: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ class Ticket:
         "marked",
         "quiet",
         "result",
+        "since",
         "wakes",
         "weight",
     )
@@ -44,6 +46,7 @@ class Ticket:
         self.job = job
         self.future = future
         self.loop = loop
+        self.since = time.monotonic()
         self.quiet = False
         self.weight = 0
         """How many commands it has."""

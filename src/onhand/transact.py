@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -14,7 +15,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from onhand import batch, faults, unit
 from onhand.store import counters, requests, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account, warning
+from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account
+from onhand.store.hearing import LOCK_SHARE, warning
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush, later
 from onhand.ticket import Ticket
@@ -28,6 +30,9 @@ LOOKS = 2
 IDLE_SECONDS = 30
 """How long PostgreSQL waits for our next word in a transaction: then it ends that, and lets go of what is
 locked. A process that stands still there, or its machine, holds up everybody else for no longer."""
+
+LOCKS = "SELECT set_config('lock_timeout', %s, true) WHERE current_setting('lock_timeout') = '0'"
+"""An operator's own setting stays."""
 
 EXIT_IO_ERROR = 74
 
@@ -70,6 +75,8 @@ class Transactions:
         self._now = now
         self._kept: Connection | None = None
         self._patience_ms = BUSY_TIMEOUT_MS
+        self._silent_at = 0.0
+        """When PostgreSQL last kept somebody waiting in vain."""
 
     def open(self, tickets: Sequence[Ticket]) -> Opened | None:
         """Decide and write a batch on SQLite, for `run` to commit; None where that needs more patience.
@@ -123,6 +130,8 @@ class Transactions:
 
     def _attempt(self, tickets: Sequence[Ticket], opened: Opened | None = None) -> list[Ticket] | None:
         """None when it failed in the database and may be tried in smaller pieces."""
+        if not self._store.sqlite and not (tickets := self._in_time(tickets)):
+            return []
         for attempt in range(RETRIES):
             try:
                 return self._once(tickets, None if attempt else opened)
@@ -135,7 +144,7 @@ class Transactions:
                     ticket.fail(Unknowable(str(error)))
                 return []
             except DBAPIError as error:
-                if not self._store.sqlite and faults.away(error):
+                if not self._store.sqlite and (faults.away(error) or faults.silent(error)):
                     return self._turned_away(tickets, error)
                 again = faults.wide(error) or faults.state(error) == faults.COLLIDED
                 # A disk that failed once may have kept what it was given, or lost what came before.
@@ -149,10 +158,26 @@ class Transactions:
 
     def _turned_away(self, tickets: Sequence[Ticket], error: DBAPIError) -> list[Ticket]:
         """Trying each alone would only have each wait as long for a server that does not answer."""
-        log.warning("the database cannot be reached", reason=reason(error))
+        self._fell_silent(error)
+        words = "the database does not answer" if faults.silent(error) else "the database cannot be reached"
+        log.warning(words, reason=reason(error))
         for ticket in tickets:
-            ticket.fail(Busy("the database cannot be reached"))
+            ticket.fail(Busy(words))
         return []
+
+    def _fell_silent(self, error: DBAPIError) -> None:
+        self._silent_at = time.monotonic()
+        if faults.silent(error):
+            self._store.close()  # what else is connected to it would be waited for as long
+
+    def _in_time(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """Those that may still be tried. Who was in line while the database kept others waiting in vain, and
+        for as long as an answer is waited for, is told so: else a long line would take as often as long."""
+        late = min(self._silent_at, time.monotonic() - self._store.answer_seconds)
+        for ticket in tickets:
+            if ticket.since <= late:
+                ticket.fail(Busy("the database did not answer meanwhile"))
+        return [ticket for ticket in tickets if ticket.since > late]
 
     def _failed(self, tickets: Sequence[Ticket], error: Exception) -> list[Ticket] | None:
         failure, hopeless = error, False
@@ -171,6 +196,8 @@ class Transactions:
         if not faults.passing(error):
             return error, False
         log.warning("the database does not do it now", reason=reason(error))
+        if faults.state(error) == faults.LOCKED:
+            self._silent_at = time.monotonic()
         if faults.shut(error) and not self._store.sqlite:
             # Another server may take writes by now; who is connected to this one would never hear of it.
             self._store.close()
@@ -190,7 +217,7 @@ class Transactions:
             connection.begin()
             set_account(connection, tickets[0].account)
             by_index(connection)
-            _lapsing(connection)
+            _lapsing(connection, self._store)
             decided = self._decided(connection, tickets)
             if not self._store.sqlite:
                 flush(connection)
@@ -230,6 +257,7 @@ class Transactions:
                 raise
             log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
+            self._fell_silent(error)
             raise _CommitFailed from error
         if words := warning(connection):
             log.warning("commit came back with a warning", reason=words)
@@ -247,15 +275,16 @@ class Transactions:
             return
         try:
             with self._store.writer.begin() as connection:
-                _lapsing(connection)
+                _lapsing(connection, self._store)
                 wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
         except SQLAlchemyError as error:
             log.warning("wake-up not written", reason=reason(error))
 
     def _look_up(self, tickets: Sequence[Ticket]) -> None:
         """COMMIT may or may not have happened. A key tells; without one the answer is unknown."""
+        until = time.monotonic() + self._store.answer_seconds
         for ticket in tickets:
-            found = self._found(ticket)
+            found = self._found(ticket) if time.monotonic() < until else None
             if found is None:
                 ticket.fail(Unknowable("the database did not say whether it committed"))
             else:
@@ -267,6 +296,8 @@ class Transactions:
                 return self._stored(ticket)
             except SQLAlchemyError as error:
                 log.warning("the key of an unknown commit could not be looked up", reason=reason(error))
+                if isinstance(error, DBAPIError) and (faults.silent(error) or faults.away(error)):
+                    break
         return None
 
     def _stored(self, ticket: Ticket) -> Recorded | None:
@@ -280,10 +311,12 @@ class Transactions:
         return Recorded(replay=batch.replay(stored, work)) if stored else None
 
 
-def _lapsing(connection: Connection) -> None:
-    """Have this transaction ended if we fall silent in it; a no-op on SQLite."""
+def _lapsing(connection: Connection, store: Store) -> None:
+    """Have this transaction ended if we fall silent in it, and have no lock waited for longer than we wait
+    for an answer: a session that is left behind in one waits on. A no-op on SQLite."""
     if connection.dialect.name == "postgresql":
         later(connection, f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        later(connection, LOCKS, (str(int(store.answer_seconds * LOCK_SHARE * 1_000)),))
 
 
 def _finished(opened: Opened) -> Opened:

@@ -67,7 +67,7 @@ def _ahead(now: str | None) -> str:
 
 @contextlib.contextmanager
 def _opened(settings: Settings, *, create: bool = True) -> Iterator[Store]:
-    store = engine.open_store(settings.db, create=create, reads_only=True)
+    store = engine.open_store(settings.db, create=create, reads_only=True, answer_seconds=settings.db_seconds)
     try:
         yield store
     finally:

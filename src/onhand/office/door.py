@@ -148,7 +148,12 @@ async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[
         yield There(held.holder)
         return
     try:
-        store = open_store(settings.db, accept_loss=settings.accept_data_loss, create=create)
+        store = open_store(
+            settings.db,
+            accept_loss=settings.accept_data_loss,
+            create=create,
+            answer_seconds=settings.db_seconds,
+        )
         try:
             if not create:
                 require_head(store)
@@ -173,7 +178,7 @@ async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[
 @contextlib.asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Inventory]:
     """A ledger to read from; a hub that holds the file is not disturbed. Raises StoreError in words."""
-    store = open_store(settings.db, create=False, reads_only=True)
+    store = open_store(settings.db, create=False, reads_only=True, answer_seconds=settings.db_seconds)
     try:
         require_head(store)
     except BaseException:

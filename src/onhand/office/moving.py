@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from onhand.lock import Held
 from onhand.office import door
 from onhand.settings import Settings
-from onhand.store import copying, engine, retiring
+from onhand.store import copying, engine, hearing, retiring
 from onhand.store.copying import Arrived, Ledger
 from onhand.store.engine import DatabaseFailed, Store, StoreError, is_postgresql, reason, shown
 from onhand.store.retiring import AtWork
@@ -59,6 +59,7 @@ class Watch(NamedTuple):
     step: Callable[[int], None]
 
 
+@hearing.patient()
 def move(source: Settings, target: Settings, wish: Wish, watch: Watch) -> Moved:
     """Copy all rows of one moment of ``source`` into ``target``, which has nothing in it, in one transaction
     that also makes its tables and verifies them: what is there is all or nothing. Raises StoreError in words.
@@ -79,6 +80,7 @@ def move(source: Settings, target: Settings, wish: Wish, watch: Watch) -> Moved:
                 raise StoreError(f"{error}{REHEARSE}") from error
 
 
+@hearing.patient()
 def retire(settings: Settings, *, lift: bool) -> None:
     """Take a database out of service, or back. Raises StoreError in words."""
     with _store(settings) as store, _locked(settings), _worded(f"{shown(settings.db)} was left as it is"):
@@ -121,13 +123,13 @@ def _filled(source: Connection, target: Connection, watch: Watch) -> Moved:
 
 def _commit(target: Connection, store: Store) -> None:
     """Make the copy last. Raises AfterAll when nobody knows whether it does."""
-    engine.warning(target)
+    hearing.warning(target)
     try:
         target.commit()
     except DatabaseFailed as error:
         words = f"COMMIT failed ({reason(error)}): {shown(store.url)} has all of it or nothing"
         raise AfterAll(f"{words}, 'onhand accounts list' shows which") from error
-    if warned := engine.warning(target):
+    if warned := hearing.warning(target):
         raise AfterAll(f"{shown(store.url)} has all of it, but COMMIT came with a warning: {warned}")
 
 
@@ -174,7 +176,7 @@ def _locked(settings: Settings, hint: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _store(settings: Settings) -> Iterator[Store]:
-    store = engine.open_store(settings.db, create=False, reads_only=True)
+    store = engine.open_store(settings.db, create=False, reads_only=True, answer_seconds=settings.db_seconds)
     try:
         yield store
     finally:
@@ -186,7 +188,9 @@ def _fresh(settings: Settings) -> Iterator[Store]:
     """The target, opened for writing; a file that was made for it goes if nothing came to be in it."""
     path = None if is_postgresql(settings.db) else Path(settings.db)
     made = path is not None and not path.exists()
-    store = engine.open_store(settings.db, accept_loss=settings.accept_data_loss)
+    store = engine.open_store(
+        settings.db, accept_loss=settings.accept_data_loss, answer_seconds=settings.db_seconds
+    )
     try:
         yield store
     finally:

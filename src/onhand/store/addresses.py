@@ -11,10 +11,11 @@ from sqlalchemy.engine import URL
 SCHEMES = ("postgresql://", "postgres://")
 DRIVER = "postgresql+psycopg"
 
+CONNECT_SECONDS = 10
+
 DEFAULTS = {
     "application_name": "onhand",
     "client_encoding": "utf8",
-    "connect_timeout": "10",
     # A machine that is gone without a word is noticed within seconds, not after TCP's quarter of an hour.
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -35,9 +36,10 @@ def is_postgresql(url: str) -> bool:
     return url.startswith(SCHEMES)
 
 
-def target(url: str) -> URL:
-    """``url`` for the engine. Several hosts (``postgresql://me@one,two/db``) are tried in their order,
-    and only one that takes writes is used, unless the URL says otherwise. Raises BadAddress."""
+def target(url: str, seconds: float = CONNECT_SECONDS) -> URL:
+    """``url`` for the engine, which waits for a connection no longer than so many seconds. Several hosts
+    (``postgresql://me@one,two/db``) are tried in their order, and only one that takes writes is used, unless
+    the URL says otherwise. Raises BadAddress."""
     try:
         found = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error as error:
@@ -47,7 +49,7 @@ def target(url: str) -> URL:
         raise BadAddress(f"a port is a number, not {','.join(ports)!r}")
     if "," in found.get("host", ""):
         found.setdefault("target_session_attrs", "read-write")
-    options = DEFAULTS | found
+    options = DEFAULTS | {"connect_timeout": str(int(min(seconds, CONNECT_SECONDS)))} | found
     user, password, name = (options.pop(one, None) for one in ("user", "password", "dbname"))
     return URL.create(DRIVER, user, password, database=name, query=options)
 

@@ -14,13 +14,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import QueuePool
 
-from onhand.store import addresses, durability, roles, strangers, together
+from onhand.settings import ANSWER_SECONDS
+from onhand.store import addresses, durability, hearing, roles, strangers, together
 from onhand.store.addresses import BadAddress
+from onhand.store.hearing import patient
 
 SQLITE_OLDEST = (3, 37, 0)
 POSTGRESQL_OLDEST = 150_000
@@ -40,7 +41,6 @@ by then is taken once. SQLite's own 1,000 are reached by seven commits of 64 req
 
 READERS, WRITERS = 4, 4
 BUSY_TIMEOUT_MS = 10_000
-WARNED = "warned"
 
 is_postgresql = addresses.is_postgresql
 
@@ -60,6 +60,8 @@ class Store:
     url: str
     writer: Engine
     reader: Engine
+    answer_seconds: float = ANSWER_SECONDS
+    """How long an answer of PostgreSQL is waited for."""
 
     @property
     def sqlite(self) -> bool:
@@ -83,7 +85,12 @@ def sqlite_version() -> str:
 
 
 def open_store(
-    url: str, *, accept_loss: bool = False, create: bool = True, reads_only: bool = False
+    url: str,
+    *,
+    accept_loss: bool = False,
+    create: bool = True,
+    reads_only: bool = False,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Store:
     """Open ``url`` (a SQLite path or a ``postgresql://`` URL) without changing its tables.
 
@@ -93,7 +100,7 @@ def open_store(
     """
     if not create and not is_postgresql(url) and not Path(url).is_file():
         raise StoreError(f"there is no database at {url}: 'onhand init' makes one")
-    store = _postgresql(url) if is_postgresql(url) else _sqlite(url)
+    store = _postgresql(url, answer_seconds) if is_postgresql(url) else _sqlite(url)
     try:
         _check_version(store)
         weak = [] if reads_only else durability_faults(store)
@@ -191,9 +198,9 @@ def connect(path: Path, *, reads: bool) -> sqlite3.Connection:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-def _postgresql(url: str) -> Store:
+def _postgresql(url: str, seconds: float) -> Store:
     try:
-        target = addresses.target(url)
+        target = addresses.target(url, seconds)
     except BadAddress as error:
         raise StoreError(f"cannot read {shown(url)}: {error}") from error
     shared: dict[str, Any] = {
@@ -209,24 +216,10 @@ def _postgresql(url: str) -> Store:
     reader = create_engine(target, pool_size=READERS, **shared).execution_options(
         **{together.BEGINS: together.READING}
     )
-    event.listen(writer, "connect", _listen)
-    together.send_together(writer)
-    together.send_together(reader)
-    return Store(url, writer, reader)
-
-
-def _listen(driver: Any, record: ConnectionPoolEntry) -> None:
-    def heard(notice: Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
-            record.info[WARNED] = notice.message_primary
-
-    driver.add_notice_handler(heard)
-
-
-def warning(connection: Connection) -> str | None:
-    """What PostgreSQL warned of on this connection since the last call; None for nothing."""
-    words: str | None = connection.info.pop(WARNED, None)
-    return words
+    for engine in (writer, reader):
+        hearing.listen(engine, seconds)
+        together.send_together(engine)
+    return Store(url, writer, reader, seconds)
 
 
 def set_account(connection: Connection, account: int) -> None:
@@ -318,7 +311,7 @@ def migrate(store: Store) -> None:
         _require_rights(store)
         return
     refuse_unknown(now)
-    with store.writer.begin() as connection:
+    with patient(), store.writer.begin() as connection:
         bring_up(connection)
 
 

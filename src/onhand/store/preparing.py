@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from onhand.store import distribution, roles
 from onhand.store.engine import Store, StoreError, reason, require_head, upgrade
+from onhand.store.hearing import patient
 from onhand.store.roles import BadRole, Roles
 
 
@@ -21,6 +22,7 @@ class Steps(NamedTuple):
     done: bool
 
 
+@patient()
 def set_up_roles(store: Store, wanted: Roles, *, dry_run: bool = False) -> Steps:
     """Make the roles and the schema, the tables in it as their owner, and grant what the hub needs, all in
     one transaction. What is there already stays. Raises StoreError in words."""
@@ -45,6 +47,7 @@ def set_up_roles(store: Store, wanted: Roles, *, dry_run: bool = False) -> Steps
     return Steps(before, after, done=True)
 
 
+@patient()
 def distribute(store: Store, *, dry_run: bool = False) -> Steps:
     """Spread the accounts over the nodes of a Citus; without the extension nothing is done. Raises
     StoreError in words."""
