@@ -11,6 +11,7 @@ EXAMPLES ?= 300
 SEEDS ?= 2000
 FROM ?= 1
 ROUNDS ?= 20
+MOMENTS ?= 300
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -27,11 +28,11 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test fuzz world failover check bench bench-channels soak lock fmt clean
+.PHONY: help run test fuzz world failover powerloss check bench bench-channels soak lock fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
-	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) SEEDS=$(SEEDS) ROUNDS=$(ROUNDS) ARGS=..."
+	@echo "settings: PORT=$(PORT) DB=$(DB) PYTHON=python3.x JOBS=$(JOBS) TESTS=$(TESTS) EXAMPLES=$(EXAMPLES) SEEDS=$(SEEDS) ROUNDS=$(ROUNDS) MOMENTS=$(MOMENTS) ARGS=..."
 
 run: .venv/run ## start the hub with its demo account on PORT, data in DB
 	@ONHAND_DB='$(DB)' exec $(BIN)/onhand serve --demo --db '$(DB)' --port '$(PORT)' --demo-json demo.json
@@ -47,6 +48,9 @@ world: .venv/dev ## play SEEDS simulated worlds, from seed FROM on; a seed that 
 
 failover: .venv/dev ## kill the primary of two PostgreSQLs under load, ROUNDS times, and print what is lost
 	@ROUNDS='$(ROUNDS)' $(BIN)/python -m pytest -s -o faulthandler_timeout=0 $(ARGS) tests/failover
+
+powerloss: .venv/dev ## lose the power at MOMENTS random moments of a hub's life on SQLite (with strace)
+	@MOMENTS='$(MOMENTS)' FROM='$(FROM)' $(BIN)/python -m pytest -s -rs -o faulthandler_timeout=0 $(ARGS) tests/powerloss
 
 check: .venv/dev ## check style and types only
 	@$(BIN)/ruff check $(CODE)

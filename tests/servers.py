@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from onhand.store.engine import is_postgresql
 START_SECONDS = 60
 STOP_SECONDS = 30
 POLL_SECONDS = 0.01
+PROGRAM = (sys.executable, "-m", "onhand")
 READY = "Press Ctrl-C to stop."
 
 
@@ -44,17 +45,23 @@ class Server:
 
 
 def start(
-    db: Path | str, *words: object, port: int = 0, folder: Path | None = None, **environment: str
+    db: Path | str,
+    *words: object,
+    port: int = 0,
+    folder: Path | None = None,
+    program: Sequence[object] = PROGRAM,
+    **environment: str,
 ) -> Server:
     """Start a hub on a database and wait until it says that it is ready.
 
     ``words`` are more options of `onhand serve`; ``folder`` is for what it says, else that is written
-    beside a SQLite file. AssertionError with its words when it does not start.
+    beside a SQLite file; ``program`` is what is run instead of `onhand`. AssertionError
+    with its words when it does not start.
     """
     assert folder is not None or not is_postgresql(str(db))
     place = folder or Path(db).parent
     out, err = place / "hub.out", place / "hub.err"
-    command = [sys.executable, "-m", "onhand", "serve", "--db", db, "--port", port, *words]
+    command = [*program, "serve", "--db", db, "--port", port, *words]
     with out.open("wb") as said, err.open("wb") as complained:
         process = subprocess.Popen(
             [str(word) for word in command],
