@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.driver import NOW, answer, run, settings_of
@@ -106,3 +107,16 @@ def test_a_webhook(topic: str) -> None:
 def test_what_is_not_heard(message: tuple[dict[str, str], bytes]) -> None:
     with pytest.raises(Unheard):
         etsy.hear(SETTINGS, *message, NOW)
+
+
+@pytest.mark.parametrize("stamp", ["²", "9" * 400, "9" * 5_000, "1e5", "-1", ""])
+def test_a_time_that_is_none(stamp: str) -> None:
+    headers, body = signed(MESSAGE)
+    with pytest.raises(Unheard):
+        etsy.hear(SETTINGS, {**headers, "webhook-timestamp": stamp}, body, NOW)
+
+
+def test_a_secret_with_nothing_in_it_verifies_nothing() -> None:
+    bare = msgspec.structs.replace(SETTINGS, webhook_secret=Secret("whsec_"))
+    with pytest.raises(Unheard, match="empty"):
+        etsy.hear(bare, *signed(MESSAGE, key=b""), NOW)

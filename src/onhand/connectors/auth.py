@@ -26,6 +26,9 @@ from onhand.connectors.flow import (
 REPLAY_SECONDS = 300
 """A webhook whose time is further from now than this is refused."""
 
+STAMP_LIMIT = 15
+"""Digits of a webhook's time."""
+
 
 class Wire(Value, frozen=True):
     """A request as it goes out. ``url`` has no query; header names are as given, each once.
@@ -179,8 +182,10 @@ def standard_webhook(secret: bytes, headers: Mapping[str, str], body: bytes, now
     """
     name = headers.get("webhook-id", "")
     stamp = headers.get("webhook-timestamp", "")
-    if not name or not stamp.isdigit():
+    if not name or not (stamp.isascii() and stamp.isdecimal() and len(stamp) <= STAMP_LIMIT):
         raise Unheard("the message is not signed", 400)
+    if not secret:
+        raise Unheard("the secret to verify webhooks with is empty")
     require_fresh(int(stamp), now)
     proof = base64.b64encode(mac(secret, f"{name}.{stamp}.".encode() + body))
     given = [part.partition(",") for part in headers.get("webhook-signature", "").split()]
