@@ -18,6 +18,7 @@ from doors import (
     running,
     split,
 )
+from onhand.doorman import SMALL_BODY
 from onhand.reception import HELD_UP_SECONDS
 from onhand.wire import BODY_LIMIT, BULK_LIMIT
 
@@ -360,3 +361,20 @@ def test_too_many_connections() -> None:
             assert door.talk()[0].status == 503
         time.sleep(0.1)
         assert door.talk(GET + CLOSE + b"\r\n")[0].status == 200
+
+
+def test_what_all_are_sending_is_bounded() -> None:
+    with running(CALM._replace(arriving_bytes=100_000)) as door:
+        with door.connect() as one, door.connect() as other:
+            for client in (one, other):
+                client.sendall(post(b"/fine", 60_000) + b"x" * 59_999)
+            assert b" 503 " in read_all(other)[:20]
+            time.sleep(CALM.linger_seconds)  # what was refused has gone by then
+            small = post(b"/fine", SMALL_BODY, CLOSE) + b"x" * SMALL_BODY
+            assert door.talk(small)[0].status == 200
+            one.sendall(b"x")
+            assert split(one.recv(4096))[0].status == 200
+            one.sendall(post(b"/fine", 90_000, CLOSE) + b"x" * 90_000)
+            assert split(read_all(one))[-1].status == 200
+        # Whoever goes away, answered or not, leaves nothing behind.
+        assert door.talk(post(b"/fine", 99_000, CLOSE) + b"x" * 99_000)[0].status == 200

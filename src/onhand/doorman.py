@@ -15,6 +15,9 @@ Fields = Sequence[tuple[bytes, bytes]]
 Shape = Callable[[str, int, str], tuple[bytes, Fields]]
 Placed = Callable[[str, str], str]
 
+SMALL_BODY = 16 * 1024
+"""Bytes of a body that is not refused for what others are sending."""
+
 
 def as_asked(_host: str, path: str) -> str:
     """Where a request belongs if host names mean nothing: the path it names."""
@@ -28,6 +31,8 @@ class Limits(NamedTuple):
     or from the first byte of a later request on it, to the last byte of the body. `send_seconds` is how long
     a client may leave an answer unread, `linger_seconds` how long a refused client is read on so that it can
     see why. `keep_alive_seconds` is above the 60 s after which common proxies drop an idle connection.
+    `arriving_bytes` is what all bodies that are not whole yet may have together: nobody has shown a key for
+    them so far. Small ones are let in all the same.
     """
 
     head_bytes: int = 32 * 1024
@@ -40,6 +45,7 @@ class Limits(NamedTuple):
     keep_alive_seconds: float = 75.0
     grace_seconds: int = 10
     connections: int = 10_000
+    arriving_bytes: int = 256 * 1024 * 1024
 
 
 class Refusal(Exception):
@@ -125,13 +131,18 @@ def host_of(headers: Headers) -> str:
     return header(headers, b"host").lower().partition(":")[0].removesuffix(".")
 
 
+def crowded() -> Refusal:
+    """The refusal of a large body while too many others arrive."""
+    return Refusal(503, "Too much is being sent at once; try again shortly")
+
+
 _TITLES = {
     400: "Bad request",
     408: "Request timeout",
     413: "Body too large",
     415: "Unsupported content encoding",
     431: "Request head too large",
-    503: "Too many connections",
+    503: "Too much at once",
 }
 
 

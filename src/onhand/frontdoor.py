@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 
 from onhand.doorman import Limits, Placed, Shape, as_asked, problem
-from onhand.reception import Reception, Terms
+from onhand.reception import Arriving, Reception, Terms
 
 BACKLOG = 2048
 PORT_MAX = 65_535
@@ -65,7 +65,7 @@ async def serve(
     in use). Run it with `uvloop.run`.
     """
     listener = await _listen(host, port)
-    door = functools.partial(Reception, terms=Terms(limits, bulk, shape, placed))
+    door = functools.partial(Reception, terms=Terms(limits, bulk, shape, placed, Arriving()))
     config = uvicorn.Config(
         cast(ASGI3Application, app),
         http=cast(type[asyncio.Protocol], door),

@@ -11,11 +11,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from onhand.doorman import (
+    SMALL_BODY,
     Limits,
     Placed,
     Refusal,
     Shape,
-    as_asked,
+    crowded,
     host_of,
     judge,
     oversized_body,
@@ -27,14 +28,24 @@ HELD_UP_SECONDS = 1.0
 """How late a deadline may be noticed. Later than that it was we who stood still, and not the client."""
 
 
+class Arriving:
+    """How many bytes of bodies that are not whole yet all connections of a server hold."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class Terms(NamedTuple):
     """What the application tells the door: bounds, which paths take bulk bodies, how refusals look, and
-    which path a request means that was sent to a host name of its own."""
+    which path a request means that was sent to a host name of its own; and what its connections share."""
 
     limits: Limits
     bulk: Callable[[str], bool]
     shape: Shape
-    placed: Placed = as_asked
+    placed: Placed
+    arriving: Arriving
 
 
 class Reception(HttpToolsProtocol):
@@ -61,6 +72,7 @@ class Reception(HttpToolsProtocol):
         self.url = b""
         self.host = ""
         self.body_limit = 0
+        self.held_bytes = 0
         # Raw bytes since the last headers, body bytes or end of a request: a head, a chunk extension or a
         # trailer that is still growing shows up nowhere else, because the parser collects it in silence.
         self.idle_bytes = 0
@@ -87,6 +99,7 @@ class Reception(HttpToolsProtocol):
         self._stop_expecting()
         self._stop_watching()
         self._unset_keepalive_if_required()
+        self._arrived()
         self.held = None
         self.pipeline.clear()
         if self.running is not None:
@@ -201,8 +214,13 @@ class Reception(HttpToolsProtocol):
         self._advance()
         received = self.cycle.body
         received += body
+        self.held_bytes += len(body)
+        self.terms.arriving.bytes += len(body)
         if len(received) > self.body_limit:
             self.verdict = oversized_body(self.body_limit)
+            raise self.verdict
+        if len(received) > SMALL_BODY and self.terms.arriving.bytes > self.limits.arriving_bytes:
+            self.verdict = crowded()
             raise self.verdict
 
     def on_message_complete(self) -> None:
@@ -210,6 +228,7 @@ class Reception(HttpToolsProtocol):
             return
         self._advance()
         self._stop_expecting()
+        self._arrived()
         self.receiving = False
         self.in_body = False
         self.cycle.more_body = False
@@ -218,6 +237,10 @@ class Reception(HttpToolsProtocol):
             cycle, app = self.held
             self.held = None
             self._start_asgi_task(cycle, app)
+
+    def _arrived(self) -> None:
+        self.terms.arriving.bytes -= self.held_bytes
+        self.held_bytes = 0
 
     def _advance(self) -> None:
         self.advanced = True
