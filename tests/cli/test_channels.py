@@ -71,6 +71,8 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     assert done["backlog"] == 2
     found = {one["sku"]: one for one in line.json("listings")}
     assert {one["state"] for one in found.values()} == {"stale"}
+    cut = onhand("listings", "--limit", 1, "--json")
+    assert (len(cut.json), cut.err) == (1, "onhand: these are the first 1; --limit shows more\n")
     told = line.run("push", "--all", "Our shop")
     assert "0 wait to be told" in told
     found = {one["sku"]: one for one in line.json("listings", "--connection", "sandbox")}

@@ -60,7 +60,8 @@ def test_levels_now(shop: str) -> None:
 def test_levels_are_limited_and_say_so(shop: str) -> None:
     told = onhand("levels", "--limit", 1, "--json", "--db", shop).json
     assert (len(told["levels"]), told["more"]) == (1, True)
-    assert "there are more" in onhand("levels", "--limit", 1, "--db", shop).err
+    for words in (("--limit", 1), ("--limit", 1, "--json")):
+        assert "there are more" in onhand("levels", *words, "--db", shop).err
     assert shown(shop, "--limit", 0) == [("A", 9), ("B", 7)]
 
 
@@ -87,7 +88,8 @@ def test_history_is_newest_first(shop: str) -> None:
         (3, 4, 9, "why 1"),
         (1, 5, 5, "why 0"),
     ]
-    assert [one["seq"] for one in onhand("history", "A", "--limit", 1, "--json", "--db", shop).json] == [3]
+    cut = onhand("history", "A", "--limit", 1, "--json", "--db", shop)
+    assert ([one["seq"] for one in cut.json], "these are the newest 1" in cut.err) == ([3], True)
     table = onhand("history", "A", "--location", "main", "--db", shop).out
     assert "+4 = 9" in table
     assert "onhand:import" in table

@@ -135,6 +135,7 @@ async def show_listings(
 ) -> None:
     """Show listings: for each place what is wanted, what the channel acknowledged, and what it showed."""
     found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, stale=stale))
+    _more(found, limit)
     if as_json:
         frame.print_json(found)
         return
@@ -145,7 +146,6 @@ async def show_listings(
         for slot in one["slots"] or [{"place": None, "numbers": {}}]
     ]
     frame.print_table(columns, rows)
-    _more(found, limit)
 
 
 @app.command("parked")
@@ -159,12 +159,12 @@ async def show_parked(
 ) -> None:
     """Show listings that a channel will not take, in its own words; 'onhand release' tells one again."""
     found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, parked=True))
+    _more(found, limit)
     if as_json:
         frame.print_json(found)
         return
     rows = [[one["id"], one["connection"], one["sku"], one["parked"]] for one in found]
     frame.print_table(("id", "connection", "sku", "the channel says"), rows)
-    _more(found, limit)
 
 
 def _listings(
@@ -187,6 +187,7 @@ def _units(numbers: dict[str, Any]) -> list[object]:
 
 
 def _more(found: list[Any], limit: int) -> None:
+    """Say on standard error, to programs as well, that there may be more."""
     if len(found) == limit:
         frame.complain(f"these are the first {limit}; --limit shows more")
 
@@ -209,6 +210,7 @@ async def show_drift(
         return [telling.drift_told(one) for one in rows]
 
     found = await _read(db, account, query)
+    _more(found, limit)
     if as_json:
         frame.print_json(found)
         return
@@ -224,7 +226,6 @@ async def show_drift(
         "found_at",
     )
     frame.print_table((*columns, "healed_at"), [[one[n] for n in (*columns, "healed_at")] for one in found])
-    _more(found, limit)
 
 
 # --- explain ------------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ async def show_incidents(
             long=True,
         )
     found = [telling.incident_told(one) for one in rows]
+    if len(found) == limit:
+        frame.complain(f"these are the first {limit}; --limit shows more")
     if as_json:
         frame.print_json(found)
         return
@@ -72,8 +74,6 @@ async def show_incidents(
         else ("id", "kind", "opened_at", "why")
     )
     frame.print_table(columns, [[one[name] for name in columns] for one in found])
-    if len(found) == limit:
-        frame.complain(f"these are the first {limit}; --limit shows more")
 
 
 @app.command("show")

@@ -53,12 +53,12 @@ async def show_levels(
             return found | {"more": more}
 
         told = await inventory.read(number, query, long=True)
+    if told["more"]:
+        frame.complain("there are more than these: --limit 0 shows all, 'onhand export' writes all")
     if as_json:
         frame.print_json(told)
         return
     frame.print_table(_LEVEL_COLUMNS, [[one[name] for name in _LEVEL_COLUMNS] for one in told["levels"]])
-    if told["more"]:
-        frame.complain("there are more than these: --limit 0 shows all, 'onhand export' writes all")
 
 
 _LEVEL_COLUMNS = (*outgoing.LEVEL_COLUMNS, "version")
@@ -132,12 +132,12 @@ async def history(
     async with door.reading(frame.load(db)) as inventory:
         number = await people.account_id(inventory, account)
         found = await inventory.read(number, lambda c: _history(c, number, sku, location, limit), long=True)
+    if len(found) == limit:
+        frame.complain(f"these are the newest {limit}; --limit shows more")
     if as_json:
         frame.print_json(found)
         return
     frame.print_table(_HISTORY_COLUMNS, [_told(one) for one in found])
-    if len(found) == limit:
-        frame.complain(f"these are the newest {limit}; --limit shows more")
 
 
 _HISTORY_COLUMNS = ("seq", "time", "location", "kind", "on hand", "reserved", "reason", "reference", "caller")
