@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -186,7 +187,7 @@ def test_killed_in_the_middle(shop: str, tmp_path: Path) -> None:
         ((), "is empty"),
         (("sku,on_hand", "A,1"), "no column location"),
         (("location,on_hand", "main,1"), "no column sku"),
-        (("sku,location,qty", "A,main,1"), "neither a column on_hand nor a column available"),
+        (("sku,location,qty", "A,main,1"), "nor a column available: its header is sku, location, qty"),
         (("sku,location,on_hand,sku", "A,main,1,A"), "two columns named sku"),
     ],
 )
@@ -194,6 +195,42 @@ def test_a_file_that_is_none(shop: str, tmp_path: Path, lines: tuple[str, ...], 
     ran = onhand("import", write(tmp_path / "x.csv", *lines), "--db", shop)
     assert (ran.code, ran.out) == (1, "")
     assert words in ran.err
+
+
+@pytest.mark.parametrize(("reading", "code", "applied"), [(1, 1, False), (2, 3, True)])
+def test_a_file_that_is_changed_while_it_is_read(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: int, code: int, applied: bool
+) -> None:
+    """Lines that nobody checked are not applied as if they had been."""
+    file = write(tmp_path / "s.csv", HEADER, "A,main,1")
+    before, digest, readings = seq(shop), sheets.digest, iter(range(1, 9))
+
+    def changing(path: Path) -> str:
+        found = digest(path)
+        if next(readings) == reading:
+            write(file, HEADER, "A,main,2", "A,main,3", "B,nowhere,9")
+        return found
+
+    monkeypatch.setattr(sheets, "digest", changing)
+    ran = onhand("import", file, "--skip-bad", "--db", shop)
+    assert (ran.code, f"{file} was changed while it was" in ran.err) == (code, True)
+    assert numbers(shop)["B", "main"] == 7
+    assert (seq(shop) > before) == applied
+    monkeypatch.setattr(sheets, "digest", digest)
+    told = bring(shop, file, "--skip-bad", code=3)
+    assert ([one["line"] for one in told["bad"]], told["file_changed"]) == ([3, 4], False)
+    assert numbers(shop)["A", "main"] == 2
+
+
+@pytest.mark.parametrize("command", ["import", "replay", "simulate"])
+def test_a_pipe_cannot_be_read_more_than_once(shop: str, tmp_path: Path, command: str) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, f"{HEADER}\n".encode())
+    ran = onhand(command, pipe, "--db", shop)
+    os.close(writer)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"onhand: {pipe} can be read only once")
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz"])

@@ -35,7 +35,8 @@ CHUNK = 500
 
 
 class Import(msgspec.Struct):
-    """One import while it goes on: what the check found, and what has been applied."""
+    """One import while it goes on: what the check found, and what has been applied. ``torn`` is that
+    somebody changed the file meanwhile."""
 
     file: Path
     account: int
@@ -47,6 +48,7 @@ class Import(msgspec.Struct):
     bad: dict[int, str] = {}
     applied: bool = False
     stopped: bool = False
+    torn: bool = False
 
 
 @app.command("import")
@@ -66,11 +68,13 @@ async def import_stock(
     because of bad lines; 3: the rest was done, or would be, and some lines were bad.
     """
     settings = frame.load(db)
+    digest = sheets.digest(file)
     async with door.reading(settings) as inventory:
         number = await people.account_id(inventory, account)
         done = await _check(inventory, number, file, create)
     if not dry_run and (skip_bad or not done.bad):
-        digest = sheets.digest(file)
+        if sheets.digest(file) != digest:
+            raise BadAsk(f"{file} was changed while it was read: nothing was done; import it again")
         async with door.writing(settings) as way:
             await _apply(way, done, digest, create)
     if as_json:
@@ -79,7 +83,7 @@ async def import_stock(
         _show(done, dry_run)
     if done.stopped:
         return progress.INTERRUPTED
-    if not done.bad:
+    if not done.bad and not done.torn:
         return frame.OK
     return frame.FOUND if done.applied or dry_run else frame.FAILED
 
@@ -89,12 +93,13 @@ async def _check(inventory: Inventory, account: int, file: Path, create: bool) -
     locations = await inventory.read(account, lambda c: catalog.locations(c, account))
     check = Check(account, locations, create=create)
     done = Import(file, account, {one.name: one.id for one in locations})
-    with sheets.opened(file) as sheet:
+    with sheets.opened(file) as sheet, progress.bar("check", None) as step:
         rows = stockfile.counts(sheet)
         while piece := list(islice(rows, CHUNK)):
             found = await _page(inventory, account, check, piece)
             done.rows += len(piece)
             done.bad |= {one.line: one.why for one in found if isinstance(one, Bad)}
+            step(len(piece))
     done.new, done.changed, done.unchanged = len(check.new), check.changed, check.unchanged
     return done
 
@@ -127,6 +132,9 @@ async def _apply(way: Door, done: Import, digest: str, create: bool) -> None:
                 refused |= dict(told.refused)
             step(lines)
     done.bad |= refused
+    if sheets.digest(done.file) != digest:
+        done.torn = True
+        return
     await way.ask("end_import", **asked, run=run)
 
 
@@ -138,7 +146,7 @@ def _good(done: Import) -> Iterator[tuple[int, int, list[Count]]]:
         while piece := list(islice(rows, CHUNK)):
             chunk += 1
             good = [one for one in piece if isinstance(one, Count) and one.line not in done.bad]
-            named = [(one, done.locations.get(one.place, 0)) for one in good]
+            named = [(one, done.locations[one.place]) for one in good if one.place in done.locations]
             yield chunk, len(piece), [msgspec.structs.replace(one, location=at) for one, at in named]
 
 
@@ -148,6 +156,7 @@ def _told(done: Import, dry_run: bool) -> dict[str, Any]:
         "dry_run": dry_run,
         "applied": done.applied,
         "interrupted": done.stopped,
+        "file_changed": done.torn,
         "rows": done.rows,
         "changed": done.changed,
         "unchanged": done.unchanged,
@@ -164,6 +173,8 @@ def _show(done: Import, dry_run: bool) -> None:
     frame.say(f"{done.rows} lines: {counts}, {len(done.bad)} bad")
     if done.stopped:
         frame.complain("interrupted; run the same command again to go on from here")
+    elif done.torn:
+        frame.complain(f"{done.file} was changed while it was applied: import it again")
     elif dry_run:
         frame.say("nothing was changed: this was a dry run")
     elif not done.applied:

@@ -50,7 +50,11 @@ class Sheet(NamedTuple):
         """The position of a column that must be there. Raises BadAsk in words."""
         if name.lower() in self.columns:
             return self.columns[name.lower()]
-        raise BadAsk(f"{self.path} has no column {name}: its header is {_shown(list(self.columns))}")
+        raise self.lacks(f"no column {name}")
+
+    def lacks(self, what: str) -> BadAsk:
+        """The error that the header has ``what``, in words."""
+        return BadAsk(f"{self.path} has {what}: its header is {_shown(list(self.columns))}")
 
 
 class Lines:
@@ -106,8 +110,7 @@ def opened(path: Path) -> Iterator[Sheet]:
     empty is the header.
     """
     with path.open("rb") as raw:
-        start = raw.read(2)
-        raw.seek(0)
+        start = _start(raw, path)
         if start in _UTF16:
             raise BadAsk(f"{path} is UTF-16 text: save it as CSV in UTF-8")
         with (
@@ -120,12 +123,20 @@ def opened(path: Path) -> Iterator[Sheet]:
 def digest(path: Path) -> str:
     """A digest of what the file holds, the same for the compressed and the plain file."""
     with path.open("rb") as raw:
-        start = raw.read(2)
-        raw.seek(0)
+        start = _start(raw, path)
         try:
             return _digest(gzip.open(raw) if start == _GZIP else raw)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadAsk(f"{path} is damaged: {error}") from error
+
+
+def _start(raw: BinaryIO, path: Path) -> bytes:
+    """The first two bytes, which are read again afterwards."""
+    if not raw.seekable():
+        raise BadAsk(f"{path} can be read only once, and a file is read more often: write it to one first")
+    start = raw.read(2)
+    raw.seek(0)
+    return start
 
 
 def _digest(stream: BinaryIO | gzip.GzipFile) -> str:

@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.office.orderfile import whole
-from onhand.office.people import BadAsk
 from onhand.office.sheets import Bad, Row, Sheet
 from onhand.stock.model import QUANTITY_LIMIT, TEXT_LIMIT, Level
 from onhand.store import catalog, levels
@@ -53,7 +52,7 @@ def counts(sheet: Sheet) -> Iterator[Count | Bad]:
     """The lines of a stock file, each by itself. Raises BadAsk in words when a column is missing."""
     found = sheet.columns
     if ON_HAND not in found and AVAILABLE not in found:
-        raise BadAsk(f"{sheet.path} has neither a column on_hand nor a column available")
+        raise sheet.lacks("neither a column on_hand nor a column available")
     columns = Columns(
         sheet.column("sku"),
         sheet.column("location"),
