@@ -17,6 +17,9 @@ import pytest
 
 from commands import numbers, onhand, started, write
 from onhand.office import sheets
+from onhand.store import catalog
+from onhand.store.catalog import Location
+from onhand.store.engine import open_store, set_account
 
 HEADER = "sku,location,on_hand"
 
@@ -251,6 +254,48 @@ def test_what_goes_out_comes_in_again(shop: str, tmp_path: Path, name: str) -> N
     after = onhand("levels", "--db", other, "--json").json
     kept = [[{**one, "version": 0} for one in told["levels"]] for told in (before, after)]
     assert kept[0] == kept[1]
+
+
+ODD = ["a,b", 'say "x"', '"', "line\nfeed", "cr\rhere", "crlf\r\nx", "\r", "\n", " ", " lead"]
+ODD += ["\ufeffbom", "u\u2028x", "\x1cfs", "\x85nel", "\x07bell", "tab\tx", "=1+1", "007", "☕é", "x" * 255]
+
+
+def made(db: str, names: list[str]) -> None:
+    """Make an item and a location of each name."""
+    store = open_store(db)
+    with store.writer.begin() as connection:
+        set_account(connection, 1)
+        seller = catalog.sellers(connection, 1)[0].id
+        catalog.ensure_items(connection, 1, names, 1)
+        for name in names:
+            catalog.add_location(connection, 1, Location(0, name, seller), 1)
+    store.close()
+
+
+def test_any_name_goes_out_and_comes_in_again(migrated_url: str, tmp_path: Path) -> None:
+    """Items and locations of such names are made over the API; what is written of them is read as it was."""
+    onhand("accounts", "create", "shop", "--db", migrated_url)
+    made(migrated_url, ODD)
+    file = tmp_path / "odd.csv"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        rows = csv.writer(stream, quoting=csv.QUOTE_ALL)
+        rows.writerow(["sku", "location", "on_hand", "infinite", "reason"])
+        rows.writerows([[one, one, at, "true" if at % 2 else "", one] for at, one in enumerate(ODD)])
+    told = bring(migrated_url, file)
+    assert (told["changed"], told["bad"]) == (len(ODD), [])
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv.gz"
+    assert onhand("export", first, "--db", migrated_url).code == 0
+    with first.open(encoding="utf-8", newline="") as stream:
+        found = {row["sku"]: (row["location"], row["on_hand"]) for row in csv.DictReader(stream)}
+    assert found == {one: (one, str(at)) for at, one in enumerate(ODD)}
+    assert bring(migrated_url, first)["unchanged"] == len(ODD)
+    assert onhand("export", second, "--db", migrated_url).code == 0
+    assert gzip.decompress(second.read_bytes()) == first.read_bytes()
+    assert first.read_bytes().count(b"\n") == len(ODD) + 1 + sum(one.count("\n") * 2 for one in ODD)
+    journal = tmp_path / "journal.csv"
+    assert onhand("export", journal, "--movements", "--db", migrated_url).code == 0
+    with journal.open(encoding="utf-8", newline="") as stream:
+        assert [row["reason"] for row in csv.DictReader(stream) if row["kind"] == "counted"] == ODD
 
 
 def test_export_to_standard_output_as_json_lines(shop: str) -> None:

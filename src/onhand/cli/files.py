@@ -237,7 +237,7 @@ def _write(
 ) -> tuple[int, int]:
     """Write rows as they come; how many, and how many were left out because they have no sku."""
     written = left_out = 0
-    table = csv.DictWriter(stream, columns, lineterminator="\n")
+    table = csv.DictWriter(_Unix(stream), columns)
     if not as_json:
         table.writeheader()
     for page in pages:
@@ -251,6 +251,17 @@ def _write(
             written += 1
     stream.flush()
     return written - left_out, left_out
+
+
+class _Unix:
+    """Takes rows that end as CSV's standard says, and has them end in a line feed. Told to end them so
+    itself, the writer of Python 3.11 puts no quotes around a cell that has a bare carriage return in it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
 def _cell(value: object) -> object:

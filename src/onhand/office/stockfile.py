@@ -66,9 +66,9 @@ def _count(row: Row, columns: Columns) -> Count | Bad:
         return "" if at is None else row.cells[at]
 
     sku, place = cell(columns.sku), cell(columns.location)
-    if not sku.strip() or len(sku) > SKU_LIMIT:
+    if not sku or len(sku) > SKU_LIMIT:  # blanks alone are one where somebody has made such an item
         return Bad(row.line, f"sku has 1 to {SKU_LIMIT} characters")
-    if not place.strip():
+    if not place:
         return Bad(row.line, "location is empty")
     on_hand, available = cell(columns.on_hand).strip(), cell(columns.available).strip()
     name, words = (ON_HAND, on_hand) if on_hand or columns.available is None else (AVAILABLE, available)
