@@ -119,6 +119,15 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
             Step(Ship("a"), "shipped 1@1 -1+0 1/0", "shipped: 1@1 4s until 1900"),
         ],
     ),
+    "ended by hand, without a time of its own": (
+        "1@1 10/0",
+        [
+            first,
+            Step(Expire("a"), "expired 1@1 +0-4 10/0", "expired: 1@1 4x"),
+            Step(Extend("a", 1900), Expired("a", NOW)),
+            Step(Release("a", parts((1, 1))), Expired("a", NOW)),
+        ],
+    ),
     "extend and confirm": (
         "1@1 10/0",
         [
@@ -288,6 +297,15 @@ def test_a_part_of_a_kit_is_a_part_of_each_component() -> None:
     assert say(draft, Ship("a", parts((9, 2)))) == "shipped 1@1 -4-4 6/1, shipped 2@1 -2-2 3/0"
     assert say(draft, Ship("a", parts((2, 1)))) == Unknown("line", "2")
     assert say(draft, Ship("a", parts((1, 1)))) == "shipped 1@1 -1-1 5/0"
+
+
+def test_two_lines_at_one_level_leave_one_after_the_other() -> None:
+    draft = ledger("1@1 7/0, 2@1 3/0")
+    say(draft, kit_hold(3, 1))
+    say(draft, SetOnHand(1, 1, 6))
+    assert say(draft, Ship("a")) == Insufficient(1, 1, 1, 0, 0, 1)
+    told = "shipped 1@1 -6-6 0/1, shipped 2@1 -3-3 0/0, found 1@1 +1+0 1/1, shipped 1@1 -1-1 0/0"
+    assert say(draft, Ship("a", force=True)) == told
 
 
 SPLITS = [
