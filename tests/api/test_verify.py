@@ -13,7 +13,9 @@ from onhand.store.verify import Finding, Kind
 HERE = f"account = :account AND item = {GIFT} AND location = {MAIN}"
 ELSEWHERE = f"account = :account AND item = {SHADE} AND location = {EAST}"
 FIRST = "account = :account AND seq = 5"
-LAST = f"{HERE} AND seq = (SELECT MAX(seq) FROM movements WHERE {HERE})"
+
+
+UNFIT = ("chain", "quantities that fit the kind")
 
 
 class _Undo(Exception):
@@ -93,11 +95,19 @@ DAMAGES = [
     (
         "DELETE FROM movements WHERE account = :account"
         " AND seq = (SELECT seq FROM accounts WHERE id = account)",
-        [("gap", "the account's last movement"), ("level", "version")],
+        [
+            ("gap", "the account's last movement"),
+            ("order", "the account's last time of recording"),
+            ("level", "version"),
+        ],
     ),
     ("UPDATE accounts SET seq = seq + 1 WHERE id = :account", [("gap", "the account's last movement")]),
     (
         "UPDATE accounts SET recorded_at = 1 WHERE id = :account",
+        [("order", "the account's last time of recording")],
+    ),
+    (
+        "UPDATE accounts SET recorded_at = recorded_at + 1 WHERE id = :account",
         [("order", "the account's last time of recording")],
     ),
     (
@@ -128,6 +138,24 @@ DAMAGES = [
         [("order", "in effect after its recording")],
     ),
     (
+        "UPDATE movements SET effective_at = recorded_at - 1 WHERE " + FIRST,
+        [("order", "in effect before its recording")],
+    ),
+    *[
+        (f"UPDATE movements SET kind = '{kind}' WHERE {HERE} AND version = 4", [UNFIT])
+        for kind in ("", "lost", "counted", "adjusted", "released", "expired", "shipped", "returned", "found")
+    ],
+    *[
+        (f"UPDATE movements SET kind = '{kind}' WHERE {HERE} AND version = 2", [UNFIT])
+        for kind in ("reserved", "found")
+    ],
+    (
+        f"UPDATE movements SET kind = 'returned' WHERE {HERE} AND version = 2",
+        [UNFIT, ("line", "returned by reservations")],
+    ),
+    (f"UPDATE movements SET kind = 'infinite', infinite = 1 WHERE {HERE} AND version = 2", [UNFIT]),
+    (f"UPDATE movements SET kind = 'forgotten', present = 0 WHERE {HERE} AND version = 2", [UNFIT]),
+    (
         "UPDATE reservation_lines SET held = held + 1 WHERE account = :account AND reference = 'kept'",
         [("reserved", "held by reservations")],
     ),
@@ -138,6 +166,26 @@ DAMAGES = [
     (
         "UPDATE reservation_lines SET shipped = -1 WHERE account = :account AND reference = 'kept'",
         [("line", "shipped"), ("line", "returned of what was shipped")],
+    ),
+    (
+        "UPDATE reservation_lines SET shipped = 1 WHERE account = :account AND reference = 'kept'",
+        [("line", "shipped by reservations")],
+    ),
+    (
+        "UPDATE reservation_lines SET returned = 1 WHERE account = :account AND reference = 'shipped'",
+        [("line", "returned by reservations")],
+    ),
+    (
+        "UPDATE reservation_lines SET shipped = 0 WHERE account = :account AND reference = 'endless'",
+        [],
+    ),
+    (
+        "DELETE FROM reservation_lines WHERE account = :account AND reference = 'lost'",
+        [("line", "lines of a reservation")],
+    ),
+    (
+        "UPDATE reservation_lines SET per = 0 WHERE account = :account AND reference = 'kept'",
+        [("line", "units in one kit")],
     ),
     (
         "UPDATE reservation_lines SET returned = 3 WHERE account = :account AND reference = 'shipped'",
@@ -175,12 +223,23 @@ def test_findings_say_where_and_how_much(used: Api) -> None:
     assert [(one.item, one.location, one.expected, one.found) for one in found] == [there]
 
 
+def test_a_line_whose_reservation_is_gone(used: Api) -> None:
+    unguarded = {
+        True: "PRAGMA defer_foreign_keys = ON",
+        False: "ALTER TABLE reservation_lines DROP CONSTRAINT reservation_lines_account_reference_fkey",
+    }[used.hub.inventory.store.sqlite]
+    gone = "DELETE FROM reservations WHERE account = :account AND reference = 'kept'"
+    found = seen(used.hub, unguarded, gone)
+    assert [(one.what, one.reference) for one in found] == [("the reservation of a line", "kept")]
+
+
 def test_oversold_is_no_fault(used: Api) -> None:
-    found = seen(
-        used.hub,
-        f"UPDATE levels SET on_hand = 1 WHERE {HERE}",
-        f"UPDATE movements SET on_hand = on_hand - 52, on_hand_after = 1 WHERE {LAST}",
-    )
+    count = {"op": "set_on_hand", "item": GIFT, "location": MAIN}
+    had = used.level(GIFT)
+    assert had is not None
+    used.change(count | {"quantity": 1})
+    found = seen(used.hub)
+    used.change(count | {"quantity": had[0]})
     assert [(one.kind, one.fault, one.expected, one.found) for one in found] == [(Kind.OVERSOLD, False, 5, 1)]
 
 
