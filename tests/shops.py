@@ -20,7 +20,7 @@ from onhand import batch
 from onhand.inventory import Inventory
 from onhand.stock.ledger import Refused, apply
 from onhand.stock.model import ABSENT, AnyCommand, AnyRefusal, Kind, Level, Movement, Place, Reservation
-from onhand.store import accounts, books, catalog, channels, levels
+from onhand.store import accounts, books, catalog, channels, levels, verify
 from onhand.store.catalog import Item, Location, Seller
 from onhand.store.channels import Link, Listing
 from onhand.store.engine import migrate, open_store, reading, set_account
@@ -167,6 +167,8 @@ class Shop:
         )
         promised = {place: row[1] for place, row in rows.items() if row[1]}
         assert {(row[0], row[1]): row[2] for row in held if row[2]} == promised
+        with self.reading() as connection:
+            assert [one for one in verify.verify(connection, self.account) if one.fault] == []
 
     def reset(self) -> None:
         """As it was before the first commit: an empty ledger and open listings, for the next test."""

@@ -136,6 +136,11 @@ def test_a_kit_is_reserved_by_its_components(shop: Shop) -> None:
     assert shop.say(hold("a", want(KIT, 2))) == "reserved 1@1 +0+4 5/4, reserved 2@1 +0+2 5/2"
     assert hold_text(shop.hold("a")) == f"held: 1@1({KIT}x2) 4h, 2@1({KIT}x1) 2h"
     assert shop.say(Ship("a", parts((KIT, 1)))) == "shipped 1@1 -2-2 3/2, shipped 2@1 -1-1 4/1"
+    mixed = shop.say(SetOnHand(3, 1, 5), Release("a"), hold("b", want(3, 1), want(KIT, 1)))
+    assert mixed == (
+        "counted 3@1 +5+0 5/0, released 1@1 +0-2 3/0, released 2@1 +0-1 4/0,"
+        " reserved 3@1 +0+1 5/1, reserved 1@1 +0+2 3/2, reserved 2@1 +0+1 4/1"
+    )
     shop.check()
 
 
