@@ -139,13 +139,11 @@ def _set_on_hand(books: Books, command: SetOnHand) -> Outcome:
 
 
 def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outcome:
-    if too_large(command.quantity) or too_large(on_hand):
-        return TooLarge(command.quantity if too_large(command.quantity) else on_hand)
+    if too_large(on_hand):
+        return TooLarge(on_hand)
     if command.quantity < 0:
         return Forbidden("a level is set to at least 0 units")
     level = books.levels.get((command.item, command.location), ABSENT)
-    if too_large(on_hand - level.reserved):
-        return TooLarge(on_hand - level.reserved)
     if level.present and level.on_hand == on_hand:
         return NOTHING
     return _moved(level, command, Kind.COUNTED, on_hand - level.on_hand)
