@@ -357,6 +357,7 @@ PRECEDENCE = [
     (Reserve("a", (want(1, 0), want(1, TOP + 1)), NOW), LEAST),
     (Reserve("a", (want(1, -1),), NOW), LEAST),
     (Reserve("a", (want(1, TOP + 1),), NOW), TooLarge(TOP + 1)),
+    (hold("b", want(1, TOP)), Insufficient(1, 1, TOP, 6, 10, 4)),
     (Reserve("a", (Line(1, 99, ()),), NOW), NOBODY),
     (hold("a", want(1, 99), until=NOW), Expired("a", NOW)),
     (hold("a", want(1, 99), until=NOW - 1), Expired("a", NOW - 1)),

@@ -1,5 +1,7 @@
 """Commands on levels, one line a case: what was there, what was asked, what the ledger then says."""
 
+from typing import Any
+
 import pytest
 
 from onhand.stock.model import (
@@ -108,6 +110,7 @@ OTHERS = [
     ("1@1 ~10/3", SetInfinite(1, 1, False), "finite 1@1 +0+0 10/3"),
     ("1@1 10/3", SetInfinite(1, 1, False), "nothing"),
     ("", SetInfinite(1, 1, True), "infinite 1@1 +0+0 ~0/0"),
+    ("", SetInfinite(1, 1, False), "finite 1@1 +0+0 0/0"),
     ("1@1 10/0", Forget(1, 1), "forgotten 1@1 -10+0 -"),
     ("1@1 0/0", Forget(1, 1), "forgotten 1@1 +0+0 -"),
     ("1@1 -4/0", Forget(1, 1), "forgotten 1@1 +4+0 -"),
@@ -162,6 +165,27 @@ def test_group(before: str, commands: tuple[AnyCommand, ...], after: str | AnyRe
     assert say(draft, *commands) == after
     if not isinstance(after, str):
         assert (draft.levels, draft.reservations, draft.entries) == (levels, {}, [])
+
+
+WHY: Any = {"reason": "why", "reference": "r"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        SetOnHand(1, 1, 5, **WHY),
+        SetAvailable(1, 1, 5, **WHY),
+        Adjust(1, 1, 5, **WHY),
+        Transfer(1, 1, 2, 5, **WHY),
+        SetInfinite(1, 1, True, **WHY),
+        Forget(1, 1, **WHY),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_every_movement_says_why(command: AnyCommand) -> None:
+    draft = ledger("1@1 9/0")
+    say(draft, command)
+    assert {(entry.movement.reason, entry.movement.reference) for entry in draft.entries} == {("why", "r")}
 
 
 def test_a_movement_raises_the_version_by_one_and_nothing_else_does() -> None:

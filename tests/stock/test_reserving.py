@@ -1,0 +1,69 @@
+"""Reserving again under a name, and several lines at one level: what has left stays on record."""
+
+import pytest
+
+from onhand.stock.model import (
+    QUANTITY_LIMIT,
+    AnyCommand,
+    Expire,
+    Line,
+    Release,
+    Reserve,
+    Return,
+    SetOnHand,
+    Ship,
+    TooLarge,
+)
+from transcript import hold, hold_text, ledger, parts, say, want
+
+TOP = QUANTITY_LIMIT
+WIDE = hold("a", want(1, 9, 1, 2), until=1900, force=True)
+"""Five units at location 1 and four at 2."""
+
+AGAIN: dict[str, tuple[list[AnyCommand], str, str]] = {
+    # what was done before; what reserving two units at location 1 says; how the hold then stands
+    "what came back stays on record, so that it cannot come back twice": (
+        [Ship("a", parts((1, 3, 1))), Return("a", parts((1, 2, 1)))],
+        "released 1@2 +0-4 4/0",
+        "held: 1@1 2h3s2b",
+    ),
+    "what is held elsewhere is given back, though something had left from there": (
+        [Ship("a", parts((1, 1, 2)))],
+        "released 1@1 +0-3 5/2, released 1@2 +0-3 3/0",
+        "held: 1@1 2h, 1@2 1s",
+    ),
+    "what expired elsewhere is owed no more": (
+        [Ship("a", parts((1, 1, 2))), Expire("a")],
+        "reserved 1@1 +0+2 5/2",
+        "held: 1@1 2h, 1@2 1s",
+    ),
+    "what was released elsewhere is forgotten": (
+        [Ship("a", parts((1, 1, 2))), Release("a")],
+        "reserved 1@1 +0+2 5/2",
+        "held: 1@1 2h, 1@2 1s",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_again(name: str) -> None:
+    before, says, stands = AGAIN[name]
+    draft = ledger("1@1 5/0, 1@2 4/0")
+    for command in (WIDE, *before):
+        assert isinstance(say(draft, command), str)
+    assert say(draft, hold("a", want(1, 2), force=True)) == says
+    assert hold_text(draft.reservations["a"]) == stands
+
+
+def test_what_is_confirmed_from_the_start_has_no_end() -> None:
+    draft = ledger("1@1 5/0")
+    say(draft, Reserve("a", (want(1, 2),), 1900, confirmed=True))
+    assert hold_text(draft.reservations["a"]) == "confirmed: 1@1 2h"
+    assert draft.levels[1, 1].next_expiry is None
+
+
+def test_lines_that_come_back_to_one_level_do_not_burst_it_together() -> None:
+    draft = ledger("1@1 5/0")
+    say(draft, hold("a", Line(1, 2, (1,), kit=9, per=2), want(1, 1)))
+    say(draft, Ship("a"), SetOnHand(1, 1, TOP - 2))
+    assert say(draft, Return("a")) == TooLarge(TOP + 1)
