@@ -143,6 +143,13 @@ class Shop:
         rows = self.sql(f"SELECT listing, seq FROM outbox WHERE account = {self.account} ORDER BY listing")
         return {row[0]: row[1] for row in rows}
 
+    def all_rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All that commits have written for the account, and its listings."""
+        return {
+            table: sorted(self.sql(f"SELECT * FROM {table} WHERE account = {self.account}"), key=repr)
+            for table in (*WRITTEN, "listings")
+        }
+
     def check(self) -> None:
         """The books balance: numbers without gaps, levels are their movements, what is held is reserved."""
         history = self.history()

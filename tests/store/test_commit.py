@@ -22,7 +22,7 @@ from onhand.stock.model import (
     Unknown,
 )
 from onhand.store import catalog, channels, requests
-from onhand.work import Accepted, Group, Plan, PutDetail, PutPrice, SetStatus
+from onhand.work import Accepted, Answer, Group, Key, Plan, PutDetail, PutPrice, SetStatus
 from shops import DAMAGED, KIT, MIRROR, START, Shop, said, second
 from transcript import hold, hold_text, parts, want
 
@@ -130,6 +130,20 @@ def test_places_that_cannot_be_written(shop: Shop) -> None:
     shop.check()
 
 
+def test_lines_are_written_anew_where_they_changed_and_nowhere_else(shop: Shop) -> None:
+    shop.say(SetOnHand(1, 1, 9), SetOnHand(2, 1, 9), SetOnHand(3, 1, 9))
+    lines = [
+        ((want(1, 2), want(2, 1), want(3, 1)), "held: 1@1 2h, 2@1 1h, 3@1 1h"),
+        ((want(1, 2),), "held: 1@1 2h"),
+        ((want(KIT, 1),), f"held: 1@1({KIT}x2) 2h, 2@1({KIT}x1) 1h"),
+        ((want(2, 1), want(1, 2)), "held: 2@1 1h, 1@1 2h"),
+    ]
+    for wanted, stands in lines:
+        shop.say(hold("a", *wanted))
+        assert hold_text(shop.hold("a")) == stands
+        shop.check()
+
+
 def test_a_kit_is_reserved_by_its_components(shop: Shop) -> None:
     shop.say(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5))
     assert shop.say(hold("a", want(KIT, 3))) == Insufficient(1, 1, 6, 5, 5, 0)
@@ -163,7 +177,7 @@ def test_a_listing_closes_when_its_level_shows_nothing(
     shop.say(SetOnHand(1, 1, 5), SetOnHand(4, 1, 5))
     assert shop.status(1) == "open"
     shop.say(*commands, listing=through)
-    assert shop.status(1) == "closed"
+    assert (shop.status(1), shop.status(2)) == ("closed", "open")
     assert shop.say(Adjust(1, 1, 1), listing=1) == Closed(1)
     assert shop.say(Adjust(1, 1, 1)) != Closed(1)
     assert shop.status(1) == "closed"
@@ -256,6 +270,30 @@ def test_two_accounts_count_for_themselves(shop: Shop) -> None:
     if shop.store.sqlite:  # on PostgreSQL a batch is one account's
         works = shop.work(Adjust(1, 1, 1)), other.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1))
         assert [one.seq for one in shop.commit(*works)] == [3, 3, 3]
+    for one in (shop, other):
+        one.check()
+    other.close()
+
+
+def test_what_one_account_does_leaves_no_trace_in_another(shop: Shop) -> None:
+    other = second(shop, account=2)
+    key = Key("s", "k", "f")
+    for one in (shop, other):
+        one.say(SetOnHand(1, 1, 5), hold("a", want(1, 2), until=START + 500))
+        one.say(Adjust(1, 1, 1), key=key, answer=lambda _: Answer(200, "{}"))
+        one.say(also=(PutDetail("treet", "level", 1, 1, "{}"), Plan(START + 900, (Adjust(1, 1, 1),))))
+        with one.writing() as connection:
+            message = requests.Message(1, "test", "someone", "{}", START)
+            requests.receive(connection, one.account, message)
+    before = shop.all_rows()
+    other.say(hold("a", want(1, 1), until=START + 600), consume=(1,))
+    other.say(also=(PutDetail("treet", "level", 1, 1, None), SetStatus(1, "closed")))
+    other.now = START + 1000
+    other.say(SetOnHand(1, 1, 0), plan=1)
+    with other.writing() as connection:
+        requests.prune(connection, 2, START + 2 * requests.BODY_KEPT_US)
+    assert hold_text(other.hold("a")) == f"expired: 1@1 1x until {START + 600}"
+    assert shop.all_rows() == before
     for one in (shop, other):
         one.check()
     other.close()
