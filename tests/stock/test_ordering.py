@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,53 +12,9 @@ from onhand.stock import ordering
 from onhand.stock.ledger import Draft
 from onhand.stock.model import HoldLine, Level, Line, Reservation, Reserve
 from onhand.stock.ordering import Footing, Ground, Snapshot, State, Told
-from transcript import hold_text, ledger, levels_text, say
+from order_book import OWNER, REF, STOCK, Book, line, on, play, snap
+from transcript import hold_text, ledger, levels_text
 
-REF = "order:1:A"
-OWNER = "onhand:orders"
-
-
-class Book(NamedTuple):
-    """A draft ledger and where the order stands in it."""
-
-    draft: Draft
-    grounds: dict[str, Ground]
-
-
-def line(name: str = "a", ordered: int = 1, *, c: int = 0, s: int = 0, r: int = 0) -> Told:
-    return Told(name, ordered, c, s, r)
-
-
-def snap(updated: int, *lines: Told, holds: bool = True) -> Snapshot:
-    return Snapshot(updated, lines, holds)
-
-
-def on(item: int, *locations: int) -> Ground:
-    return Ground(Footing.TAKEN, item, locations or (1,), item * 10, "")
-
-
-def play(
-    book: Book, snapshots: Sequence[Snapshot], state: State | None = None, since: int = 0
-) -> State | None:
-    """Take snapshots in order, each with what follows from it."""
-    for one in snapshots:
-        made = ordering.merged(state, one, since)
-        if made is None:
-            continue
-        state = ordering.grounded(made, {n: g for n, g in book.grounds.items() if n in _ids(made)})
-        hold = book.draft.reservations.get(REF)
-        commands = ordering.commands(REF, state, hold)
-        assert isinstance(say(book.draft, *commands, by=OWNER), str), (commands, hold)
-        hold = book.draft.reservations.get(REF)
-        assert ordering.commands(REF, state, hold) == (), "the difference is gone once it was made"
-    return state
-
-
-def _ids(state: State) -> set[str]:
-    return {one.told.id for one in state.lines}
-
-
-STOCK = "1@1 10/0, 1@2 10/0, 2@1 10/0"
 CASES: dict[str, tuple[list[Snapshot], dict[str, Ground], str, str]] = {
     "placed": ([snap(1, line("a", 3))], {"a": on(1)}, "1@1 10/3, 1@2 10/0, 2@1 10/0", "confirmed: 1@1 3h"),
     "twice": (
