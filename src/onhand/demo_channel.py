@@ -43,7 +43,7 @@ SHOWN = 35
 """The item of the lines to paste."""
 FEEDS = {PLACE_MAIN: ("MAIN",)}
 RULES = Rules(poll=2, sweep=30)
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not listened on
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared with, not listened on
 
 log = structlog.get_logger(__name__)
 

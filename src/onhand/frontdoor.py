@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import os
 import signal
 import socket
 import threading
@@ -91,9 +92,34 @@ async def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= PORT_MAX:
         raise OSError(errno.EINVAL, f"{port} is not a port")
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(
+            errno.EADDRNOTAVAIL, f"{host} is no address of this machine: {error.strerror}"
+        ) from error
     family, _, _, _, address = found[0]
-    return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    try:
+        return socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(error.errno, _refused(host, port, error)) from error
+
+
+def _refused(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} is in use by another program: choose another (--port, or PORT= of make)"
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is no address of this machine"
+        case errno.EACCES:
+            return f"only an administrator may listen on port {port}: choose one from 1024 on"
+        case number:
+            return os.strerror(number or errno.EIO)
+
+
+def address(host: str, port: int) -> str:
+    """Where a client finds what listens on ``host``: an IPv6 address has brackets in a URL."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def _until(stop: asyncio.Event | None, server: _Server, listener: socket.socket) -> None:

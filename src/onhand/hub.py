@@ -108,7 +108,7 @@ async def serve(
         gc.set_threshold(YOUNG_LIMIT)
 
         def ready(port: int) -> None:
-            url = f"http://{settings.host}:{port}"
+            url = frontdoor.address(settings.host, port)
             if lock is not None:
                 lock.announce(url)
             tasks.append(asyncio.ensure_future(on_ready(equipment, url)))

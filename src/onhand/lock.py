@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
-from onhand.store.engine import StoreError
+from onhand.store.engine import StoreError, require_folder
 
 
 class Holder(NamedTuple):
@@ -24,7 +24,7 @@ class Held(StoreError):
     """Another process has the database open for writing."""
 
     def __init__(self, path: Path, holder: Holder | None) -> None:
-        who = f"process {holder.pid}" if holder else "another process"
+        who = f"process {holder.pid}, on {holder.url}: stop it first" if holder else "another process"
         super().__init__(f"{path} is being written by {who}")
         self.holder = holder
 
@@ -39,7 +39,8 @@ class Lock:
         self.token = secrets.token_urlsafe(32)
 
     def take(self) -> None:
-        """Claim the file. Raises Held, with the holder if it says who it is."""
+        """Claim the file. Raises Held, with the holder if it says who it is; StoreError without a folder."""
+        require_folder(self.path)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

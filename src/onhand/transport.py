@@ -164,6 +164,8 @@ class ChannelTransport:
         ]
         if not any(name.lower() == b"user-agent" for name, _ in headers):
             headers.append((b"User-Agent", AGENT.encode()))
+        if ":" in there.host:  # an IPv6 address, whose brackets the client would leave out
+            headers.append((b"Host", f"[{there.host}]:{there.port}".encode()))
         content = wire.body if wire.body or wire.method.upper() not in _BODILESS else None
         limits = {
             "connect": min(CONNECT_SECONDS, timeout),

@@ -45,6 +45,8 @@ FILE_WIDTH = 1_000
 COLUMN_WIDTH = 10
 """Characters that a column keeps however small the terminal is."""
 
+SQLITE_BEGINS = b"SQLite format 3\0"
+
 P = ParamSpec("P")
 T = TypeVar("T")
 WORDED = (StoreError, BadAsk, BadSetting, NoAnswer, DemoFailed, Busy, StoreFull, Unknowable)
@@ -69,6 +71,19 @@ def _check(db: str) -> None:
         raise BadSetting(f"{db!r} is no database: give a SQLite file or a postgresql:// URL")
     if Path(db).exists() and not Path(db).is_file():
         raise BadSetting(f"{db} is no file")
+    if not _may_be_sqlite(Path(db)):
+        raise BadSetting(
+            f"{db} is not a database of SQLite: it is another kind of file, or damaged at its beginning"
+        )
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    """Whether a file begins as those of SQLite do; one that is not there, is empty or cannot be read may."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SQLITE_BEGINS)) in (b"", SQLITE_BEGINS)
+    except OSError:
+        return True
 
 
 def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onhand import __version__, demo_channel, hub, log
+from onhand import __version__, demo_channel, frontdoor, hub, log
 from onhand.cli import frame
 from onhand.cli.frame import AsJson, Db
 from onhand.demo_channel import DemoChannel
@@ -125,7 +125,7 @@ async def demo(
 ) -> None:
     """Make the demo account if it is not there, and write what a client needs to drive it."""
     settings = frame.load(db)
-    base = url or _address(settings.db) or f"http://{settings.host}:{settings.port}"
+    base = url or _address(settings.db) or frontdoor.address(settings.host, settings.port)
     async with door.writing(settings, create=True) as way:
         made = await way.ask("demo", base_url=base, kept=_kept(file))
     if file is None:

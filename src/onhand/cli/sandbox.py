@@ -49,9 +49,10 @@ async def _serve(port: int, host: str, seed: int, size: int, state: Path | None,
     except msgspec.DecodeError as error:
         raise BadAsk(f"{state} is no state of a sandbox: {error}") from error
     sandbox = Sandbox(kept or fresh(catalogue.assortment(seed, size)), state)
+    sandbox.keep()
 
     def ready(real: int) -> None:
-        made = card.card(sandbox.state, f"http://{host}:{real}")
+        made = card.card(sandbox.state, frontdoor.address(host, real))
         card.write(made, file)
         frame.say(f"a sandbox channel is ready on {made.url}  (its keys are in {file})")
         frame.say(f"Sell something: onhand sandbox sell {_first(sandbox)} 1")

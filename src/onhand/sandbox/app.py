@@ -51,20 +51,23 @@ def load(file: Path) -> State | None:
 
 class Sandbox:
     """A channel. With a ``file`` every change is in it before it is answered, so that a killed one goes on
-    where it was."""
+    where it was. Until the first change, or `keep`, nothing is written: the file may be another process's."""
 
     def __init__(self, state: State, file: Path | None = None) -> None:
         self._file = file
         self._transport = ChannelTransport(private=True)
         self._hooks = Hooks(lambda: self.state, now, self._post)
-        self.use(state)
+        self._begin(state)
         self._admin = Admin(lambda: self.shop, self.use, lambda: self._protocol.counts)
 
     def use(self, state: State) -> None:
         """Go on with another state."""
+        self._begin(state)
+        self.keep()
+
+    def _begin(self, state: State) -> None:
         self.shop = Shop(state, now, self._tell)
         self._protocol = Protocol(self.shop, now)
-        self.keep()
 
     @property
     def state(self) -> State:

@@ -139,8 +139,7 @@ def reason(error: SQLAlchemyError) -> str:
 
 def _sqlite(url: str) -> Store:
     path = Path(url)
-    if not path.parent.is_dir():
-        raise StoreError(f"the folder {path.parent} does not exist")
+    require_folder(path)
     _keep_to_its_owner(path)
     # Who has the one that writes has it alone: two at once would end each other's transactions.
     writer = _engine(path, reads=False, most=1)
@@ -150,6 +149,12 @@ def _sqlite(url: str) -> Store:
     event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     event.listen(reader, "begin", _begin_read)
     return Store(url, writer, reader)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse, in words, a file that has no folder to lie in."""
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} does not exist: make it, or mend the name")
 
 
 def _engine(path: Path, *, reads: bool, most: int) -> Engine:
