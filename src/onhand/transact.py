@@ -12,16 +12,16 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from onhand import batch, faults, unit
-from onhand.store import counters, requests, wakeups
+from onhand import batch, faults, mixed
+from onhand.store import requests, wakeups
 from onhand.store.books import Marked
-from onhand.store.engine import BUSY_TIMEOUT_MS, Store, by_index, reason, set_account
+from onhand.store.engine import Store, by_index, reason, set_account
+from onhand.store.files import BUSY_TIMEOUT_MS
 from onhand.store.hearing import LOCK_SHARE, warning
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush, later
 from onhand.ticket import Ticket
-from onhand.unit import Failure
-from onhand.work import Arrival, Plan, Recorded, Work
+from onhand.work import Recorded, Work
 
 RETRIES = 5
 LOOKS = 2
@@ -209,7 +209,7 @@ class Transactions:
         tickets[0].marked = marked
         if not self._store.sqlite:
             self._remember(tickets, results)
-        return _end(tickets, results)
+        return mixed.end(tickets, results)
 
     def _again(self, tickets: Sequence[Ticket]) -> Opened:
         """Begin, decide, write and commit."""
@@ -240,7 +240,7 @@ class Transactions:
 
     def _decided(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened:
         marked: set[Marked] = set()
-        return Opened(connection, _results(connection, tickets, self._now(), marked), marked)
+        return Opened(connection, mixed.results(connection, tickets, self._now(), marked), marked)
 
     def _wait_at_most(self, connection: Connection, milliseconds: int) -> None:
         """How long the one connection that writes to SQLite waits for another process."""
@@ -268,7 +268,7 @@ class Transactions:
         found = [
             wake
             for ticket, result in zip(tickets, results, strict=True)
-            for wake in (*ticket.wakes, *_dues(ticket.job, result))
+            for wake in (*ticket.wakes, *mixed.dues(ticket.job, result))
         ]
         due = wakeups.earliest(found)
         if not due:
@@ -327,80 +327,6 @@ def _finished(opened: Opened) -> Opened:
         undo(opened.connection)
         raise
     return opened
-
-
-def _results(connection: Connection, tickets: Sequence[Ticket], now: int, marked: set[Marked]) -> list[Any]:
-    """What each ticket leads to, still to be committed; an exception is a unit's own."""
-    results: list[Any] = [None] * len(tickets)
-    works: list[tuple[int, Work]] = []
-    arrivals: dict[int, list[tuple[int, Arrival]]] = {}
-    for at, ticket in enumerate(tickets):
-        if isinstance(ticket.job, Work):
-            works.append((at, ticket.job))
-        elif isinstance(ticket.job, Arrival):
-            arrivals.setdefault(ticket.account, []).append((at, ticket.job))
-        else:
-            results[at] = unit.run(connection, ticket.job)
-    for account, found in sorted(arrivals.items()):
-        _arrive(connection, account, found, results, now)
-    if works:
-        recorded = batch.commit(connection, [work for _, work in works], now, marked)
-        for (at, _), one in zip(works, recorded, strict=True):
-            results[at] = one if one is not None else _WAIT
-    if connection.dialect.name == "postgresql":
-        _number(connection, tickets, results)
-    return results
-
-
-def _number(connection: Connection, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
-    """Say that the catalogue of this batch's account has changed, for those who remember it elsewhere.
-
-    It comes last: who waits here for another process holds what that one does not want any more. Units of
-    no account only make new ones, of which nobody remembers anything.
-    """
-    account, ended = tickets[0].account, zip(tickets, results, strict=True)
-    if account and any(one.changes_catalogue and not isinstance(found, Failure) for one, found in ended):
-        counters.take(connection, account, counters.CATALOGUE)
-
-
-def _arrive(
-    connection: Connection, account: int, found: list[tuple[int, Arrival]], results: list[Any], now: int
-) -> None:
-    """Put an account's messages into its inbox, in the order of the tickets."""
-    first = counters.take(connection, account, "inbox", len(found))
-    messages = []
-    for number, (at, one) in enumerate(found, first):
-        messages.append(requests.Message(number, one.source, one.principal, one.body, now))
-        results[at] = number
-    requests.receive(connection, account, *messages)
-
-
-def _dues(job: object, result: object) -> Iterator[tuple[str, int]]:
-    """When what was just committed must be looked at again."""
-    if not isinstance(job, Work) or not isinstance(result, Recorded):
-        return
-    for level in result.levels.values():
-        if level.next_expiry is not None:
-            yield wakeups.EXPIRY, level.next_expiry
-    for group in job.groups:
-        for companion in group.also:
-            if isinstance(companion, Plan):
-                yield wakeups.PLANNED, companion.due
-
-
-_WAIT = object()
-
-
-def _end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
-    again = []
-    for ticket, result in zip(tickets, results, strict=True):
-        if result is _WAIT:
-            again.append(ticket)
-        elif isinstance(result, Failure):
-            ticket.fail(result.error)
-        else:
-            ticket.done(result)
-    return again
 
 
 def stop_now(words: str) -> NoReturn:

@@ -43,19 +43,19 @@ LOG_SECONDS = 30
 ACKNOWLEDGED = re.compile(rb'"as_of_seq":\s*(\d+)')
 SYNCS = ("fsync", "fdatasync")
 OFTEN = f"""
-import onhand.store.engine as engine
-engine.CHECKPOINT_PAGES = {CHECKPOINT_PAGES}
+import onhand.store.files as files
+files.CHECKPOINT_PAGES = {CHECKPOINT_PAGES}
 from onhand.cli import app
 app()
 """
 WEAK = f"""
-import onhand.store.engine as engine
-strong = engine.connect
+import onhand.store.files as files
+strong = files.connect
 def connect(path, *, reads):
     made = strong(path, reads=reads)
     made.execute("PRAGMA synchronous = NORMAL")
     return made
-engine.connect = connect
+files.connect = connect
 {OFTEN}
 """
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from onhand.store.drafts import draft
-from onhand.store.engine import BUSY_TIMEOUT_MS, StoreError, connect
+from onhand.store.engine import StoreError
+from onhand.store.files import BUSY_TIMEOUT_MS, connect
 
 PAGES = 1_000
 """Pages copied at a time; in between the caller is told how far it is."""
