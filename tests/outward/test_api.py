@@ -84,6 +84,13 @@ def connected(api: Api, shop: Any, **more: Any) -> int:
             return link
 
 
+@pytest.mark.parametrize("cursor", ["²", "٣|٣", "a\nb", "9" * 5_000], ids=["sup", "arabic", "line", "long"])
+def test_a_cursor_that_no_import_has_given(api: Api, shop: Any, cursor: str) -> None:
+    link = api.post("/connections", {"channel": "sandbox", "settings": shop.settings}, 201)["connection"]
+    refused = api.post(f"/connections/{link}/import", {"cursor": cursor}, 400)
+    assert refused["code"] == "invalid_cursor"
+
+
 class Told:
     """A courier beside the hub, in its loop."""
 

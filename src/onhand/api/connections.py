@@ -22,6 +22,7 @@ Label: TypeAlias = Annotated[str, Meta(max_length=connecting.NAME_LIMIT)]
 CODES = {
     "bad_settings": "invalid_body",
     "bad_rules": "invalid_body",
+    "bad_cursor": "invalid_cursor",
     "unknown_channel": "unknown_channel",
     "unknown_location": "unknown_location",
     "unknown_connection": "unknown_connection",

@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 NAME_LIMIT = 100
 LOCATIONS_LIMIT = 100
+CURSOR_LIMIT = 4_000
+"""Characters of an import's cursor; so many digits are still a number to Python."""
 KEPT_NAMED = 3
 """Orders of removed connections that are named."""
 CLOCK_OFF_LIMIT = 3_600_000_000
@@ -307,6 +309,9 @@ def _mirror(connection: Connection, account: int, link: Linked, places: Sequence
 
 async def page(equipment: Equipment, account: int, link: int, cursor: str | None = None) -> Imported:
     """Import a page of what the channel shows, from ``cursor`` on. Raises Refusal."""
+    if cursor is not None and not (cursor.isascii() and cursor.isprintable() and len(cursor) <= CURSOR_LIMIT):
+        # All that was given for one is so, and connectors read numbers out of it.
+        raise Refusal("bad_cursor", "this is no cursor that an import has given", "cursor")
     session = await equipment.session(account, link)
     pull = kind.pulls(session.module)
     if pull is None:
