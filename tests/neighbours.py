@@ -37,15 +37,16 @@ def neighbours(url: str) -> None:
 
 def _fill(connection: Connection, account: int) -> None:
     catalog.add_seller(connection, account, Seller(1, "own", own=True), 1)
-    catalog.add_location(connection, account, Location(1, "here", 1, "stock"), 1)
+    for at in (1, 2):
+        catalog.add_location(connection, account, Location(at, f"place {at}", 1, "stock"), 1)
     catalog.add_items(connection, account, [Item(at, sku=f"S{at}") for at in (1, 2, 3)], 1)
     for link in (1, 2):
-        new = Link(link, "sandbox", f"shop {link}", connector=True, locations=[1])
+        new = Link(link, "sandbox", f"shop {account}-{link}", connector=True, locations=[1])
         channels.add_link(connection, account, new, 1)
         connection.exec_driver_sql('UPDATE connections SET rules = \'{"places":{"a":[1],"b":[1]}}\'')
         drives.note(connection, account, link, {"words": "was down", "polled_at": 0})
-        drives.hint(connection, account, link, ["v1"])
-        drives.keep_secrets(connection, account, link, "sealed")
+        drives.hint(connection, account, link, [f"v{link}"])
+        drives.keep_secrets(connection, account, link, f"sealed {link}")
     for number in (1, 2, 3):
         new_one = Listing(number, 1 + number // 3, f"v{number}", number)
         channels.add_listing(connection, account, new_one, 1)

@@ -337,8 +337,8 @@ WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
     (
         "another hint",
         "",
-        lambda c: drives.hint(c, 1, 1, ["v2", "v1"]),
-        {"drives 1 1": {"hints": '["v1","v2"]'}},
+        lambda c: drives.hint(c, 1, 2, ["v3", "v2"]),
+        {"drives 1 2": {"hints": '["v2","v3"]'}},
     ),
     ("a hint is heeded", "", lambda c: drives.heeded(c, 1, 1, '["v1"]'), {"drives 1 1": {"hints": None}}),
     ("another hint came meanwhile", "", lambda c: drives.heeded(c, 1, 1, '["v0"]'), {}),
@@ -349,6 +349,22 @@ WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
         {"connections 1 1": {"secrets": "anew"}},
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "UPDATE drives SET owner = 'you'",
+        "UPDATE drives SET owner = 'me' WHERE connection = 2",
+        "UPDATE drives SET owner = 'me' WHERE account = 2",
+    ],
+)
+def test_only_who_has_this_lease_writes(store: Store, first: str) -> None:
+    def act(connection: Connection) -> None:
+        with pytest.raises(drives.LeaseLost):
+            drives.require(connection, 1, 1, "me")
+
+    assert done(store, act, first) == {}
 
 
 @pytest.mark.parametrize(("name", "first", "act", "expected"), WRITTEN, ids=[one[0] for one in WRITTEN])

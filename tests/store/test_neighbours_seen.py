@@ -70,16 +70,16 @@ def _fill(connection: Connection, account: int) -> None:
     _lines.run(
         connection, [(account, name, item, item, 1, units, 0, 0, 0, 0, 1) for name, item, units in held]
     )
-    known = [(1, 1, 2), (2, 1, 0), (3, 0, 1)] if account == 1 else [(2, 1, 1), (3, 1, 1)]
-    _levels.run(
-        connection, [(account, item, 1, 5, 0, 0, present, version) for item, present, version in known]
-    )
-    counted = [(1, 30, 1), (1, 40, 2), (3, 20, 1)] if account == 1 else [(3, 10, 1), (2, 11, 1), (1, 12, 1)]
+    known = [(1, 1, 1, 2), (1, 2, 1, 1), (2, 1, 1, 0), (3, 1, 0, 1)]
+    counted = [(1, 1, 30), (1, 1, 40), (1, 2, 45), (3, 1, 20)]
+    if account == 2:
+        known, counted = [(2, 1, 1, 1), (3, 1, 1, 1)], [(3, 1, 10), (2, 1, 11), (1, 1, 12)]
+    _levels.run(connection, [(account, item, at, 5, 0, 0, there, times) for item, at, there, times in known])
     _movements.run(
         connection,
         [
-            (account, at, item, 1, version, "counted", 5, 0, 5, 0, 0, 1, "me", when, when)
-            for at, (item, when, version) in enumerate(counted, 1)
+            (account, number, item, at, number, "counted", 5, 0, 5, 0, 0, 1, "me", when, when)
+            for number, (item, at, when) in enumerate(counted, 1)
         ],
     )
     connection.exec_driver_sql(f"UPDATE listings SET sku = 'T1' WHERE account = {account} AND id = 1")
@@ -218,6 +218,12 @@ READ: list[tuple[str, str, Read, Any]] = [
         [(1, False, True), (2, True, True)],
     ),
     (
+        "another account's is due",
+        "UPDATE outbox SET due = 1 WHERE account = 2",
+        _driven,
+        [(1, False, True), (2, False, True)],
+    ),
+    (
         "no hint",
         "UPDATE drives SET hints = NULL WHERE connection = 1",
         _driven,
@@ -250,7 +256,7 @@ READ: list[tuple[str, str, Read, Any]] = [
         _driven,
         [(1, False, True), (2, False, True)],
     ),
-    ("a connection", "", lambda c: getattr(drives.driven(c, 1, 2), "name", None), "shop 2"),
+    ("a connection", "", lambda c: getattr(drives.driven(c, 1, 2), "name", None), "shop 1-2"),
     (
         "none that we do not tell",
         "UPDATE connections SET connector = 0",
@@ -284,7 +290,7 @@ READ: list[tuple[str, str, Read, Any]] = [
         lambda c: drives.unseen(c, 1, 8, [1, 2]),
         set(),
     ),
-    ("secrets", "", lambda c: drives.secrets(c, 1, 1), "sealed"),
+    ("secrets", "", lambda c: drives.secrets(c, 1, 2), "sealed 2"),
     ("stale listings", "", _due(), [1, 2]),
     ("longest waiting first", "UPDATE outbox SET due = 9 WHERE listing = 2", _due(), [2, 1]),
     ("that are due", "UPDATE outbox SET due = 71 WHERE listing = 1", _due(until=70), [2]),
