@@ -43,7 +43,7 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
                 ids=_merged(aim.listed.ids, ids),
                 notes=_merged(aim.listed.notes, notes),
             )
-        case Rejected(_, words, code):
+        case Rejected(_, words, code) | Whole(_, words, code):
             return _told(aim, _wanted(target), parked=words or code or "refused")
         case Stale(_, observed, words, tokens):
             slots = tuple(
@@ -64,8 +64,6 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             return _told(aim, _wanted(target), due=_after(now, wait), notes=kept, words=words)
         case Unsure(_, words):
             return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)), words=words)
-        case Whole(_, words, code):
-            return _told(aim, _wanted(target), parked=words or code or "refused")
 
 
 def unsent(aim: Aim) -> Told:
