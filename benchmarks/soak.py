@@ -63,6 +63,7 @@ def kinds(made: Scene, hub: Server) -> dict[str, tuple[Make, str]]:
         "trackstar": (traffic.trackstar(made), "200"),
         "marketplacer": (traffic.marketplacer(made), "200"),
         "sellbrite": (traffic.sellbrite(made), "200"),
+        "health": (lambda _: traffic.get(made, "/readyz"), "200"),
     }
 
 
