@@ -57,3 +57,26 @@ def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
             hub.send_signal(number)
             assert hub.wait(PATIENCE_SECONDS) == 0
         assert hub.stdout.read() == b"closed\n"
+
+
+LIMITED = """
+import asyncio, resource, sys
+from doors import echo
+from onhand.doorman import Limits
+from onhand.frontdoor import serve
+hard = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+stop = asyncio.Event()
+few = Limits(connections=100)
+asyncio.run(serve(echo([]), "127.0.0.1", 0, bulk=bool, on_ready=lambda _: stop.set(), stop=stop, limits=few))
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(("hard", "soft"), [(2_000, 1_100), (600, 600)])
+def test_as_many_connections_as_are_promised_find_room(hard: int, soft: int) -> None:
+    words = [sys.executable, "-c", LIMITED, str(hard)]
+    places = {"PYTHONPATH": ":".join(sys.path)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=places) as hub:
+        found, _ = hub.communicate(timeout=PATIENCE_SECONDS)
+    assert found == f"({soft}, {hard})\n"

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import functools
 import os
+import resource
 import signal
 import socket
 import threading
@@ -20,6 +21,8 @@ from onhand.reception import Arriving, Reception, Terms
 
 BACKLOG = 2048
 PORT_MAX = 65_535
+OTHER_FILES = 1_000
+"""Files that are open beside those of clients: the database's, and connections to channels."""
 DEFAULT_LIMITS = Limits()
 
 
@@ -65,6 +68,7 @@ async def serve(
     that its startup failed. Raises OSError when the address cannot be taken (errno EADDRINUSE: the port is
     in use). Run it with `uvloop.run`.
     """
+    _make_room(limits.connections)
     listener = await _listen(host, port)
     door = functools.partial(Reception, terms=Terms(limits, bulk, shape, placed, Arriving()))
     config = uvicorn.Config(
@@ -85,6 +89,18 @@ async def serve(
     server.on_ready = on_ready
     with listener, _signals(server.ring):
         await _until(stop, server, listener)
+
+
+def _make_room(connections: int) -> None:
+    """Let this process have as many files open as its connections may need, if the system allows it: by
+    itself it gives 1,024, and takes no client beyond them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _listen(host: str, port: int) -> socket.socket:
