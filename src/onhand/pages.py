@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -20,10 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from onhand import __version__
 from onhand.inventory import Inventory
-from onhand.store import durability, engine
+from onhand.store import durability, engine, integrity
 from onhand.wire import respond
 
-DISK_FLOOR_BYTES = 64 * 1024 * 1024
 READER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
@@ -153,9 +151,7 @@ class Pages:
                 faults.append("the database is not at this version's schema")
         except (SQLAlchemyError, engine.StoreError) as error:
             return [f"the database does not answer: {type(error).__name__}"]
-        if store.sqlite and shutil.disk_usage(store.path.absolute().parent).free < DISK_FLOOR_BYTES:
-            faults.append("the disk is nearly full")
-        return faults
+        return [*faults, *integrity.room(store)]
 
 
 def contract_text(name: str) -> str:

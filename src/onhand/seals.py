@@ -114,7 +114,10 @@ class Seals:
         name, wrapped, inner = parts
         key = next((one for one in self._keys() if one.id == name), None)
         if key is None:
-            raise ValueError(f"the secrets were sealed with the key {name}, which is not here")
+            raise ValueError(
+                f"the secrets were sealed with the key {name}, which is not here: put it back,"
+                " or give the settings again (onhand reconnect)"
+            )
         bound = _bound(account, connection, name)
         try:
             data = Key(key.decrypt(_bytes(wrapped), bound))

@@ -64,6 +64,16 @@ def test_nobody_needs_to_serve(sqlite_url: str, tmp_path: Path) -> None:
     assert (told.code, told.json) == (0, {"clean": None, "accounts": []})
 
 
+def test_before_an_upgrade_it_is_copied_and_not_verified(sqlite_url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(sqlite_url)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    copy = tmp_path / "copy.db"
+    ran = onhand("backup", copy, "--db", sqlite_url)
+    assert (ran.code, ran.out) == (0, f"wrote {copy}\n")
+    assert ran.err.startswith(f"onhand: {copy} is whole, and not verified: its tables are of version 0001, ")
+    assert onhand("backup", tmp_path / "two.db", "--db", sqlite_url, "--json").json == {"clean": None}
+
+
 @pytest.mark.parametrize(
     ("target", "db", "says"),
     [

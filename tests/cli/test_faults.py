@@ -84,6 +84,14 @@ def test_the_doctor_reads_a_file_from_end_to_end(shop: str, table: str) -> None:
     assert (said.code, "fault: the file is damaged (" in said.out) == (3, True)
 
 
+def test_the_doctor_looks_at_the_disk(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert onhand("doctor", "--db", shop).code == 0
+    monkeypatch.setattr(integrity, "DISK_FLOOR_BYTES", 2**62)
+    ran = onhand("doctor", "--db", shop, "--json")
+    assert ran.code == 3
+    assert ran.json["faults"][0].startswith("the disk is nearly full: ")
+
+
 def test_the_doctor_and_a_file_that_does_not_even_open(shop: str) -> None:
     ruin(shop, "alembic_version")
     ran = onhand("doctor", "--db", shop, "--json")

@@ -191,6 +191,8 @@ def test_killed_in_the_middle(shop: str, tmp_path: Path) -> None:
         (("sku,on_hand", "A,1"), "no column location"),
         (("location,on_hand", "main,1"), "no column sku"),
         (("sku,location,qty", "A,main,1"), "nor a column available: its header is sku, location, qty"),
+        (("sku;location;on_hand", "A;main;1"), "has semicolons between its columns: save it with commas"),
+        (("sku\tlocation\ton_hand", "A\tmain\t1"), "has tabs between its columns: save it with commas"),
         (("sku,location,on_hand,sku", "A,main,1,A"), "two columns named sku"),
     ],
 )

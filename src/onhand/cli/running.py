@@ -178,7 +178,7 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
     facts["schema"] = now or "none"
     found = integrity.examine(store)
     facts["integrity"] = found.words
-    faults = [*engine.durability_faults(store), *found.faults]
+    faults = [*engine.durability_faults(store), *integrity.room(store), *found.faults]
     try:
         engine.refuse_unknown(now)
     except engine.StoreError as error:

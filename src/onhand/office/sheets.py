@@ -22,6 +22,7 @@ LINE_LIMIT = 1 << 20
 SHOWN_LIMIT = 120
 _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_OTHERS = {";": "semicolons", "\t": "tabs"}
 _ERRORS = "onhand-latin-1"
 
 
@@ -154,6 +155,8 @@ def _sheet(path: Path, lines: Lines) -> Sheet:
     if isinstance(header, Bad):
         raise BadAsk(f"{path} is no CSV file: {header.why}")
     names = [name.strip().lower() for name in header.cells]
+    if len(names) == 1 and (other := next((sign for sign in _OTHERS if sign in names[0]), None)):
+        raise BadAsk(f"{path} has {_OTHERS[other]} between its columns: save it with commas")
     for name in names:
         if name and names.count(name) > 1:
             raise BadAsk(f"{path} has two columns named {name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any, NamedTuple
 
@@ -18,6 +19,10 @@ STEPS = 20_000
 """Steps of SQLite between two looks at the clock."""
 
 BACKUP = "keep it as it is, and restore a backup"
+
+
+DISK_FLOOR_BYTES = 64 * 1024 * 1024
+"""Free space below which a SQLite file is near to growing no more."""
 
 
 class Integrity(NamedTuple):
@@ -37,6 +42,16 @@ def examine(store: Store, seconds: float = SECONDS_LIMIT) -> Integrity:
         return damaged([engine.reason(error)])
     except UnicodeDecodeError:  # SQLite's own complaint quotes what is no text any more
         return damaged(["what it says of its tables is no text"])
+
+
+def room(store: Store) -> list[str]:
+    """What is wrong with the disk of a SQLite file, in words; a server's own disk is not seen from here."""
+    if not store.sqlite:
+        return []
+    free = shutil.disk_usage(store.path.absolute().parent).free
+    if free >= DISK_FLOOR_BYTES:
+        return []
+    return [f"the disk is nearly full: {free >> 20} MiB are left of at least {DISK_FLOOR_BYTES >> 20}"]
 
 
 def damaged(findings: list[str]) -> Integrity:
