@@ -21,6 +21,8 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --gener
 	--strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for editable \
 	--cache-dir .venv/cache --pip-args --no-cache-dir
 CODE := src tests benchmarks
+# Of Python's own, ended by Ctrl-C without a page of its insides.
+VENV := import runpy, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); runpy.run_module("venv", run_name="__main__")
 
 # Without it a hub takes half as long again to start, and the tests start some two hundred.
 unexport PYTHONDONTWRITEBYTECODE
@@ -87,7 +89,7 @@ endif
 	@for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
 		if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 			echo "setting up .venv with $$($$python --version)"; \
-			$$python -m venv --clear .venv && pwd > .venv/home; exit $$?; \
+			$$python -c '$(VENV)' --clear .venv && pwd > .venv/home; exit $$?; \
 		fi; \
 	done; \
 	echo "onhand needs Python 3.11 or newer with its venv module: install one, or name it: make PYTHON=/path/to/python3" >&2; \
