@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 from commands import onhand, write
+from onhand.cli import ELSEWHERE, app, main
 from onhand.office import door
 
 HUGE = 2**63
@@ -42,6 +45,26 @@ def shop(made: Path, tmp_path: Path) -> str:
 def test_wrong_words_are_said_before_a_database_is_looked_at(words: tuple[str, ...], tmp_path: Path) -> None:
     ran = onhand(*words, "--db", tmp_path / "missing.db")
     assert (ran.code, "there is no database" in ran.err) == (2, False)
+
+
+@pytest.mark.parametrize("word", ELSEWHERE)
+def test_a_word_that_people_try(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["onhand", word, "x.db"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err == f"onhand: there is no command {word!r}: {ELSEWHERE[word]}\n"
+
+
+def test_what_people_are_told_to_do_is_there() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    named = {word for words in ELSEWHERE.values() for word in re.findall(r"'onhand ([a-z]+)", words)}
+    assert named
+    assert named <= commands.keys()
+    assert not ELSEWHERE.keys() & commands.keys()
 
 
 def test_a_key_file_that_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

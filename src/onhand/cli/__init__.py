@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from onhand import __version__
@@ -30,6 +32,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_TABLES = "'onhand init' brings a database's tables to this version, and so does 'onhand serve'"
+_RUNS = "'onhand serve' runs the hub"
+ELSEWHERE = {
+    "help": "'onhand -h' lists the commands, and 'onhand COMMAND -h' explains one",
+    "migrate": _TABLES,
+    "restore": "put the copy in the database's place while no hub serves: docs/how-to/back-up-and-restore.md",
+    "run": _RUNS,
+    "start": _RUNS,
+    "status": "'onhand doctor' looks at the database and who serves it, 'onhand connections' at the channels,"
+    " 'onhand incidents' at what went wrong",
+    "stop": "Ctrl-C or SIGTERM stops a hub; 'onhand doctor' says which process serves a SQLite file",
+    "upgrade": _TABLES,
+}
+"""Words that people try, and what there is instead: what is spelt alike may do harm (retire)."""
+
 HUB, STOCK, CHANNELS, PEOPLE = "The hub and its database", "Stock", "Channels", "Accounts and keys"
 """The headings under which the commands are listed."""
 
@@ -68,4 +85,7 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    if words := ELSEWHERE.get("".join(sys.argv[1:2])):
+        frame.complain(f"there is no command {sys.argv[1]!r}: {words}")
+        sys.exit(frame.USAGE)
     app()
