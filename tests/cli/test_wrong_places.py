@@ -85,3 +85,14 @@ def test_init_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert onhand("init", "--dry-run", "--db", db).out.endswith(
         f"is at schema {head()}: there is nothing to do\n"
     )
+
+
+def test_a_database_that_belongs_to_somebody_else(tmp_path: Path) -> None:
+    shop, name = tmp_path / "shop.db", tmp_path / "shop.db-wal"
+    assert onhand("init", "--db", shop).code == 0
+    name.mkdir()  # nobody may write it, root neither
+    ran = onhand("levels", "--db", shop)
+    assert ran.code == 1
+    assert ran.err.startswith(
+        f"onhand: cannot open {shop}: unable to open database file: this user has to own "
+    )

@@ -45,6 +45,10 @@ FILE_WIDTH = 1_000
 COLUMN_WIDTH = 10
 """Characters that a column keeps however small the terminal is."""
 
+SHUT_OUT = ("attempt to write a readonly database", "unable to open database file")
+OWNED = ": this user has to own the database, its folder, and the -wal, -shm, .lock and .key beside it"
+"""What SQLite does not say: mostly a command was run as another user than the hub."""
+
 SQLITE_BEGINS = b"SQLite format 3\0"
 
 P = ParamSpec("P")
@@ -151,7 +155,8 @@ def _damage(db: Any) -> str:
 
 def complain(words: str) -> None:
     """Say on standard error what went wrong."""
-    print(f"onhand: {harmless(words)}", file=sys.stderr)
+    more = OWNED if any(one in words for one in SHUT_OUT) else ""
+    print(f"onhand: {harmless(words)}{more}", file=sys.stderr)
 
 
 def say(words: str = "") -> None:
