@@ -243,8 +243,11 @@ def test_a_batch_is_as_if_one_after_the_other(
 def test_every_listing_that_a_level_feeds_is_marked(shop: Shop) -> None:
     shop.say(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5))
     assert shop.stale() == {1: 1, 2: 2}
+    with shop.writing() as connection:  # a channel could not be told; what is new does not wait with it
+        connection.exec_driver_sql(f"UPDATE outbox SET due = {START + 900}")
     shop.commit(shop.work(SetOnHand(1, 2, 5)), shop.work(SetOnHand(1, 3, 5)), shop.work(SetOnHand(2, 1, 5)))
     assert shop.stale() == {1: 3, 2: 2}
+    assert shop.sql("SELECT listing, due FROM outbox ORDER BY 1") == [(1, START), (2, START + 900)]
     assert shop.say(SetOnHand(1, 1, -1, only_absent=True)) == "nothing"
     assert shop.stale() == {1: 3, 2: 2}
 
