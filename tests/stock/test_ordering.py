@@ -178,10 +178,16 @@ CASES: dict[str, tuple[list[Snapshot], dict[str, Ground], str, str]] = {
         "confirmed: 1@1 1h2s",
     ),
     "a line id that comes twice": (
-        [snap(1, line("a", 2), line("a", 1))],
+        [snap(1, line("a", 2, s=1), line("a", 1, s=1))],
         {"a": on(1)},
-        "1@1 10/3, 1@2 10/0, 2@1 10/0",
-        "confirmed: 1@1 3h",
+        "1@1 8/1, 1@2 10/0, 2@1 10/0",
+        "confirmed: 1@1 1h2s",
+    ),
+    "one moment is told in three ways": (
+        [snap(1, line("a", 3)), snap(1, line("a", 4, s=2)), snap(1, line("a", 3, c=1))],
+        {"a": on(1)},
+        "1@1 8/1, 1@2 10/0, 2@1 10/0",
+        "confirmed: 1@1 1h2s1r",
     ),
 }
 

@@ -21,7 +21,7 @@ from onhand.stock.model import (
     Transfer,
     Unknown,
 )
-from onhand.store import catalog, channels, requests
+from onhand.store import catalog, channels, past, requests
 from onhand.work import Accepted, Answer, Group, Key, Plan, PutDetail, PutPrice, SetStatus
 from shops import DAMAGED, KIT, MIRROR, START, Shop, said, second
 from transcript import hold, hold_text, parts, want
@@ -49,6 +49,10 @@ def test_a_story(shop: Shop) -> None:
         shop.check()
     assert shop.level((1, 1)) == Level(4, 0, False, True, 6, START + 500)
     assert shop.level((1, DAMAGED)) is None
+    last = len(shop.history())
+    with shop.reading() as connection:
+        seen = [past.levels(connection, 1, [(1, DAMAGED)], seq) for seq in (0, last - 1, last)]
+    assert [[one.on_hand for one in found.values()] for found in seen] == [[], [2], []]
     assert hold_text(shop.hold("b")) == "shipped: 1@1 1s, 1@2 2s2r"
     assert shop.stale() == {1: len(shop.history()) - 2}
 

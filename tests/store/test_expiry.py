@@ -39,6 +39,13 @@ def sweep(shop: Shop) -> None:
     shop.commit(Work(shop.account, (), "onhand:clock", watch=tuple(due)))
 
 
+def test_a_hold_is_made_anew_in_the_commit_that_finds_its_time_up(lent: Shop) -> None:
+    lent.now = DUE
+    assert lent.say(hold("a", want(1, 3), until=DUE + 400)) == "reserved 1@1 +0+3 10/3"
+    assert hold_text(lent.hold("a")) == f"held: 1@1 3h until {DUE + 400}"
+    lent.check()
+
+
 def test_a_read_knows_it_before_it_is_written(lent: Shop) -> None:
     assert [now_reserved(lent, now) for now in (DUE - 1, DUE, DUE + 1)] == [4, 0, 0]
     assert lent.kinds() == ["counted", "counted", "reserved", "reserved"]

@@ -34,6 +34,8 @@ READS: dict[str, Read] = {
     "a level as of a movement": lambda c, a: levels.as_of_seq(c, a, HERE, 3),
     "a level as of a moment": lambda c, a: levels.as_of(c, a, HERE, LATE),
     "past levels": lambda c, a: past.levels(c, a, [HERE, (2, 1)], 99, LATE),
+    "past levels and what was written late": lambda c, a: past.levels(c, a, [HERE], 4, LATE),
+    "a level before what was written late": lambda c, a: levels.as_of(c, a, HERE, START + 600),
     "places ever": lambda c, a: past.page(c, a, (0, 0), 99),
     "places ever at a location": lambda c, a: past.page(c, a, (0, 0), 99, 1),
     "places ever of items": lambda c, a: past.of_items(c, a, [1, 2]),
@@ -96,11 +98,16 @@ def test_reads_say_the_same_whatever_others_do(shop: Shop, empty: bool) -> None:
             return {name: one(connection, other.account) for name, one in READS.items()}
 
     before = read()
+    shop.now = START
+    shop.say(Adjust(2, 1, 5), Adjust(2, 1, 5))  # the same number is not the same place
     trade(shop, 2)
+    shop.now = LATE
     shop.commit(shop.work(Adjust(1, 1, 1), key=key("k"), answer=answer))
     shop.say(Adjust(2, 1, 5), hold("b", want(2, 2), until=START + 600), Transfer(1, 1, 2, 1))
     shop.say(Adjust(2, 1, 3), hold("c", want(2, 1)), Ship("c"), hold("d", want(2, 1)), Expire("d"))
     refused(shop)
+    shop.now = START
+    shop.say(hold("e", want(1, 1), want(2, 1), until=START + 650))
     assert read() == before
     with shop.reading() as connection:
         mine = {name: one(connection, shop.account) for name, one in READS.items()}
