@@ -39,6 +39,9 @@ def used(shared: Api) -> Api:
         {"op": "set_infinite", "item": LAMP, "location": EAST, "infinite": True},
         hold(3, "endless", lines=[{"item": LAMP, "quantity": 3, "location": EAST}]),
         {"op": "ship", "reference": "endless", "lines": [{"item": LAMP, "quantity": 1}]},
+        {"op": "set_infinite", "item": LAMP, "location": EAST, "infinite": False},
+        {"op": "set_on_hand", "item": LAMP, "location": EAST, "quantity": 5},
+        {"op": "ship", "reference": "endless", "lines": [{"item": LAMP, "quantity": 1}]},
         {"op": "forget", "item": 3, "location": MAIN},
     )  # fmt: skip
     shared.hub.clock.ahead(30)
@@ -177,6 +180,10 @@ DAMAGES = [
     ),
     (
         "UPDATE reservation_lines SET shipped = 0 WHERE account = :account AND reference = 'endless'",
+        [("line", "shipped by reservations")],
+    ),
+    (  # of what left while the level was infinite, no movement says how much it was
+        "UPDATE reservation_lines SET shipped = 1 WHERE account = :account AND reference = 'endless'",
         [],
     ),
     (

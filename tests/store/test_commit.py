@@ -21,7 +21,7 @@ from onhand.stock.model import (
     Transfer,
     Unknown,
 )
-from onhand.store import catalog, channels, past, requests
+from onhand.store import catalog, channels, incidents, past, requests
 from onhand.work import Accepted, Answer, Group, Key, Plan, PutDetail, PutPrice, SetStatus
 from shops import DAMAGED, KIT, MIRROR, START, Shop, said, second
 from transcript import hold, hold_text, parts, want
@@ -131,6 +131,8 @@ def test_places_that_cannot_be_written(shop: Shop) -> None:
         assert shop.say(command) == refusal
     assert shop.say(SetOnHand(1, MIRROR, 5), mirror=True) == f"counted 1@{MIRROR} +5+0 5/0"
     assert shop.say(Adjust(1, MIRROR, -1)) == PLACES[8][1]
+    with shop.reading() as connection:
+        assert incidents.page(connection, 1) == []  # whoever asked was told
     shop.check()
 
 
