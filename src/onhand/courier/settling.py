@@ -97,7 +97,7 @@ def _wanted(target: Target) -> tuple[SlotTold, ...]:
 
 def _said(values: Mapping[str | None, T], slot: Slot, target: Target) -> T | None:
     """What was said of a slot. With one slot and one value there is no doubt, whatever it is called."""
-    if slot.location not in values and len(values) == len(target.slots) == 1:
+    if len(values) == len(target.slots) == 1:
         return next(iter(values.values()))
     return values.get(slot.location)
 
