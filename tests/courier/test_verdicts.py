@@ -33,6 +33,7 @@ from onhand.store.told import SlotTold, Told
 
 SECOND = 1_000_000
 NOW = 1_000 * SECOND
+SANDBOX = sandbox.CHANNEL
 ONE = Target(1, {}, (Slot(7, None),), "key")
 TWO = Target(1, {}, (Slot(7, "a"), Slot(4, "b")), "key")
 WANTED = (SlotTold("", 7),)
@@ -117,6 +118,12 @@ TOLD: list[tuple[str, Verdict, Aim, dict[str, Any]]] = [
             "words": "busy",
         },
     ),
+    (
+        "refused at two places",
+        Rejected(TWO, "no"),
+        aim(),
+        {"slots": (SlotTold("a", 7), SlotTold("b", 4)), "parked": "no"},
+    ),
     ("refused", Rejected(ONE, "no such thing", "404"), aim(), {"slots": WANTED, "parked": "no such thing"}),
     ("refused with a code", Rejected(ONE, "", "404"), aim(), {"slots": WANTED, "parked": "404"}),
     ("refused without a word", Rejected(ONE, ""), aim(), {"slots": WANTED, "parked": "refused"}),
@@ -146,6 +153,7 @@ def test_pauses_grow(verdict: Verdict, attempts: int, pauses: int) -> None:
         found = settling.told(aim(attempts=attempts), ONE, verdict, NOW, random.Random(seed))
         assert found.due is not None
         assert found.slots == WANTED
+        assert found.words
         assert BACKOFF_FIRST * pauses / 2 <= (found.due - NOW) / SECOND <= BACKOFF_FIRST * pauses
 
 
@@ -154,6 +162,38 @@ def test_nothing_to_tell_ends_it() -> None:
 
 
 # --- what is told ---------------------------------------------------------------------------------------
+
+
+def test_all_that_a_target_says() -> None:
+    row = SlotRow("a", (1,), acknowledged=5, token="u", committed=2)
+    made = aiming.target(aim(row)._replace(reason="recount", context='{"reason": "other"}'), PLAIN, SANDBOX)
+    assert made.slots == (Slot(9, "a", acknowledged=5, token="u", committed=2),)
+    assert (made.listing, made.ids, made.sku, made.reason, made.notes, made.at, made.futures) == (
+        *(1, {"v": "1"}, "A", "recount", {"n": "1", "m": "2"}, 50, ()),
+    )
+
+
+@pytest.mark.parametrize(("theirs", "ours", "sku"), [("T", "A", "T"), (None, "A", "A"), ("T", None, "T")])
+def test_the_channels_sku_goes_before_ours(theirs: str | None, ours: str | None, sku: str) -> None:
+    one = aim()
+    one = one._replace(listed=one.listed._replace(sku=theirs, item_sku=ours))
+    assert aiming.target(one, PLAIN, SANDBOX).sku == sku
+
+
+def test_a_closed_listing_is_told_nothing_is_left() -> None:
+    one = aim()
+    closed = one.listed._replace(closed=True)
+    assert aiming.target(one._replace(listed=closed), PLAIN, SANDBOX).slots[0].offer == 0
+    assert [offer.units for offer in aiming.offers(closed, PLAIN)] == [0]
+    assert [offer.units for offer in aiming.offers(one.listed, PLAIN)] == [9]
+
+
+def test_stock_without_end_is_told_as_such() -> None:
+    one = aim()
+    endless = ((Source(1, "stock", [Part(1, Level(0, infinite=True, present=True))]),),)
+    (slot,) = aiming.target(one._replace(listed=one.listed._replace(sources=endless)), PLAIN, SANDBOX).slots
+    assert slot.infinite
+
 
 SLOTS: list[tuple[str, SlotRow, int | None]] = [
     ("never told", SlotRow("", (1,), observed=3, observed_at=5), 3),
@@ -167,7 +207,7 @@ SLOTS: list[tuple[str, SlotRow, int | None]] = [
 
 @pytest.mark.parametrize(("name", "row", "observed"), SLOTS, ids=[one[0] for one in SLOTS])
 def test_what_was_seen_is_given_where_it_is_news(name: str, row: SlotRow, observed: int | None) -> None:
-    (slot,) = aiming.target(aim(row), PLAIN, sandbox.CHANNEL).slots
+    (slot,) = aiming.target(aim(row), PLAIN, SANDBOX).slots
     assert (slot.offer, slot.observed, slot.acknowledged) == (9, observed, row.acknowledged)
 
 
@@ -188,19 +228,18 @@ def test_a_request_is_another_after_a_change_a_look_or_a_persons_word() -> None:
         aim(units=8),
         aim(SlotRow("", (1,), token="u")),
     ]
-    assert len({aiming.target(one, PLAIN, sandbox.CHANNEL).key for one in others}) == len(others)
+    assert len({aiming.target(one, PLAIN, SANDBOX).key for one in others}) == len(others)
     again = first._replace(at=51, stale=first.stale._replace(attempts=2))
-    assert (
-        aiming.target(again, PLAIN, sandbox.CHANNEL).key == aiming.target(first, PLAIN, sandbox.CHANNEL).key
-    )
+    assert aiming.target(again, PLAIN, SANDBOX).key == aiming.target(first, PLAIN, SANDBOX).key
 
 
 def test_only_more_is_told_ahead_and_only_where_it_feeds_a_slot() -> None:
     planned = tuple(
-        Ahead((1, at), day, units) for at, day, units in ((1, "d1", 5), (1, "d2", -5), (3, "d3", 5))
+        Ahead((1, at), day, units)
+        for at, day, units in ((1, "d1", 1), (1, "d2", -5), (1, "d2", 0), (3, "d3", 5))
     )
-    made = aiming.target(aim(SlotRow("a", (1,)), SlotRow("b", (2,)), ahead=planned), PLAIN, sandbox.CHANNEL)
-    assert made.futures == (Future("d1", 5, "a"),)
+    made = aiming.target(aim(SlotRow("a", (1,)), SlotRow("b", (2,)), ahead=planned), PLAIN, SANDBOX)
+    assert made.futures == (Future("d1", 1, "a"),)
 
 
 @pytest.mark.parametrize(
@@ -213,5 +252,5 @@ def test_only_more_is_told_ahead_and_only_where_it_feeds_a_slot() -> None:
     ],
 )
 def test_what_a_dialect_noted_of_the_change(context: str, reason: str | None, shop: str | None) -> None:
-    made = aiming.target(aim()._replace(context=context), PLAIN, sandbox.CHANNEL)
+    made = aiming.target(aim()._replace(context=context), PLAIN, SANDBOX)
     assert (made.reason, made.shop) == (reason, shop)
