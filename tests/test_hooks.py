@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
 from market import LATER, SEALS, SECRET, SETTINGS, Market, open_market
@@ -17,7 +19,7 @@ from onhand import hooks
 from onhand.connectors import sandbox, woocommerce
 from onhand.connectors.auth import Wire, mac
 from onhand.connectors.channel import read_settings
-from onhand.connectors.flow import Response
+from onhand.connectors.flow import Heard, Response
 from onhand.courier.flows import Session, Way
 from onhand.courier.office import Clock
 from onhand.orders_in import Polls
@@ -43,9 +45,9 @@ def message(here: Market, name: str, order: object | None, *, secret: str = SECR
     return {"headers": {"sandbox-time": stamp, "sandbox-signature": proof}, "content": body}
 
 
-def client(here: Market, seals: Any = SEALS) -> httpx2.AsyncClient:
+def client(here: Market, seals: Any = SEALS, modules: Sequence[Any] = MODULES) -> httpx2.AsyncClient:
     """Calls the hooks application as the hub mounts it."""
-    app = hooks.app(here.inventory, seals, MODULES)
+    app = hooks.app(here.inventory, seals, modules)
 
     async def mounted(scope: Any, receive: Any, send: Any) -> None:
         await app(dict(scope) | {"root_path": hooks.PREFIX}, receive, send)
@@ -174,6 +176,73 @@ def test_a_webhook_that_hints_asks_for_a_poll(migrated_url: str) -> None:
             await here.run("UPDATE drives SET polled_at = 9")
             await channel.post("/hooks/1-2", headers=headers, content=body)
             assert await here.rows(polled) == [(9,)]  # the same message again hints at nothing
+
+    asyncio.run(go())
+
+
+def hearing(hear: Callable[[], Heard]) -> SimpleNamespace:
+    """A channel of our own that hears this whatever it is sent."""
+    return SimpleNamespace(**vars(sandbox) | {"hear": lambda *_: hear()})
+
+
+def test_a_channel_that_sends_none_is_not_heard(sqlite_url: str) -> None:
+    silent = msgspec.structs.replace(sandbox.CHANNEL, webhooks=False)
+    module = SimpleNamespace(**vars(sandbox) | {"CHANNEL": silent})
+
+    async def go() -> None:
+        async with open_market(sqlite_url) as here, client(here, modules=[module]) as channel:
+            answer = await channel.post("/hooks/1-1", **message(here, "m1", row("X", 1, 3)))
+            assert answer.status_code == 404
+
+    asyncio.run(go())
+
+
+HINTS = [
+    # what was heard, listings to look at, orders to reread, whether to poll
+    (Heard("m", "t", look_at=("v1", "v\0002")), ["v1", "v2"], [], False),
+    (Heard("m", "t", reread=("X", "\0Y")), [], ["X", "Y"], False),
+    (Heard("m", "t", look_at=("v1",), reread=("X",), poll_orders=True), ["v1"], ["X"], True),
+    (Heard("m", "t"), [], [], False),
+]
+
+
+@pytest.mark.parametrize(("heard", "listings", "names", "polls"), HINTS)
+def test_what_a_webhook_hints_at_and_no_more(
+    sqlite_url: str, heard: Heard, listings: list[str], names: list[str], polls: bool
+) -> None:
+    async def go() -> None:
+        async with open_market(sqlite_url) as here, client(here, modules=[hearing(lambda: heard)]) as channel:
+            await here.run("INSERT INTO drives (account, connection, polled_at) VALUES (1, 1, 5)")
+            assert (await channel.post("/hooks/1-1", content=b"{}")).status_code == 200
+            row = await here.inventory.read(here.account, lambda c: drives.driven(c, here.account, 1))
+            assert row is not None
+            assert (row.wanted, row.orders, row.polled_at) == (listings, names, 0 if polls else 5)
+
+    asyncio.run(go())
+
+
+def test_what_cannot_be_read_is_not_said_to_be_our_fault(sqlite_url: str) -> None:
+    def fail() -> Heard:
+        raise KeyError("a field that was always there")
+
+    async def go() -> None:
+        async with open_market(sqlite_url) as here, client(here, modules=[hearing(fail)]) as channel:
+            answer = await channel.post("/hooks/1-1", content=b"{}")
+            assert (answer.status_code, answer.json()) == (400, {"error": "The message cannot be read"})
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [(b'{"ok": true}', "application/json"), (b"heard", "text/plain; charset=utf-8")]
+)
+def test_a_channel_hears_what_it_wants_to(sqlite_url: str, reply: bytes, kind: str) -> None:
+    async def go() -> None:
+        heard = Heard("m", "t", reply=reply)
+        async with open_market(sqlite_url) as here, client(here, modules=[hearing(lambda: heard)]) as channel:
+            for _ in range(2):
+                answer = await channel.post("/hooks/1-1", content=b"{}")
+                assert (answer.content, answer.headers["content-type"]) == (reply, kind)
 
     asyncio.run(go())
 
