@@ -55,7 +55,7 @@ _movements = Insert(
     "movements",
     "account int, seq int, item int, location int, version int, kind text, on_hand int, reserved int,"
     " on_hand_after int, reserved_after int, infinite int, present int, caller text, recorded_at int,"
-    " effective_at int",
+    " effective_at int, reason text",
 )
 
 
@@ -78,7 +78,24 @@ def _fill(connection: Connection, account: int) -> None:
     _movements.run(
         connection,
         [
-            (account, number, item, at, number, "counted", 5, 0, 5, 0, 0, 1, "me", when, when)
+            (
+                account,
+                number,
+                item,
+                at,
+                number,
+                "counted",
+                5,
+                0,
+                5,
+                0,
+                0,
+                1,
+                "me",
+                when,
+                when,
+                f"reason {number}",
+            )
             for number, (item, at, when) in enumerate(counted, 1)
         ],
     )
@@ -124,6 +141,10 @@ def _status(link: int = 0) -> Read:
 
 def _due(link: int = 1, until: int = 99) -> Read:
     return lambda c: outgoing.due(c, 1, link, until, 9)
+
+
+def _claimed(connection: Connection, *listings: int) -> tuple[outgoing.Aim, ...]:
+    return outgoing.claim(connection, 1, 1, 70, listings).aims
 
 
 ALL = [(1, "a"), (1, "b"), (2, "a"), (2, "b")]
@@ -307,9 +328,12 @@ READ: list[tuple[str, str, Read, Any]] = [
     (
         "claimed with its own slots",
         "",
-        lambda c: [s.place for s in outgoing.claim(c, 1, 1, 70, [1]).aims[0].listed.slots],
-        ["a", "b"],
+        lambda c: [[s.place for s in one.listed.slots] for one in _claimed(c, 1, 2)],
+        [["a", "b"], ["a", "b"]],
     ),
+    ("why it moved", "UPDATE outbox SET since = 2, seq = 2", lambda c: _claimed(c, 1)[0].reason, "reason 2"),
+    ("it moved twice", "UPDATE outbox SET since = 1, seq = 2", lambda c: _claimed(c, 1)[0].reason, None),
+    ("one listing", "", lambda c: [one.id for one in outgoing.listed(c, 1, [2], NOW)], [2]),
     (
         "the stock behind it",
         "",
