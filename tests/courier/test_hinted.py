@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from onhand.appliers import APPLIERS
 from onhand.clockwork import Clockwork
 from onhand.connectors.auth import Wire
 from onhand.connectors.channel import Guard
-from onhand.connectors.flow import Flow, Heard, Request, Seen, Shown, expect
+from onhand.connectors.flow import Flow, Heard, Request, Response, Seen, Shown, expect
 from onhand.connectors.reading import ask, need_rows, whole
 from onhand.courier import errands
 from onhand.courier.office import Beats
@@ -104,6 +105,25 @@ def test_a_channel_that_shows_all_or_nothing_is_swept_soon_but_not_for_every_wor
     play(town, story)
 
 
+def test_each_word_is_looked_at_and_many_at_once_by_one_look(slow_town: tuple[Town, FakeTime]) -> None:
+    town, time = slow_town
+
+    async def story(town: Town) -> None:
+        async with town.driven(PEEKING, clock=time, beats=SLOW):
+            await town.stock(2, 20)
+            await town.calm()
+            for looks in (1, 2):
+                await time.ahead(errands.LOOK_SECONDS + 1)
+                for n in range(5):
+                    town.stall.stock["1-2"] = 4
+                    await told(town, PEEKING, f"word {looks} {n}", "1-2")
+                await time.ahead(errands.LOOK_SECONDS + 1)
+                await until(lambda: town.stall.stock["1-2"] == 20 and hints(town) is None)
+                assert looks <= town.stall.calls.count("GET /stock") <= 2 * looks
+
+    play(town, story)
+
+
 def test_very_many_words_are_one(town: Town) -> None:
     async def story(town: Town) -> None:
         many = " ".join(f"9-{n}" for n in range(drives.HINTS_LIMIT + 1))
@@ -162,6 +182,63 @@ def test_a_channel_that_has_moved_is_asked_for_orders_before_it_is_told_again(
         pushes = [n for n, call in enumerate(town.stall.calls) if call == "POST /stock"]
         assert "GET /orders" in town.stall.calls[pushes[0] : pushes[1]]
         assert town.sql("SELECT on_hand, reserved FROM levels WHERE item = 1") == [(15, 2)]
+
+    play(town, story)
+
+
+def test_orders_are_asked_for_once_though_many_numbers_have_moved(town: Town) -> None:
+    """Each lane that was overtaken wants them: what is asked for after all of it serves all of them."""
+
+    async def story(town: Town) -> None:
+        overtaken = ["1-1", "1-2", "1-3", "1-4"]
+        for listing in range(1, 5):
+            await town.stock(listing, 10)
+        async with town.driven(Like(guard=Guard.COMPARE, batch=1), orders=orders_in.Polls(town.inventory)):
+            await town.calm()
+        town.stall.compare = True
+        town.stall.stock.update(dict.fromkeys(overtaken, 9))
+        heard: set[str] = set()
+        asked = 0
+
+        async def after(wire: Wire) -> None:
+            if wire.path == "/stock" and wire.method == "POST":
+                heard.update(row["id"] for row in json.loads(wire.body))
+
+        async def during(wire: Wire) -> None:
+            nonlocal asked
+            if wire.path == "/orders":
+                asked += 1
+                await until(lambda: len(heard) == 4)
+                await asyncio.sleep(0.1)
+
+        town.stall.after, town.stall.during = after, during
+        for listing in range(1, 5):
+            await town.stock(listing, 15)
+        way = town.driven(Like(guard=Guard.COMPARE, batch=1), orders=orders_in.Polls(town.inventory))
+        async with way:
+            await town.calm()
+        assert [town.stall.stock[name] for name in overtaken] == [15] * 4
+        assert asked <= 2
+
+    play(town, story)
+
+
+def test_a_channel_that_has_moved_and_does_not_tell_its_orders_is_told_all_the_same(town: Town) -> None:
+    async def story(town: Town) -> None:
+        town.stall.compare = True
+
+        async def during(wire: Wire) -> None:
+            if wire.path == "/orders":
+                town.stall.faults.append(Response(403))
+
+        town.stall.during = during
+        async with town.driven(Like(guard=Guard.COMPARE), orders=orders_in.Polls(town.inventory)):
+            await town.stock(1, 10)
+            await town.calm()
+            town.stall.stock["1-1"] = 8
+            await town.stock(1, 15)
+            await town.calm()
+        assert town.stall.stock["1-1"] == 15
 
     play(town, story)
 
