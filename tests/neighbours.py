@@ -17,7 +17,10 @@ from onhand.store.channels import Link, Listing
 from onhand.store.engine import Store, migrate, open_store, set_account
 from onhand.store.observing import Known
 
-TABLES = (outward.slots, outward.outbox, outward.drives, outward.drifts, schema.listings, schema.connections)
+TABLES = (
+    *(outward.slots, outward.outbox, outward.drives, outward.drifts, outward.incidents),
+    *(schema.listings, schema.connections),
+)
 
 Rows = dict[str, dict[str, Any]]
 Act = Callable[[Connection], object]
