@@ -85,6 +85,12 @@ class Market(World):
         """Orders of the first connection with something new to stand on."""
         return await self.inventory.read(self.account, lambda c: orders_in.ready(c, self.account, 1))
 
+    def looked(self, before: orders_in.Looked | None) -> tuple[list[str], orders_in.Looked | None]:
+        """The same as a poll of the first connection finds it, after what the last one said."""
+        catalogue = self.inventory.catalogue(self.account)
+        with reading(self.inventory.store, self.account) as connection:
+            return orders_in.looked(connection, self.account, 1, catalogue, before)
+
     async def look_again(self) -> None:
         """What the end of a poll does about orders that wait."""
         await orders_in.look_again(self.inventory, self.account, 1, sandbox.CHANNEL)

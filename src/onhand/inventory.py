@@ -197,6 +197,11 @@ class Inventory:
             self._owners[name] = found.account
         return found
 
+    def catalogue(self, account: int) -> object:
+        """What is another object once this process may have changed what `recall` remembers of an account; on
+        PostgreSQL, where others change it too, nothing: `counters.CATALOGUE` says so there."""
+        return self._memory.now(account) if self.store.sqlite else None
+
     async def recall_many(
         self,
         account: int,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,13 +18,17 @@ from onhand.courier.flows import Session
 from onhand.grounding import grounds
 from onhand.inventory import Inventory
 from onhand.stock import ordering
-from onhand.stock.ordering import Ground, Kept, Snapshot, State, Told
+from onhand.stock.ordering import Footing, Ground, Kept, Snapshot, State, Told
 from onhand.store import channels, counters, drives, orders, requests, wakeups
 from onhand.store.requests import Message
 
 SOURCE = "orders"
 CALLER = "onhand:orders"
 """The owner of the reservations of orders."""
+
+LOOK_SECONDS = 600
+"""Waiting orders are all looked at after so long, also where nothing seems to have changed: somebody may have
+changed rows with SQL of their own."""
 
 ORDERS_IN_MESSAGE = 50
 ORDERS_AT_ONCE = 200
@@ -147,6 +152,7 @@ class Polls:
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
+        self._looked: dict[tuple[int, int], Looked] = {}
 
     async def poll(self, account: int, connection: int, session: Session) -> bool:
         """One page; True when the channel has more. The cursor moves in the commit that accepts the orders,
@@ -162,7 +168,7 @@ class Polls:
         found: Orders = await session.run(_from(ask, cursor))
         bodies = told(connection, found.orders, session.module.CHANNEL)
         if not found.more:
-            bodies += await _again(self._inventory, account, connection, session.module.CHANNEL)
+            bodies += await self._again(account, connection, session.module.CHANNEL)
         if bodies or found.cursor != cursor:
             number = await self._keep(account, connection, bodies, found.cursor)
             await self._settled(account, number)
@@ -200,6 +206,19 @@ class Polls:
             if names is not None:
                 return
 
+    async def _again(self, account: int, connection: int, channel: Channel) -> list[str]:
+        """As `_again`, but for orders of which nothing can have changed since the last poll."""
+        key, catalogue = (account, connection), self._inventory.catalogue(account)
+        before = self._looked.pop(key, None)
+
+        def query(c: Connection) -> tuple[list[str], Looked | None]:
+            return looked(c, account, connection, catalogue, before)
+
+        names, now = await self._inventory.read(account, query, long=True)
+        if now is not None:
+            self._looked[key] = now
+        return _notices(connection, channel, names)
+
     async def _holding(self, account: int, connection: int, after: str) -> list[str]:
         query = partial(orders.holding, account=account, link=connection, after=after)
         return await self._inventory.read(account, query, long=True)
@@ -235,6 +254,10 @@ class Polls:
 
 async def _again(inventory: Inventory, account: int, connection: int, channel: Channel) -> list[str]:
     names = await inventory.read(account, partial(ready, account=account, link=connection), long=True)
+    return _notices(connection, channel, names)
+
+
+def _notices(connection: int, channel: Channel, names: Sequence[str]) -> list[str]:
     gross = channel.meaning is Meaning.GROSS
     return [message_text(Notice(connection, again=tuple(names), gross=gross))] if names else []
 
@@ -256,14 +279,37 @@ def _from(ask: kind.TakeOrders, cursor: str | None) -> Any:
     return make
 
 
+# --- orders that wait -----------------------------------------------------------------------------------
+
+
+class Looked(NamedTuple):
+    """A look at a connection's waiting orders that found nothing to do. Lines of which nobody knows what they
+    sold have something to stand on only once ``mark`` is another one; ``others`` are orders that wait for
+    something else as well, like the first count of an item."""
+
+    mark: tuple[object, ...]
+    until: float
+    others: tuple[str, ...]
+
+
 def ready(connection: Connection, account: int, link: int) -> list[str]:
     """The ids of orders with a waiting line that now has something to stand on."""
+    return looked(connection, account, link, None, None)[0]
+
+
+def looked(
+    connection: Connection, account: int, link: int, catalogue: object, before: Looked | None
+) -> tuple[list[str], Looked | None]:
+    """The same, and what the next look need not do again; ``before`` is what the last one said of that, and
+    ``catalogue`` what `Inventory.catalogue` said before this one."""
     found = channels.link(connection, account, link)
     if found is None:
-        return []
-    after, names = "", list[str]()
-    while page := orders.waiting(connection, account, link, after):
-        after = page[-1].external_id
+        return [], None
+    mark = _mark(connection, account, catalogue)
+    names, others = list[str](), list[str]()
+    if before is not None and (before.mark != mark or time.monotonic() > before.until):
+        before = None
+    for page in _pages(connection, account, link, before):
         lines = {row.external_id: waits(state_of(row)) for row in page}
         ground = grounds(connection, account, found, [line.told for some in lines.values() for line in some])
         names += [
@@ -271,7 +317,38 @@ def ready(connection: Connection, account: int, link: int) -> list[str]:
             for name, some in lines.items()
             if any(_moves(line, ground[line.told.name, line.told.sku, line.told.place]) for line in some)
         ]
-    return names[:ORDERS_AT_ONCE]
+        others += [name for name, some in lines.items() if not all(map(_nobody_knows, some))]
+    if names or mark is None:
+        return names[:ORDERS_AT_ONCE], None
+    until = before.until if before else time.monotonic() + LOOK_SECONDS
+    return [], Looked(mark, until, tuple(others))
+
+
+def _mark(connection: Connection, account: int, catalogue: object) -> tuple[object, ...] | None:
+    """What changes with whatever could make an item or a listing known, or another order wait. None while
+    orders are applied: one that is looked at now may be kept as it was before."""
+    if requests.ends(connection, account) is not None:
+        return None
+    names = (counters.CATALOGUE, "item", "listing", "inbox")
+    return catalogue, *(counters.last(connection, account, name) for name in names)
+
+
+def _pages(
+    connection: Connection, account: int, link: int, before: Looked | None
+) -> Iterator[list[orders.KeptOrder]]:
+    """Orders that wait; after a look that still counts only the ``others``."""
+    names = before.others if before else ()
+    for at in range(0, len(names), ORDERS_AT_ONCE):
+        wanted = [(link, name) for name in names[at : at + ORDERS_AT_ONCE]]
+        yield list(orders.kept(connection, account, wanted).values())
+    after = ""
+    while not before and (page := orders.waiting(connection, account, link, after)):
+        after = page[-1].external_id
+        yield page
+
+
+def _nobody_knows(line: Kept) -> bool:
+    return line.ground.footing is Footing.UNKNOWN
 
 
 def waits(state: State) -> list[Kept]:
