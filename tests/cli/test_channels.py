@@ -97,7 +97,10 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     for name in (found["SB-APRON-S"]["id"], "SB-APRON-S", "sku:SB-APRON-S"):
         assert "offers 4" in line.run("explain", name)
     assert [one["listing"]["id"] for one in line.json("explain", "SB-APRON-S")] == [found["SB-APRON-S"]["id"]]
-    line.run("reconnect", link, "--set", "client_id=other")
+    refused = onhand("reconnect", link, "--set", "client_id=other", "--db", line.db)
+    assert (refused.code, "another client_id is another shop" in refused.err) == (1, True), refused.err
+    assert line.json("connections")[0]["settings"]["client_id"] != "other"
+    line.run("reconnect", link, "--set", "client_id=other", "--same-shop")
     assert line.json("connections")[0]["settings"]["client_id"] == "other"
 
 

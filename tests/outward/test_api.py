@@ -284,8 +284,12 @@ def wait(true: Any, seconds: float = 20) -> None:
 
 def test_settings_are_changed_one_by_one(api: Api, hub: Hub, shop: Any) -> None:
     link = connected(api, shop)
-    answer = api.ask("PATCH", f"/connections/{link}", {"settings": {"client_id": "other"}})
+    other = {"settings": {"client_id": "other"}}
+    assert codes(api.ask("PATCH", f"/connections/{link}", other))[0] == "not_allowed"
+    answer = api.ask("PATCH", f"/connections/{link}", other | {"same_shop": True})
     assert answer.json()["settings"]["client_id"] == "other"
+    back = {"settings": {"client_id": shop.settings["client_id"]}, "same_shop": True}
+    assert api.ask("PATCH", f"/connections/{link}", back).status_code == 200
     assert codes(api.ask("PATCH", f"/connections/{link}", {"settings": {"nothing": 1}}))[0] == "invalid_body"
     assert api.ask("PATCH", f"/connections/{link}", {"rules": {"locations": [99999]}}).status_code == 404
     assert codes(api.ask("PATCH", "/connections/99999", {"paused": True}))[0] == "unknown_connection"

@@ -52,6 +52,27 @@ def found(url: str, channel: str, before: dict[str, Any], after: dict[str, Any])
         store.close()
 
 
+@pytest.mark.parametrize(
+    ("channel", "change", "names"),
+    [
+        pytest.param("shopify", {"access_token": "shpat_another"}, [], id="another token"),
+        pytest.param("shopify", {"shop": "another"}, ["shop"], id="another shop"),
+        pytest.param("woocommerce", {"store": "https://another.example"}, ["store"], id="another address"),
+        pytest.param("amazon", {"marketplace_id": "A2EUQ1WTGCTBG2"}, ["marketplace_id"], id="a market"),
+        pytest.param("amazon", {"sandbox": True}, ["sandbox"], id="what is only for trying"),
+        pytest.param("ebay", {"refresh_token": "another"}, [], id="a token that has run out"),
+        pytest.param("ebay", {"orders": False}, [], id="another connection takes its orders"),
+        pytest.param("magento", {"website": "other", "stock_id": 2}, [], id="another part of it"),
+    ],
+)
+def test_what_leads_to_another_shop(channel: str, change: dict[str, Any], names: list[str]) -> None:
+    module = next(one for one in connectors.ALL if one.CHANNEL.name == channel)
+    before, _ = connecting.split(module, example(channel))
+    after, _ = connecting.split(module, example(channel) | change)
+    assert sameness.leads_elsewhere(module, before, after) == names
+    assert sameness.leads_elsewhere(module, before, before) == []
+
+
 @pytest.mark.parametrize("channel", NAMES)
 def test_what_tells_a_shop_are_settings(sqlite_url: str, channel: str) -> None:
     module = next(one for one in connectors.ALL if one.CHANNEL.name == channel)

@@ -48,12 +48,13 @@ class New(Body, frozen=True, kw_only=True):
 
 class Change(Body, frozen=True, kw_only=True):
     """What may change about a connection. ``rules`` are replaced as a whole; of ``settings`` those that are
-    named change."""
+    named change. ``same_shop``: also those that tell one shop from another."""
 
     name: Label | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
     rules: Rules | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    same_shop: bool | UnsetType = UNSET
 
 
 class Import(Body, frozen=True, kw_only=True):

@@ -279,6 +279,9 @@ async def resume(connection: Annotated[str, CONNECTION], account: AccountName = 
 async def reconnect(
     connection: Annotated[str, CONNECTION],
     given: Annotated[list[str] | None, SET] = None,
+    same_shop: Annotated[
+        bool, typer.Option("--same-shop", help="It is the same shop, under another address or name.")
+    ] = False,
     account: AccountName = None,
     db: Db = None,
 ) -> None:
@@ -286,7 +289,7 @@ async def reconnect(
     values = asking.pairs(given or [], plain=True)
     if not values:
         raise typer.BadParameter("say what is to be changed: --set name=value")
-    frame.say(f"changed {await _change(db, account, connection, settings=values)}")
+    frame.say(f"changed {await _change(db, account, connection, settings=values, same_shop=same_shop)}")
 
 
 async def _change(db: str | None, account: str | None, connection: str, **values: Any) -> str:

@@ -87,6 +87,7 @@ async def change_connection(
     paused: bool | None = None,
     rules: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
+    same_shop: bool = False,
 ) -> str:
     """Change a connection; its name. Settings may be given as a person types them."""
     made = None if rules is None else steering.parse_rules(rules)
@@ -98,7 +99,14 @@ async def change_connection(
             for name, value in settings.items()
         }
     done = await steering.change(
-        equipment, account, link, name=name, paused=paused, rules=made, settings=settings
+        equipment,
+        account,
+        link,
+        name=name,
+        paused=paused,
+        rules=made,
+        settings=settings,
+        same_shop=same_shop,
     )
     return done.name
 

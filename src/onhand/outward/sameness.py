@@ -14,6 +14,9 @@ from onhand.outward.needs import needs
 from onhand.store import drives, linking
 from onhand.store.linking import Linked
 
+ROLES = frozenset({"orders"})
+"""Settings that tell what a connection is for, and not whose shop it is to."""
+
 PASSING = frozenset({"access_token", "expires_at", "public_keys"})
 """Settings that change by themselves: they do not say which shop it is."""
 
@@ -25,15 +28,16 @@ def of_the_same_shop(
     channel: str,
     open_values: Mapping[str, Any],
     hidden: Mapping[str, Any],
+    but: int = 0,
 ) -> Linked | None:
-    """The connection to the shop of these settings, an unfinished one before others: those settings are the
-    same that tell shops apart (`Channel.shop`), or all of them but what changes by itself, and one at least
-    that somebody gave. None when there is none."""
+    """The connection (another one than ``but``) to the shop of these settings, an unfinished one before
+    others: those settings are the same that tell shops apart (`Channel.shop`), or all of them but what
+    changes by itself, and one at least that somebody gave. None when there is none."""
     module = equipment.module(channel)
     mine = _shop(module, {**open_values, **hidden})
     same = []
     for one in linking.links(connection, account) if mine else ():
-        if one.channel != channel:
+        if one.channel != channel or one.id == but:
             continue
         envelope = drives.secrets(connection, account, one.id)
         try:
@@ -43,6 +47,20 @@ def of_the_same_shop(
         if _shop(module, {**one.settings, **kept}) == mine:
             same.append(one)
     return min(same, key=lambda one: (not one.unfinished, one.id), default=None)
+
+
+def leads_elsewhere(module: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The settings by which another shop is meant ``after`` than ``before``. A secret is none of them: a
+    shop gets new ones."""
+    secret = {one.name for one in needs(module.CHANNEL) if one.secret}
+    return [
+        name
+        for name in module.CHANNEL.shop
+        if name not in secret | ROLES
+        and before.get(name) is not None
+        and after.get(name) is not None
+        and _plain(before[name]) != _plain(after[name])
+    ]
 
 
 def _shop(module: Kind, values: Mapping[str, Any]) -> dict[str, Any]:

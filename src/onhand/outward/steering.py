@@ -10,14 +10,19 @@ from sqlalchemy import Connection
 
 from onhand import wording
 from onhand.connectors import kind
-from onhand.outward import connecting, watching
+from onhand.outward import connecting, sameness, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
 from onhand.stock.offering import Rules
-from onhand.store import drives, feeding, linking, lookup
+from onhand.store import drives, feeding, linking, lookup, orders
 from onhand.store.books import Marked
 from onhand.store.linking import Linked
 
 T = TypeVar("T")
+
+ELSEWHERE = (
+    "another {} is another shop, and the listings and orders here are those of this one: connect that one by"
+    " itself; if it is the same shop all the same, say so (--same-shop; same_shop in the API)"
+)
 
 AT_ONCE = 5_000
 """Listings in one unit of work."""
@@ -107,9 +112,11 @@ async def change(
     paused: bool | None = None,
     rules: Rules | None = None,
     settings: Mapping[str, Any] | None = None,
+    same_shop: bool = False,
 ) -> Linked:
     """Change what a connection is called, whether it is paused, its rules (as a whole; the feeds of its
-    listings follow), or some of its settings. Raises Refusal."""
+    listings follow), or some of its settings; those that lead to another shop only if somebody says that it
+    is the ``same_shop`` all the same. Raises Refusal."""
 
     def unit(connection: Connection) -> Linked:
         found = _link(connection, account, link)
@@ -124,7 +131,7 @@ async def change(
             check_rules(connection, account, rules)
             values["rules"] = rules
         if settings is not None:
-            values |= _settings(connection, equipment, account, found, settings)
+            values |= _settings(connection, equipment, account, found, settings, same_shop)
         linking.change(connection, account, link, values)
         return _link(connection, account, link)
 
@@ -180,7 +187,12 @@ def check_rules(connection: Connection, account: int, rules: Rules) -> None:
 
 
 def _settings(
-    connection: Connection, equipment: Equipment, account: int, found: Linked, values: Mapping[str, Any]
+    connection: Connection,
+    equipment: Equipment,
+    account: int,
+    found: Linked,
+    values: Mapping[str, Any],
+    same_shop: bool,
 ) -> dict[str, Any]:
     """Settings and secrets with some of them changed; a secret that is not named stays. Where those that
     are kept cannot be opened any more, all that the channel needs must be among ``values``."""
@@ -198,10 +210,24 @@ def _settings(
         if not closed:
             raise
         raise Refusal("bad_settings", f"{closed}; {refusal.words}", "settings") from None
+    there = sameness.of_the_same_shop(
+        connection, equipment, account, found.channel, open_values, hidden, found.id
+    )
+    elsewhere = sameness.leads_elsewhere(module, found.settings, open_values)
+    if elsewhere and there is not None and not there.unfinished:
+        raise Refusal("not_allowed", connecting.TWICE.format(there.id, there.name), "settings")
+    if elsewhere and not same_shop and _has_something(connection, account, found.id):
+        raise Refusal("not_allowed", ELSEWHERE.format(" and ".join(elsewhere)), "settings")
     return {
         "settings": open_values,
         "secrets": equipment.seals.seal(account, found.id, hidden) if hidden else None,
     }
+
+
+def _has_something(connection: Connection, account: int, link: int) -> bool:
+    """Whether something of a shop is here already: a listing or an order."""
+    listed = feeding.listings_on(connection, account, link, 0, 1)
+    return bool(listed or orders.page(connection, account, link, limit=1))
 
 
 def _link(connection: Connection, account: int, link: int) -> Linked:
