@@ -242,9 +242,9 @@ def test_without_a_key_nobody_can_know(shop: Shop, act: Callable[[Connection], N
     shop.check()
 
 
-def let_in(shop: Shop, allow: bool) -> None:
+def let_in(db: str, allow: bool) -> None:
     """Shut a database, and end every session, or open it again."""
-    url = urlsplit(shop.url)
+    url = urlsplit(db)
     name = url.path[1:]
     with psycopg.connect(url._replace(path="/postgres").geturl(), autocommit=True) as other:
         other.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {allow}".encode())
@@ -255,12 +255,12 @@ def test_while_the_server_is_away_nothing_is_done_and_nobody_hangs(shop: Shop) -
     async def main() -> None:
         async with running(shop) as inventory:
             await inventory.record(shop.work(PLUS))
-            let_in(shop, False)
+            let_in(shop.url, False)
             works = [inventory.record(shop.work(PLUS)) for _ in range(5)]
             reads = [inventory.read(1, lambda c: levels.last_seq(c, 1)) for _ in range(2)]
             results = await asyncio.gather(*works, *reads, return_exceptions=True)
             assert [type(result) for result in results] == [Busy] * 7
-            let_in(shop, True)
+            let_in(shop.url, True)
             assert await inventory.read(1, lambda c: levels.last_seq(c, 1)) == 1
             assert told(await inventory.record(shop.work(PLUS))) == "adjusted 1@1 +1+0 2/0"
 

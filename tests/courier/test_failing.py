@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from courier.stall import reply
-from courier.town import QUICK, FakeTime, Like, Town, play, until
+from courier.town import QUICK, FakeTime, Like, Town, play, rebuilt, until
 from onhand.connectors.auth import Wire
 from onhand.connectors.channel import (
     Channel,
@@ -19,6 +19,7 @@ from onhand.courier.office import Beats, Clock
 from onhand.orders_in import Polls
 from onhand.settings import Settings
 from onhand.store import drives
+from test_disk import let_in
 
 SLOW = Beats(look=0.5, lease=3600.0, linger=100_000.0, rest=0.01, gather=0.01, again=1.0, grace=1.0)
 
@@ -287,6 +288,25 @@ def test_a_token_that_may_not_read_orders_takes_nobody_down(town: Town) -> None:
         assert town.stall.stock == {"1-1": 3}
 
     play(town, story)
+
+
+def test_a_database_that_was_away_is_not_waited_for_any_longer(kept: str) -> None:
+    rebuilt(kept)
+    town = Town(kept)
+
+    async def story(town: Town) -> None:
+        async with town.driven(beats=QUICK._replace(linger=0.2, again=3600.0)):
+            await town.stock(1, 1)
+            await town.calm()
+            let_in(kept, False)
+            await asyncio.sleep(0.5)
+            let_in(kept, True)
+            await town.stock(1, 2)
+            await town.calm()
+        assert town.stall.stock["1-1"] == 2
+
+    play(town, story)
+    town.store.close()
 
 
 def test_a_paused_connection_is_silent(town: Town) -> None:

@@ -35,6 +35,7 @@ from onhand.settings import Settings
 from onhand.store import accounts, drives
 from onhand.store.books import Marked
 from onhand.store.drives import Due
+from onhand.transact import Busy, StoreFull, Unknowable
 
 PER_ACCOUNT_SECONDS = 0.005
 """A look takes a statement an account on PostgreSQL: with many accounts looks are further apart."""
@@ -221,6 +222,9 @@ class Courier:
                 pause = 0.0
         except Crash:
             self.kill()
+        except (Busy, StoreFull, Unknowable) as error:
+            log.warning("a driver waits for the database", account=key[0], connection=key[1], why=str(error))
+            pause = self._office.beats.linger
         except Exception:  # one connection must not end the others
             log.exception("a driver failed", account=key[0], connection=key[1])
             pause = self._office.beats.again
