@@ -31,9 +31,6 @@ IDLE_SECONDS = 30
 """How long PostgreSQL waits for our next word in a transaction: then it ends that, and lets go of what is
 locked. A process that stands still there, or its machine, holds up everybody else for no longer."""
 
-LOCKS = "SELECT set_config('lock_timeout', %s, true) WHERE current_setting('lock_timeout') = '0'"
-"""An operator's own setting stays."""
-
 EXIT_IO_ERROR = 74
 
 log = structlog.get_logger(__name__)
@@ -315,8 +312,14 @@ def _lapsing(connection: Connection, store: Store) -> None:
     """Have this transaction ended if we fall silent in it, and have no lock waited for longer than we wait
     for an answer: a session that is left behind in one waits on. A no-op on SQLite."""
     if connection.dialect.name == "postgresql":
-        later(connection, f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
-        later(connection, LOCKS, (str(int(store.answer_seconds * LOCK_SHARE * 1_000)),))
+        idle, lock = f"{IDLE_SECONDS}s", f"{int(store.answer_seconds * LOCK_SHARE * 1_000)}ms"
+        # One statement is cheaper than two. An operator's own setting for locks stays.
+        text = (
+            f"SELECT set_config('idle_in_transaction_session_timeout', '{idle}', true),"
+            " CASE current_setting('lock_timeout') WHEN '0'"
+            f" THEN set_config('lock_timeout', '{lock}', true) END"
+        )
+        later(connection, text)
 
 
 def _finished(opened: Opened) -> Opened:
