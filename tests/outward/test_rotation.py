@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hubs import Hub
 from native_calls import codes
 from onhand import seals
 from onhand.outward.equipment import Equipment, Refusal
-from onhand.outward.rotation import rotate
+from onhand.outward.rotation import Rotated, rotate
 from onhand.settings import Settings
 
 outward_shop = importlib.import_module("outward.shop")
@@ -75,3 +76,32 @@ def test_secrets_that_do_not_open_are_given_anew(tmp_path: Path, shop: Any, sett
         assert api.ask("PATCH", f"/connections/{link}", {"settings": shop.settings}).status_code == 200
         api.post(f"/connections/{link}/import", {}, 200)
         assert hub.run(rotate, Equipment(hub.inventory, settings)).still_needed == []
+
+
+def test_several_rotations_at_once(tmp_path: Path, shop: Any, settings: Settings) -> None:
+    """Each on its own would leave out of the file the keys that another one is just sealing with."""
+    with channel_api.channel_hub(tmp_path, settings) as hub:
+        api = channel_api.stocked(hub)
+        link = channel_api.connected(api, shop)
+        equipment = Equipment(hub.inventory, settings)
+
+        async def several() -> list[Any]:
+            return await asyncio.gather(*(rotate(equipment) for _ in range(6)), return_exceptions=True)
+
+        for _ in range(3):
+            done = hub.run(several)
+            refused = [one for one in done if isinstance(one, Refusal)]
+            assert {str(one) for one in refused} == {"another rotation is under way: nothing was done"}
+            assert [one.still_needed for one in done if isinstance(one, Rotated)] == [[]] * (6 - len(refused))
+            assert len(seals.read_file(tmp_path / "key")) == 1
+            assert sorted(one.name for one in tmp_path.glob("key*")) == ["key"]
+        assert hub.run(rotate, equipment).resealed == 1
+        api.post(f"/connections/{link}/import", {}, 200)
+
+
+def test_a_key_file_where_nobody_may_write(tmp_path: Path, shop: Any, settings: Settings) -> None:
+    with channel_api.channel_hub(tmp_path, settings) as hub:
+        channel_api.connected(channel_api.stocked(hub), shop)
+        (tmp_path / "key.part").mkdir()
+        with pytest.raises(seals.BadKey, match="cannot be written: Is a directory"):
+            hub.run(rotate, Equipment(hub.inventory, settings))

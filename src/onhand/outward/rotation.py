@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from onhand import seals
 from onhand.outward.equipment import Equipment, Refusal
+from onhand.seals import BadKey
 from onhand.store import accounts
+from onhand.store.drafts import draft
+from onhand.store.engine import StoreError
 
 NAMED = 3
 """Connections that are named when their secrets do not open."""
@@ -27,8 +32,28 @@ class Rotated(msgspec.Struct, frozen=True):
 async def rotate(equipment: Equipment) -> Rotated:
     """Seal all secrets with a new key. One from a file is made here; those of ONHAND_SECRET_KEY come from
     the environment, where the new one stands before the old ones. Raises Refusal, BadKey: also when some
-    secrets cannot be opened, after all others are sealed anew."""
+    secrets cannot be opened, after all others are sealed anew, and when somebody else is rotating."""
     file = seals.key_file(equipment.settings)
+    with contextlib.ExitStack() as stack:
+        if file is not None:
+            stack.enter_context(_alone(file))
+        return await _rotate(equipment, file)
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Of several rotations at once, each would leave out keys that another one has just sealed with."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(draft(file, 0o600))
+        except StoreError:
+            raise Refusal("not_allowed", "another rotation is under way: nothing was done") from None
+        except OSError as error:
+            raise BadKey(f"the file of keys {file} cannot be written: {error.strerror}") from None
+        yield
+
+
+async def _rotate(equipment: Equipment, file: Path | None) -> Rotated:
     everyone = [one.id for one in await equipment.inventory.read(0, accounts.accounts)]
     if file is not None:
         before = await _needed(equipment, everyone)
