@@ -80,7 +80,16 @@ def test_times_come_from_a_column(tmp_path: Path) -> None:
     )
     found = told(file)
     assert found["spread"] == "column InvoiceDate"
-    assert found["days"] == 2.0
+    assert (found["days"], found["untimed"]) == (2.0, 1)
+    assert "1 orders have no time that can be read" in (said := onhand("simulate", file).err)
+    assert "(the first: 'soon')" in said
+
+
+def test_times_that_can_all_be_read_are_no_matter_for_words(tmp_path: Path) -> None:
+    lines = ("1,10001,1,2026-11-22", "1,10001,2,", "2,POST,1,")
+    file = write(tmp_path / "orders.csv", f"{HEADER},OrderDate", *lines)
+    ran = onhand("simulate", file, "--json")
+    assert (ran.code, ran.err, ran.json["untimed"]) == (0, "", 0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ LONGEST_DAYS = 3_650.0
 
 class Played(NamedTuple):
     """What was played: how long, where the times come from, how stock came in, and whose rules onhand had
-    (a connection's name and how many SKUs have rules of their own)."""
+    (a connection's name and how many SKUs have rules of their own). ``untimed`` invoices had no time in a
+    file that has a column of them."""
 
     days: float
     seed: int
@@ -39,6 +40,7 @@ class Played(NamedTuple):
     units: int
     connection: str | None = None
     own_rules: int = 0
+    untimed: int = 0
 
 
 class Configured(NamedTuple):
@@ -84,10 +86,13 @@ async def simulate(
     orders = orderfile.read(file)
     lots = random.Random(seed)
     column = ordertimes.column(file, time_column)
+    untimed = 0
     if column is None:
         times, spread = trade.poisson(len(orders.asks), days, lots), "a Poisson process"
     else:
-        orders, times, days = _timed(orders, ordertimes.read(file, column))
+        read = ordertimes.read(file, column)
+        untimed = _untimed(orders, read)
+        orders, times, days = _timed(orders, read.at)
         spread = f"column {column}"
     happened = trade.events(orders.asks, times, days, USUAL, came, lots)
     units = sum(trade.wanted(orders.asks).values())
@@ -100,6 +105,7 @@ async def simulate(
         units,
         configured.connection,
         len(configured.by_sku),
+        untimed,
     )
     outcomes = _play(ways, happened)
     if as_json:
@@ -136,6 +142,15 @@ def _timed(orders: Orders, at: dict[str, float]) -> tuple[Orders, list[float], f
     if days > LONGEST_DAYS:
         raise BadAsk(f"the orders of the file are {days:.0f} days apart: at most {LONGEST_DAYS:.0f}")
     return orders._replace(asks=[ask for _, ask in pairs]), times, days
+
+
+def _untimed(orders: Orders, read: ordertimes.Times) -> int:
+    """How many invoices have no time, which is said: times of another form make another trade."""
+    found = len({ask.invoice for ask in orders.asks} - read.at.keys())
+    if found:
+        words = f"{found} orders have no time that can be read, and are taken for as late as the one before"
+        frame.complain(words + (f" (the first: {read.unread!r})" if read.unread else ""))
+    return found
 
 
 def _rules(text: str) -> Rules:
@@ -212,6 +227,7 @@ def _told(played: Played, ways: Sequence[Way], outcomes: Sequence[Outcome]) -> d
         "days": played.days,
         "seed": played.seed,
         "spread": played.spread,
+        "untimed": played.untimed,
         "orders": played.orders,
         "units": played.units,
         "supply": played.supply._asdict(),
