@@ -180,6 +180,7 @@ def test_killed_in_the_middle(shop: str, tmp_path: Path) -> None:
     process.communicate()
     told = bring(shop, file, "--create")
     assert (told["changed"], told["bad"]) == (20_000, [])
+    assert 2_000 <= told["done_before"] < 20_000 and told["done_before"] % 500 == 0
     assert seq(shop) == 20_002
     assert len(numbers(shop)) == 20_002
 

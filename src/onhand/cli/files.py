@@ -35,8 +35,8 @@ CHUNK = 500
 
 
 class Import(msgspec.Struct):
-    """One import while it goes on: what the check found, and what has been applied. ``torn`` is that
-    somebody changed the file meanwhile."""
+    """One import while it goes on: what the check found, and what has been applied, ``before`` of it by an
+    earlier run that did not come to its end. ``torn`` is that somebody changed the file meanwhile."""
 
     file: Path
     account: int
@@ -45,6 +45,7 @@ class Import(msgspec.Struct):
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    before: int = 0
     bad: dict[int, str] = {}
     applied: bool = False
     stopped: bool = False
@@ -129,6 +130,7 @@ async def _apply(way: Door, done: Import, digest: str, create: bool) -> None:
                 told = msgspec.convert(answer, Imported)
                 done.changed += told.changed
                 done.unchanged += told.unchanged
+                done.before += len(rows) if told.before else 0
                 refused |= dict(told.refused)
             step(lines)
     done.bad |= refused
@@ -160,6 +162,7 @@ def _told(done: Import, dry_run: bool) -> dict[str, Any]:
         "rows": done.rows,
         "changed": done.changed,
         "unchanged": done.unchanged,
+        "done_before": done.before,
         "new_items": done.new,
         "bad": [{"line": line, "why": why} for line, why in sorted(done.bad.items())],
     }
@@ -171,6 +174,8 @@ def _show(done: Import, dry_run: bool) -> None:
     would = "" if done.applied else "would be "
     counts = f"{done.changed} {would}changed, {done.unchanged} unchanged, {done.new} new items"
     frame.say(f"{done.rows} lines: {counts}, {len(done.bad)} bad")
+    if done.before:
+        frame.say(f"{done.before} of them by an earlier run that was interrupted, and not again")
     if done.stopped:
         frame.complain("interrupted; run the same command again to go on from here")
     elif done.torn:
