@@ -117,7 +117,10 @@ def test_through_the_hub_that_serves(line: Line, shop: Any, server: Server) -> N
     rotated = line.json("secrets", "rotate")
     assert (rotated["resealed"], rotated["still_needed"]) == (1, [])
     assert "0 wait to be told" in line.run("push", "--all", link)
+    pushed = line.json("push", "--all", link)
+    assert pushed | {"connection": link, "marked": 2, "backlog": 0, "paused": False} == pushed
     assert "looked" in line.run("pull", link)
+    assert line.json("pull", link) == {"connection": link, "looked": True, "drifting": 0, "words": ""}
     assert "no such listing" in line.run("push", 9999, code=1)
 
 

@@ -165,8 +165,9 @@ async def push(
     wait: Annotated[int, WAIT] = WAIT_SECONDS,
     account: AccountName = None,
     db: Db = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Have a listing, or all of a connection, told its number anew."""
+    """Have a listing, or all of a connection, told its number anew. Exit code 3: not all could be told."""
     if (listing is None) == (everything is None):
         raise typer.BadParameter("say which listing, or --all CONNECTION")
     async with door.writing(frame.load(db)) as way:
@@ -176,7 +177,18 @@ async def push(
             count = await _all(way, number, link)
         else:
             link, count = await way.ask("push_listing", account=number, listing=listing), 1
-        return await _told(way, number, link, count, wait)
+        state = await _told(way, number, link, wait)
+    if as_json:
+        told = {name: state[name] for name in ("backlog", "parked", "words")}
+        frame.print_json({"connection": link, "marked": count, "paused": bool(state["paused"]), **told})
+    else:
+        waiting, parked = state["backlog"], state["parked"]
+        frame.say(f"{count} listings marked, {waiting} wait to be told, {parked} are parked")
+    if state["paused"]:
+        frame.complain("the connection is paused: 'onhand resume' begins to tell it")
+    if state["open_until"]:
+        frame.complain(f"the channel is taken for down: {state['words']}")
+    return frame.FOUND if state["backlog"] or state["parked"] else frame.OK
 
 
 async def _all(way: Door, account: int, link: int) -> int:
@@ -193,10 +205,10 @@ async def _all(way: Door, account: int, link: int) -> int:
     return count
 
 
-async def _told(way: Door, account: int, link: int, count: int, wait: int) -> int:
-    """Wait until a connection has no listing left that could be told now."""
+async def _told(way: Door, account: int, link: int, wait: int) -> dict[str, Any]:
+    """Wait until a connection has no listing left that could be told now; how it stands."""
     ends = time.monotonic() + wait
-    state = await way.ask("going", account=account, link=link)
+    state: dict[str, Any] = await way.ask("going", account=account, link=link)
     if wait and not state["paused"]:
         async with way.courier():
             with progress.bar("told", state["backlog"]) as step:
@@ -205,12 +217,7 @@ async def _told(way: Door, account: int, link: int, count: int, wait: int) -> in
                     before = state["backlog"]
                     state = await way.ask("going", account=account, link=link)
                     step(max(0, before - state["backlog"]))
-    frame.say(f"{count} listings marked, {state['backlog']} wait to be told, {state['parked']} are parked")
-    if state["paused"]:
-        frame.complain("the connection is paused: 'onhand resume' begins to tell it")
-    if state["open_until"]:
-        frame.complain(f"the channel is taken for down: {state['words']}")
-    return frame.FOUND if state["backlog"] or state["parked"] else frame.OK
+    return state
 
 
 @app.command("pull")
@@ -220,8 +227,9 @@ async def pull(
     wait: Annotated[int, WAIT] = WAIT_SECONDS,
     account: AccountName = None,
     db: Db = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Look now at all that a channel shows; what differs is drift ('onhand drift')."""
+    """Look now at all that a channel shows; what differs is drift ('onhand drift'), and exit code 3."""
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         link = await _named(way, number, connection)
@@ -233,12 +241,16 @@ async def pull(
                 while (state["swept_at"] or 0) < asked and time.monotonic() < ends:
                     await asyncio.sleep(LOOK_SECONDS)
                     state = await way.ask("going", account=number, link=link)
-    if (state["swept_at"] or 0) < asked:
-        trouble = state["stats"].get("trouble") or state["words"]
+    looked = (state["swept_at"] or 0) >= asked
+    trouble = "" if looked else state["stats"].get("trouble") or state["words"]
+    if as_json:
+        told = {"looked": looked, "drifting": state["drifting"], "words": trouble}
+        frame.print_json({"connection": link, **told})
+    elif looked:
+        frame.say(f"looked: {state['drifting']} listings show another number")
+    else:
         frame.say("asked for; not done yet" + (f": {trouble}" if trouble else ""))
-        return frame.FOUND
-    frame.say(f"looked: {state['drifting']} listings show another number")
-    return frame.FOUND if state["drifting"] else frame.OK
+    return frame.OK if looked and not state["drifting"] else frame.FOUND
 
 
 @app.command("release")
