@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+import threading
 
 import structlog
 
@@ -12,7 +14,7 @@ from onhand.wording import harmless
 
 def configure(*, as_json: bool = False, level: int = logging.INFO) -> None:
     """Set the log up once, at the edge of the process."""
-    person = sys.stderr.isatty() and not as_json
+    person = sys.stderr is not None and sys.stderr.isatty() and not as_json
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer()
     )
@@ -26,10 +28,32 @@ def configure(*, as_json: bool = False, level: int = logging.INFO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Standard error as it is when something is logged: one that was bound here may be closed by then.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: _LINES,
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes lines to standard error as it is then: one that was bound earlier may be closed by now.
+
+    One that cannot be written (its reader has gone, or the disk that it goes to is full) is lost, and nothing
+    else: most are written where something has failed already, by a loop or a writer that must go on.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+_LINES = _Lines()
 
 
 def _harmless(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
