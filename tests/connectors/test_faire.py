@@ -11,7 +11,7 @@ import pytest
 
 from connectors.driver import NOW, SILENCE, answer, run, settings_of, target, wire
 from fakes.faire import EXAMPLE
-from onhand.connectors import faire
+from onhand.connectors import faire, faire_levels
 from onhand.connectors.flow import (
     Accepted,
     Failed,
@@ -344,3 +344,17 @@ def test_orders_that_are_not_as_documented_fail(said: Response) -> None:
 )
 def test_pace(said: Response, seconds: float | None) -> None:
     assert faire.pace(said) == seconds
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"on_hand": 9, "committed": 2, "available": 6}, Shown(6, token="tracked", committed=2)),
+        ({"on_hand": 9, "committed": 2}, Shown(7, token="tracked", committed=2)),
+        ({"on_hand": 9}, Shown(9, token="tracked")),
+        ({"committed": 2, "available": 6}, Shown(None, token="untracked")),
+    ],
+)
+def test_what_a_level_shows(counts: dict[str, int], expected: Shown) -> None:
+    row = {f"{name}_quantity": {"type": "QUANTITY", "quantity": units} for name, units in counts.items()}
+    assert faire_levels.shown(row) == expected

@@ -338,3 +338,11 @@ def test_a_webhook_is_a_hint_in_either_writing(letters: str) -> None:
         walmart.hear(SETTINGS, headers, raw + b" ", NOW)
     with pytest.raises(Unheard):
         walmart.hear(settings_of(walmart, client_id=CLIENT, client_secret=SECRET), headers, raw, NOW)
+
+
+def test_a_node_that_succeeded_with_errors_did_not() -> None:
+    row = {"shipNode": "n2", "status": "Success", "errors": [{"code": "C", "description": "not there"}]}
+    said = answer({"sku": "?", "nodes": [{"shipNode": "n1", "status": "Success"}, row]})
+    _, verdicts = push(TWO, answers=[said])
+    assert isinstance(verdicts[0], Rejected)
+    assert "n2" in verdicts[0].words and "n1" not in verdicts[0].words
