@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from courier import bazaar
 from courier.town import Like, PlainSeals, Town, play, until
 from onhand.connectors.auth import Wire
@@ -90,5 +92,69 @@ def test_a_session_counts_many_waiting_as_one_refresh(town: Town) -> None:
         names = await asyncio.gather(*(session.run(bazaar.check) for _ in range(10)))
         assert names == ["stall"] * 10
         assert town.stall.refreshed == 1
+
+    play(town, story)
+
+
+def test_who_is_cut_off_while_a_pair_is_exchanged_keeps_the_new_one(town: Town) -> None:
+    """The old one is void by then: nobody could get in with it any more."""
+
+    async def story(town: Town) -> None:
+        asked = asyncio.Event()
+
+        async def under_way(wire: Wire) -> None:
+            if wire.path == "/token":
+                asked.set()
+                await asyncio.sleep(0.05)
+
+        town.stall.token, town.stall.after = "another", under_way
+        session = await town.courier().session(1, 1)
+        asking = asyncio.create_task(session.run(bazaar.check))
+        await asked.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert (secrets(town)["token"], secrets(town)["refresh"]) == ("t1", "r1")
+        assert await session.run(bazaar.check) == "stall"
+        assert town.stall.refreshed == 1
+
+    play(town, story)
+
+
+def test_who_is_cut_off_twice_waits_no_longer(town: Town) -> None:
+    async def story(town: Town) -> None:
+        asked, never = asyncio.Event(), asyncio.Event()
+
+        async def under_way(wire: Wire) -> None:
+            asked.set()
+            await never.wait()
+
+        town.stall.token, town.stall.after = "another", under_way
+        session = await town.courier().session(1, 1)
+        asking = asyncio.create_task(session._refresh(0))
+        await asked.wait()
+        for _ in range(2):
+            asking.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asking, 1)
+
+    play(town, story)
+
+
+def test_a_pair_that_somebody_else_has_just_exchanged_is_adopted(town: Town) -> None:
+    async def story(town: Town) -> None:
+        async def faster(wire: Wire) -> None:
+            if wire.path == "/token" and not town.stall.refreshed:
+                town.stall.refreshed += 1
+                town.stall.token, town.stall.refresh = "t1", "r1"
+                sealed = PlainSeals().seal(1, 1, {"token": "t1", "refresh": "r1"})
+                await town.change("connections", 1, secrets=sealed)
+
+        town.stall.token, town.stall.during = "another", faster
+        session = await town.courier().session(1, 1)
+        assert await session.run(bazaar.check) == "stall"
+        assert town.stall.calls == ["GET /me", "POST /token", "GET /me"]
 
     play(town, story)

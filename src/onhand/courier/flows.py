@@ -37,6 +37,7 @@ from onhand.connectors.flow import (
 )
 from onhand.connectors.kind import Kind
 from onhand.connectors.reading import said_at
+from onhand.courier.finishing import finished
 from onhand.courier.pacing import Circuit, Pace, backoff
 
 T = TypeVar("T")
@@ -350,7 +351,17 @@ class Session:
         get = kind.refreshes(self.module)
         if get is None:
             return False
-        found = await self._follow(get(self.settings), PATIENCE_SECONDS)
+        # To its end: a pair that is exchanged, and not kept, shuts us out.
+        return await finished(self._exchanged(get), TIMEOUT_SECONDS)
+
+    async def _exchanged(self, get: kind.Tokens) -> bool:
+        try:
+            found = await self._follow(get(self.settings), PATIENCE_SECONDS)
+        except Failed:
+            # Another session, or another process, may have been a moment faster with the same pair.
+            if await self._adopt():
+                return True
+            raise
         if seconds := found.get("expires_in"):
             found["expires_at"] = self._way.clock.now() + int(seconds) * 1_000_000
         fields = self.module.CHANNEL.settings.__struct_fields__
