@@ -143,9 +143,11 @@ def test_a_database_that_cannot_hold_every_text_is_refused(
         postgres.drop(url)
 
 
-def test_a_database_in_memory_is_refused() -> None:
+def test_a_database_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(WeakDurability, match="not wal"):
         open_store(":memory:")
+    assert not list(tmp_path.iterdir())
 
 
 def test_sqlite_is_opened_for_keeps(sqlite_url: str) -> None:
