@@ -63,7 +63,9 @@ class Pace:
         allowed = min(tokens) >= 1.0 - GRAIN
         if allowed:
             tokens = tuple(level - 1.0 for level in tokens)
-        self._buckets[key] = _Bucket(tokens, max(now, bucket.at))
+        # Of a clock that was wrong and is put right, the wrong time must not stay: until it came again,
+        # nothing would be given back.
+        self._buckets[key] = _Bucket(tokens, now)
         if len(self._buckets) > self.keys:
             self._buckets.popitem(last=False)
         return self._ruling(allowed, tokens, now)
