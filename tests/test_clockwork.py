@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from onhand.stock.model import Adjust, Level, Line, Reserve, SetOnHand
 from onhand.store import keys, levels, requests, wakeups
 from onhand.work import Answer, Group, Key, Plan, Work
-from ticking import SECOND, clock_of, counts, note, ticking, world
+from ticking import SECOND, clock_of, counts, make, note, ticking, world
 
 # --- expiry -------------------------------------------------------------------------------------------
 
@@ -142,6 +142,43 @@ def test_old_bodies_and_tokens_go(migrated_url: str) -> None:
                     return kept.body is None and found is None
 
                 await here.until(gone)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("faulty", ["prune", "scan"])
+def test_an_account_that_fails_does_not_keep_the_others(
+    faulty: str, migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, name = {"prune": (requests, "prune"), "scan": (wakeups, "ahead")}[faulty]
+    good = getattr(where, name)
+
+    def fails(connection: Connection, account: int, **more: int) -> object:
+        if account == 1:
+            raise OSError("its rows are damaged")
+        return good(connection, account=account, **more)
+
+    async def go() -> None:
+        async with world(migrated_url) as here:
+            assert here.account == 1
+            here.account = await here.inventory.write(0, lambda c: make(c, "the other one"))
+            work = Work(here.account, (), "test", Key("s", "k", "f"), lambda _: Answer(200, "body"))
+            await here.inventory.record(work)
+            hold = Reserve("r", (Line(1, 3, (1,)),), expires_at=here.inventory.now() + SECOND)
+            await here.record(SetOnHand(1, 1, 5), hold)
+            clock_of(here).offset = requests.BODY_KEPT_US + 60 * SECOND
+            await here.inventory.write(0, lambda c: wakeups.take(c, here.inventory.now()))  # they are lost
+            monkeypatch.setattr(where, name, fails)
+            async with ticking(here):
+
+                async def seen_to() -> bool:
+                    kept = await here.inventory.read(
+                        here.account, lambda c: requests.look_up(c, (here.account, "s", "k"))
+                    )
+                    assert kept is not None
+                    return kept.body is None and "expired" in await here.kinds()
+
+                await here.until(seen_to, 5.0)
 
     asyncio.run(go())
 

@@ -134,28 +134,39 @@ class Clockwork:
         if rows:
             await self._inventory.write(0, lambda c: wakeups.put(c, rows), quiet=True)
 
+    async def _for_all(self, job: Callable[[int], Awaitable[None]]) -> None:
+        """Do ``job`` for every account; one that fails does not keep the others."""
+        for account in await self._inventory.read(0, accounts.accounts):
+            if self._stopping.is_set():
+                return
+            try:
+                await job(account.id)
+            except Exception:  # those behind it would wait for another minute or day, and then again
+                log.exception("an account was not seen to", account=account.id, job=job.__name__)
+
     async def _scan(self) -> None:
         """Rebuild the wake-ups from the tables: one may have been lost with the process that took it."""
-        for account in await self._inventory.read(0, accounts.accounts):
-            if self._stopping.is_set():
-                return
-            await self._remember(account.id)
-            if await self._inventory.read(account.id, partial(oversold.watched, account=account.id)):
-                self._watched.setdefault(account.id, UNSEEN)
+        await self._for_all(self._scan_in)
+
+    async def _scan_in(self, account: int) -> None:
+        await self._remember(account)
+        if await self._inventory.read(account, partial(oversold.watched, account=account)):
+            self._watched.setdefault(account, UNSEEN)
 
     async def _prune(self) -> None:
+        await self._for_all(self._prune_in)
         now = self._inventory.now()
-        for account in await self._inventory.read(0, accounts.accounts):
-            if self._stopping.is_set():
-                return
-            prune = partial(requests.prune, account=account.id, now=now)
-            while await self._inventory.write(account.id, prune, quiet=True):
-                if self._stopping.is_set():
-                    return
-            unwatch = partial(oversold.let_go, account=account.id, now=now)
-            await self._inventory.write(account.id, unwatch, quiet=True)
         # Quiet: one that is remembered is expired all the same.
         await self._inventory.write(0, lambda c: keys.drop_expired(c, now), quiet=True)
+
+    async def _prune_in(self, account: int) -> None:
+        now = self._inventory.now()
+        prune = partial(requests.prune, account=account, now=now)
+        while await self._inventory.write(account, prune, quiet=True):
+            if self._stopping.is_set():
+                return
+        unwatch = partial(oversold.let_go, account=account, now=now)
+        await self._inventory.write(account, unwatch, quiet=True)
 
     # --- oversold levels --------------------------------------------------------------------------
 
