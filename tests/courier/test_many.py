@@ -8,6 +8,7 @@ import tracemalloc
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, insert
 
 from courier.stall import Stall
@@ -17,7 +18,7 @@ from onhand.connectors.channel import Limit
 from onhand.connectors.flow import Response
 from onhand.orders_in import Polls
 from onhand.settings import Settings
-from onhand.store import drives, feeding, schema
+from onhand.store import accounts, drives, feeding, schema
 from onhand.store.engine import reading, set_account
 
 MANY = 10_000
@@ -225,5 +226,26 @@ def test_trouble_with_orders_is_not_forgotten_because_a_look_went_well(town: Tow
             await until(lambda: {"GET /stock", "GET /orders"} <= set(town.stall.calls))
             await until(lambda: town.status().owner == "")
         assert "not granted" in str(town.status().stats["trouble"])
+
+    play(town, story)
+
+
+def test_an_account_that_cannot_be_looked_at_does_not_keep_the_others(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everyone, due = accounts.accounts, drives.due
+
+    def fails(connection: Connection, owner: str, now: int, account: int | None = None) -> list[drives.Due]:
+        if account == 2:
+            raise OSError("its rows are damaged")
+        return due(connection, owner, now, account)
+
+    async def story(town: Town) -> None:
+        await town.inventory.write(0, lambda c: accounts.add(c, "damaged", 1))
+        monkeypatch.setattr(accounts, "accounts", lambda connection: everyone(connection)[::-1])
+        monkeypatch.setattr(drives, "due", fails)
+        await town.stock(1, 7)
+        async with town.driven():
+            await until(lambda: town.stall.stock == {"1-1": 7}, 5.0)
 
     play(town, story)

@@ -179,7 +179,10 @@ class Courier:
             if self._stopping.is_set():
                 break
             query = partial(drives.due, owner=owner, now=now, account=one.id)
-            self._begin_all(await self._inventory.read(one.id, query))
+            try:
+                self._begin_all(await self._inventory.read(one.id, query))
+            except Exception:  # the other accounts have their right too
+                log.exception("looking for work failed, it goes on", account=one.id)
         return PER_ACCOUNT_SECONDS * len(everyone)
 
     def _begin_all(self, found: Sequence[Due]) -> None:
