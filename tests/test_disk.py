@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
+from onhand.inventory import Inventory
 from onhand.office.door import perform
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 PATIENCE_SECONDS = 30
 PLUS = Adjust(1, 1, 1)
 LONG = "x" * 500
+PLENTY = 1_000_000
 
 
 @pytest.fixture
@@ -47,19 +49,22 @@ def shop(postgres: PostgresDatabases) -> Iterator[Shop]:
 # --- a full disk --------------------------------------------------------------------------------------
 
 
-def limit(shop: Shop, spare: int | None) -> None:
-    """Let the database grow by so many pages and no more; as it likes for None."""
-    with shop.store.writer.connect() as connection:
-        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
-        most = 1_000_000 if spare is None else pages + spare
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")
+def may_grow(connection: Connection, pages: int) -> None:
+    """Let the database grow by so many pages and no more. Only the connection that writes heeds it."""
+    now = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+    connection.exec_driver_sql(f"PRAGMA max_page_count = {now + pages}")
+
+
+async def limit(inventory: Inventory, pages: int) -> None:
+    """The same while a ledger has that connection."""
+    await inventory.write(1, lambda connection: may_grow(connection, pages), quiet=True)
 
 
 def test_a_full_disk_is_said_and_gone_when_there_is_room(small: Shop) -> None:
     async def main() -> int:
         done = 0
         async with running(small) as inventory:
-            limit(small, 3)
+            await limit(inventory, 3)
             with pytest.raises(StoreFull, match="full"):
                 for _ in range(500):
                     await inventory.record(small.work(Adjust(1, 1, 1, reason=LONG)))
@@ -67,7 +72,7 @@ def test_a_full_disk_is_said_and_gone_when_there_is_room(small: Shop) -> None:
             small.check()
             with pytest.raises(StoreFull):
                 await inventory.write(1, fill)
-            limit(small, None)
+            await limit(inventory, PLENTY)
             await inventory.record(small.work(Adjust(1, 1, 1, reason=LONG)))
             assert await inventory.write(1, fill) == 9
             return done
@@ -108,7 +113,7 @@ def fill(connection: Connection) -> int:
 def test_a_command_line_hears_of_a_full_disk_from_the_hub(small: Shop) -> None:
     async def main() -> list[tuple[int, object]]:
         async with running(small) as inventory:
-            limit(small, 0)
+            await limit(inventory, 0)
             equipment = Equipment(inventory, Settings())
             names = (f'{{"name": "{LONG[:90]}{number}"}}' for number in range(200))
             return [await perform(equipment, "add_account", name.encode()) for name in names]
@@ -120,7 +125,7 @@ def test_a_command_line_hears_of_a_full_disk_from_the_hub(small: Shop) -> None:
 def test_a_full_disk_undoes_a_batch_whole(small: Shop) -> None:
     async def main() -> list[Any]:
         async with running(small) as inventory:
-            limit(small, 0)
+            await limit(inventory, 0)
             jobs: list[Callable[[], Any]] = [
                 lambda: inventory.record(small.work(PLUS, key=key("k"), answer=answer)),
                 lambda: inventory.write(1, fill),
@@ -130,7 +135,8 @@ def test_a_full_disk_undoes_a_batch_whole(small: Shop) -> None:
 
     assert [type(result) for result in asyncio.run(main())] == [StoreFull] * 3
     assert small.history() == []
-    limit(small, None)
+    with small.store.writer.connect() as connection:
+        may_grow(connection, PLENTY)
     (recorded,) = small.commit(small.work(PLUS, key=key("k"), answer=answer))
     assert recorded.fresh == Answer(200, "1", {"X-Seq": "1"})
 

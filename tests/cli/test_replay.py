@@ -255,7 +255,7 @@ def test_answers_that_are_no_longer_kept(shop: str, tmp_path: Path) -> None:
     [
         ((), "is empty"),
         (("InvoiceNo,Quantity", "1,1"), "no column StockCode: its header is invoiceno, quantity"),
-        (("InvoiceNo;StockCode;Quantity", "1;10001;1"), "no column InvoiceNo"),
+        (("InvoiceNo;StockCode;Quantity", "1;10001;1"), "has semicolons between its columns"),
     ],
 )
 def test_a_file_that_is_none(shop: str, tmp_path: Path, lines: tuple[str, ...], words: str) -> None:
