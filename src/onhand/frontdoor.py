@@ -30,6 +30,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server without its signal handling, which kills the process again once all is closed."""
 
     on_ready: Callable[[int], None] | None = None
+    on_stop: Callable[[], None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,6 +43,8 @@ class _Server(uvicorn.Server):
 
     def ring(self) -> None:
         """Asks for a stop; the second time without waiting for answers that are under way."""
+        if self.on_stop is not None:
+            self.on_stop()
         self.force_exit = self.should_exit
         self.should_exit = True
 
@@ -55,6 +58,7 @@ async def serve(
     shape: Shape = problem,
     placed: Placed = as_asked,
     on_ready: Callable[[int], None] | None = None,
+    on_stop: Callable[[], None] | None = None,
     stop: asyncio.Event | None = None,
     limits: Limits = DEFAULT_LIMITS,
     lifespan: bool = False,
@@ -64,9 +68,9 @@ async def serve(
     `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
     the body and header fields of a refusal, with the path "" when none could be read; both are asked with
     `placed(host, path)`. `on_ready` is called with the real port (port 0 takes a free one) once connections
-    are accepted. With `lifespan` the application's own startup and shutdown are run, and RuntimeError says
-    that its startup failed. Raises OSError when the address cannot be taken (errno EADDRINUSE: the port is
-    in use). Run it with `uvloop.run`.
+    are accepted, `on_stop` when it is told to stop and requests may still be answered. With `lifespan` the
+    application's own startup and shutdown are run, and RuntimeError says that its startup failed. Raises
+    OSError when the address cannot be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
     """
     _make_room(limits.connections)
     listener = await _listen(host, port)
@@ -86,7 +90,7 @@ async def serve(
         timeout_graceful_shutdown=limits.grace_seconds,
     )
     server = _Server(config)
-    server.on_ready = on_ready
+    server.on_ready, server.on_stop = on_ready, on_stop
     with listener, _signals(server.ring):
         await _until(stop, server, listener)
 

@@ -126,6 +126,7 @@ async def serve(
             shape=web.shape,
             placed=web.placing(settings),
             on_ready=ready,
+            on_stop=equipment.ending.set,
             stop=stop,
         )
         await asyncio.gather(*tasks)

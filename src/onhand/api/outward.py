@@ -115,7 +115,7 @@ async def seen(equipment: Equipment, call: Call) -> Answer:
     if wait > watching.WAIT_LIMIT_SECONDS:
         raise bad_parameter("wait", f"expected at most {watching.WAIT_LIMIT_SECONDS} seconds")
     told.not_ahead(seq, await call.read(lambda c: levels.last_seq(c, call.account)))
-    rows = await watching.seen(call.inventory, call.account, seq, names, float(wait))
+    rows = await watching.seen(equipment, call.account, seq, names, float(wait))
     last = await call.read(lambda c: levels.last_seq(c, call.account))
     body = {
         "seen": all(one.seen for one in rows),

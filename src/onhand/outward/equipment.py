@@ -54,6 +54,8 @@ class Equipment:
         self.modules = {one.CHANNEL.name: one for one in (connectors.ALL if modules is None else modules)}
         self.transport: Transport = transport or ChannelTransport(private=settings.allow_private_channels)
         self.seals: Seals = seals(settings)
+        self.ending = asyncio.Event()
+        """Set when the process is asked to stop: who only waits for something to happen waits no longer."""
         self._stopping = asyncio.Event()
         self._sessions: dict[tuple[int, int], tuple[Session, Driven]] = {}
 

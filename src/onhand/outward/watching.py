@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.inventory import Inventory
-from onhand.outward.equipment import Refusal, unknown_connection
+from onhand.courier.office import Clock
+from onhand.outward.equipment import Equipment, Refusal, unknown_connection
 from onhand.store import drives, linking, lookup
 from onhand.store.drives import Status
 from onhand.store.linking import Linked, Numbers
@@ -107,10 +107,10 @@ def wanted(connection: Connection, account: int, names: Sequence[str]) -> list[L
 
 
 async def seen(
-    inventory: Inventory, account: int, seq: int, names: Sequence[str], wait: float = 0.0
+    equipment: Equipment, account: int, seq: int, names: Sequence[str], wait: float = 0.0
 ) -> list[Saw]:
-    """Which connections have acknowledged every movement up to ``seq``; returns when all have, or after
-    ``wait`` seconds. Raises Refusal."""
+    """Which connections have acknowledged every movement up to ``seq``; returns when all have, after ``wait``
+    seconds, or when the process is asked to stop. Raises Refusal."""
 
     def query(connection: Connection) -> list[Saw]:
         links = wanted(connection, account, names)
@@ -120,9 +120,10 @@ async def seen(
     loop = asyncio.get_running_loop()
     ends, pause = loop.time() + wait, LOOK_FIRST
     while True:
-        found = await inventory.read(account, query)
+        found = await equipment.inventory.read(account, query)
         left = ends - loop.time()
         if left <= 0 or all(one.seen for one in found):
             return found
-        await asyncio.sleep(min(pause, left))
+        if await Clock(equipment.now).wait(equipment.ending, min(pause, left)):
+            return found
         pause = min(pause * 1.5, LOOK_LAST)
