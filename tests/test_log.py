@@ -79,6 +79,31 @@ def test_a_log_that_takes_no_line_fails_nobody(
             stream.close()
 
 
+def test_a_reader_that_does_not_read_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks at the log through a pager, or stops the terminal, does not stop the hub."""
+    monkeypatch.setattr(log, "PATIENCE_SECONDS", 0.01)
+    log.configure()
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        logger = structlog.get_logger()
+
+        def many() -> None:
+            for number in range(30):
+                logger.error("the disk is full", number=number, words="x" * 10_000)
+
+        thread = threading.Thread(target=many, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+        read = reader.read(1 << 20)
+        logger.error("it reads again")
+        *told, half, last = (read + reader.read(1 << 20)).splitlines()
+    assert [json.loads(line)["number"] for line in told] == list(range(len(told)))
+    assert half.endswith(b"x")
+    assert json.loads(last)["event"] == "it reads again"
+
+
 def test_lines_of_many_threads_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure()
     logger = structlog.get_logger()
