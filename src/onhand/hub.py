@@ -25,7 +25,7 @@ from onhand.orders_in import Polls
 from onhand.outward import working
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
-from onhand.store.engine import Store, migrate, open_store
+from onhand.store.engine import Store, is_postgresql, migrate, open_store
 from onhand.wire import BULK_LIMIT, body, respond
 
 HUB_PATH = "/_hub"
@@ -78,8 +78,9 @@ def claim(settings: Settings, lock: Lock | None) -> Store:
 
 
 SWITCH_SECONDS = 0.0005
-"""How long one thread may run while another waits. At Python's usual 5 ms the thread that commits would
-wait that long to begin, and again to say that it has."""
+"""How long one thread may run while another waits, on SQLite. At Python's usual 5 ms the thread that commits
+would wait that long to begin, and again to say that it has. On PostgreSQL threads mostly wait for the server,
+and the more often one takes its turn from the loop, the less gets done."""
 
 YOUNG_LIMIT = 10_000
 """New objects after which the interpreter looks for garbage in cycles. A request leaves next to none, and
@@ -95,7 +96,8 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM. ``on_ready`` is run with the base URL once requests are answered;
     ``beside`` are more applications by path prefix, ``transport`` the way to channels."""
-    sys.setswitchinterval(SWITCH_SECONDS)
+    if not is_postgresql(settings.db):
+        sys.setswitchinterval(SWITCH_SECONDS)
     lock = lock_for(settings)
     async with opened(settings, lock, transport) as equipment:
         inventory = equipment.inventory
