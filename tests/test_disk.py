@@ -21,7 +21,7 @@ from onhand.office.door import perform
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 from onhand.stock.model import Adjust, SetOnHand
-from onhand.store import catalog, levels
+from onhand.store import catalog, integrity, levels
 from onhand.transact import EXIT_IO_ERROR, Busy, StoreFull, Unknowable
 from onhand.work import Answer, Recorded
 from shops import START, Shop, answer, key, opened, running, together, told
@@ -139,6 +139,51 @@ def test_a_full_disk_undoes_a_batch_whole(small: Shop) -> None:
         may_grow(connection, PLENTY)
     (recorded,) = small.commit(small.work(PLUS, key=key("k"), answer=answer))
     assert recorded.fresh == Answer(200, "1", {"X-Seq": "1"})
+
+
+# --- a file that somebody takes away ------------------------------------------------------------------
+
+
+def _deleted(path: Path) -> None:
+    path.rename(path.with_suffix(".away"))
+
+
+def _replaced(path: Path) -> None:
+    _deleted(path)
+    sqlite3.connect(path).close()
+    path.touch()
+
+
+def _with_its_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_suffix(".away"))
+
+
+@pytest.mark.parametrize("take", [_deleted, _replaced, _with_its_folder])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(small: Shop, take: Callable[[Path], None]) -> None:
+    path = small.store.path
+    before = path.stat().st_ino
+
+    async def main() -> list[Any]:
+        async with running(small) as inventory:
+            await inventory.record(small.work(PLUS))
+            take(path)
+            assert "moved, deleted or replaced" in integrity.room(small.store)[0]
+            tries = inventory.record(small.work(PLUS)), inventory.write(1, fill)
+            ends = await asyncio.gather(*tries, return_exceptions=True)
+            assert path.exists() == (take is _replaced)  # nobody has made an empty one
+            if take is _with_its_folder:
+                path.parent.with_suffix(".away").rename(path.parent)
+            else:
+                path.with_suffix(".away").replace(path)
+            assert path.stat().st_ino == before
+            await inventory.record(small.work(PLUS))
+            return list(ends)
+
+    assert [type(end) for end in asyncio.run(main())] == [Busy] * 2
+    level = small.level((1, 1))
+    assert level is not None
+    assert level.on_hand == 2
+    small.check()
 
 
 # --- a broken disk ------------------------------------------------------------------------------------

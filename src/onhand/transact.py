@@ -81,6 +81,8 @@ class Transactions:
         It waits for nothing: not for another process that writes, and not for the disk. It speaks to the
         driver itself, which takes a fifth of the time of a connection from the pool.
         """
+        if self._store.moved():
+            return None
         try:
             connection = self._keep()
         except SQLAlchemyError as error:
@@ -129,6 +131,8 @@ class Transactions:
         """None when it failed in the database and may be tried in smaller pieces."""
         if not self._store.sqlite and not (tickets := self._in_time(tickets)):
             return []
+        if opened is None and self._store.moved():
+            return self._refused(tickets)
         for attempt in range(RETRIES):
             try:
                 return self._once(tickets, None if attempt else opened)
@@ -160,6 +164,13 @@ class Transactions:
         log.warning(words, reason=reason(error))
         for ticket in tickets:
             ticket.fail(Busy(words))
+        return []
+
+    def _refused(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """What is written to a file that was moved away is lost with it, or is kept where nobody looks."""
+        log.error("nothing is written: the database was moved, deleted or replaced", file=self._store.url)
+        for ticket in tickets:
+            ticket.fail(Busy("the database was moved, deleted or replaced"))
         return []
 
     def _fell_silent(self, error: DBAPIError) -> None:

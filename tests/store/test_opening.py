@@ -48,6 +48,21 @@ def test_the_migrated_tables_are_the_codes(migrated_url: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_the_log_of_a_file_that_is_gone_is_kept(tmp_path: Path, left: bytes | None) -> None:
+    """SQLite would take it for a remnant; it may hold what was acknowledged last."""
+    path, log = tmp_path / "hub.db", tmp_path / "hub.db-wal"
+    log.write_bytes(b"what was written last")
+    if left is not None:
+        path.write_bytes(left)
+    with pytest.raises(StoreError, match=r"hub\.db-wal is what was written to it last"):
+        open_store(str(path))
+    assert log.read_bytes() == b"what was written last"
+    assert path.exists() == (left is not None)
+    log.unlink()
+    open_store(str(path)).close()
+
+
 def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     store = open_store(str(path))

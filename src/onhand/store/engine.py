@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,6 +52,8 @@ class Store:
     reader: Engine
     answer_seconds: float = ANSWER_SECONDS
     """How long an answer of PostgreSQL is waited for."""
+    opened: os.stat_result | None = None
+    """The SQLite file as it was when it was opened."""
 
     @property
     def sqlite(self) -> bool:
@@ -61,6 +64,10 @@ class Store:
     def path(self) -> Path:
         """The SQLite file."""
         return Path(self.url)
+
+    def moved(self) -> bool:
+        """Whether the SQLite file was moved, deleted or replaced: what is written now nobody would find."""
+        return self.opened is not None and files.has_moved(self.path, self.opened)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -105,7 +112,7 @@ def open_store(
     except UnicodeDecodeError as error:  # SQLite's own complaint quotes what is no text any more
         store.close()
         raise StoreError(f"cannot open {shown(url)}: the file is damaged") from error
-    return store
+    return replace(store, opened=store.path.stat()) if store.sqlite else store
 
 
 def shown(url: str) -> str:
@@ -128,6 +135,11 @@ def reason(error: SQLAlchemyError) -> str:
 
 def _sqlite(url: str) -> Store:
     require_folder(Path(url))
+    if beside := files.orphaned_log(Path(url)):
+        raise StoreError(
+            f"{url} is not there or is empty, and {beside} is what was written to it last:"
+            " bring the file back, or move the log away"
+        )
     return Store(url, *files.engines(Path(url), READERS))
 
 

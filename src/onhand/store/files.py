@@ -53,6 +53,25 @@ def _keep_to_its_owner(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+def has_moved(path: Path, opened: os.stat_result) -> bool:
+    """Whether a name no longer leads to the file that was opened by it."""
+    try:
+        return not os.path.samestat(path.stat(), opened)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # nobody may look now; what is open stays so
+
+
+def orphaned_log(path: Path) -> Path | None:
+    """The log of a database that is gone or empty: SQLite would remove it with all that is in it."""
+    real = Path(os.path.realpath(path))
+    beside = real.with_name(real.name + "-wal")
+    if beside.is_file() and beside.stat().st_size and not (real.exists() and real.stat().st_size):
+        return beside
+    return None
+
+
 def _begin_read(connection: Connection) -> None:
     driver: Any = connection.connection.driver_connection
     if not driver.in_transaction:
@@ -61,7 +80,11 @@ def _begin_read(connection: Connection) -> None:
 
 def connect(path: Path, *, reads: bool) -> sqlite3.Connection:
     """A connection of the driver's own, as the hub has them."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    # Whoever reads would make a file that somebody has moved away anew, empty.
+    there = f"{path.absolute().as_uri()}?mode=rw" if reads else path
+    connection = sqlite3.connect(
+        there, uri=reads, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
     pragmas = [
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "foreign_keys = ON",

@@ -45,9 +45,13 @@ def examine(store: Store, seconds: float = SECONDS_LIMIT) -> Integrity:
 
 
 def room(store: Store) -> list[str]:
-    """What is wrong with the disk of a SQLite file, in words; a server's own disk is not seen from here."""
+    """What is wrong with the place of a SQLite file, in words; a server's own disk is not seen from here."""
     if not store.sqlite:
         return []
+    if store.moved():
+        return [
+            "the database was moved, deleted or replaced, nothing is written: stop the hub, bring it back"
+        ]
     free = shutil.disk_usage(store.path.absolute().parent).free
     if free >= DISK_FLOOR_BYTES:
         return []
