@@ -47,7 +47,7 @@ print("closed", flush=True)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
     places = {"PYTHONPATH": ":".join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", ALONE], stdout=subprocess.PIPE, env=places) as hub:
@@ -57,6 +57,21 @@ def test_a_signal_stops_it_cleanly(number: signal.Signals) -> None:
             hub.send_signal(number)
             assert hub.wait(PATIENCE_SECONDS) == 0
         assert hub.stdout.read() == b"closed\n"
+
+
+def test_it_outlives_its_terminal_where_that_is_wanted() -> None:
+    """As nohup starts a program."""
+    places = {"PYTHONPATH": ":".join(sys.path)}
+    words = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-c", ALONE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, env=places) as hub:
+        assert hub.stdout is not None
+        port = int(hub.stdout.readline())
+        hub.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            hub.wait(0.5)
+        with socket.create_connection(("127.0.0.1", port)):
+            hub.send_signal(signal.SIGTERM)
+            assert hub.wait(PATIENCE_SECONDS) == 0
 
 
 LIMITED = """

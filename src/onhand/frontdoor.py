@@ -63,7 +63,7 @@ async def serve(
     limits: Limits = DEFAULT_LIMITS,
     lifespan: bool = False,
 ) -> None:
-    """Serves `app` on the running event loop until `stop` is set or SIGINT or SIGTERM arrives.
+    """Serves `app` on the running event loop until `stop` is set or SIGINT, SIGTERM or SIGHUP arrives.
 
     `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
     the body and header fields of a refusal, with the path "" when none could be read; both are asked with
@@ -167,7 +167,9 @@ def _signals(ring: Callable[[], None]) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # as under nohup: it outlives its terminal
+        del before[signal.SIGHUP]
     for number in before:
         loop.add_signal_handler(number, ring)
     try:
