@@ -94,7 +94,7 @@ async def serve(
     beside: Mapping[str, ASGIApp] = {},
     transport: Transport | None = None,
 ) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP. ``on_ready`` is run with the base URL once requests are answered;
+    """Serve until a signal says to stop. ``on_ready`` is run with the base URL once requests are answered;
     ``beside`` are more applications by path prefix, ``transport`` the way to channels."""
     if not is_postgresql(settings.db):
         sys.setswitchinterval(SWITCH_SECONDS)

@@ -22,6 +22,10 @@ by then is taken once. SQLite's own 1,000 are reached by seven commits of 64 req
 IN_MEMORY = ":memory:"
 """SQLite's name for no file at all."""
 
+LOG_BYTES = 64 * 1024 * 1024
+"""What the log may keep of the disk's room once it is taken into the file: while somebody reads for long it
+grows by all that is written, and would keep the most that it ever had."""
+
 BUSY_TIMEOUT_MS = 10_000
 """How long another process that writes is waited for."""
 
@@ -98,7 +102,7 @@ def connect(path: Path, *, reads: bool) -> sqlite3.Connection:
         pragmas += ["wal_autocheckpoint = 0", "query_only = ON"]
     else:
         pragmas.insert(1, "journal_mode = WAL")
-        pragmas.append(f"wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        pragmas += [f"wal_autocheckpoint = {CHECKPOINT_PAGES}", f"journal_size_limit = {LOG_BYTES}"]
     try:
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
