@@ -24,6 +24,9 @@ from onhand.store.hearing import patient
 
 SQLITE_OLDEST = (3, 37, 0)
 POSTGRESQL_OLDEST = 150_000
+IN_MEMORY = ":memory:"
+"""SQLite's name for no file at all."""
+
 RETIRED = "retired "
 """Before the schema's revision, of a database that must not be written any more: other versions of onhand
 do not know such a revision and refuse it, too."""
@@ -134,6 +137,8 @@ def reason(error: SQLAlchemyError) -> str:
 
 
 def _sqlite(url: str) -> Store:
+    if url == IN_MEMORY:
+        raise StoreError(f"{url} is no file, and what is kept in memory is lost with the process")
     require_folder(Path(url))
     if beside := files.orphaned_log(Path(url)):
         raise StoreError(

@@ -19,9 +19,6 @@ CHECKPOINT_PAGES = 4096
 """Pages in SQLite's log at which a commit takes them into the file: 16 MiB. A page that was written often
 by then is taken once. SQLite's own 1,000 are reached by seven commits of 64 requests each."""
 
-IN_MEMORY = ":memory:"
-"""SQLite's name for no file at all."""
-
 LOG_BYTES = 64 * 1024 * 1024
 """What the log may keep of the disk's room once it is taken into the file: while somebody reads for long it
 grows by all that is written, and would keep the most that it ever had."""
@@ -51,8 +48,6 @@ def _engine(path: Path, *, reads: bool, most: int) -> Engine:
 def _keep_to_its_owner(path: Path) -> None:
     """Make a file that is not there yet as one that others on this machine cannot read. SQLite gives its log
     the same rights; what cannot be made, or is there, is for SQLite to open or to complain of."""
-    if str(path) == IN_MEMORY:
-        return
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
