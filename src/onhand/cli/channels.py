@@ -135,7 +135,7 @@ async def show_listings(
 ) -> None:
     """Show listings: for each place what is wanted, what the channel acknowledged, and what it showed."""
     found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, stale=stale))
-    _more(found, limit)
+    frame.say_cut(found, limit)
     if as_json:
         frame.print_json(found)
         return
@@ -159,7 +159,7 @@ async def show_parked(
 ) -> None:
     """Show listings that a channel will not take, in its own words; 'onhand release' tells one again."""
     found = await _read(db, account, lambda c, n: _listings(c, n, which, limit, parked=True))
-    _more(found, limit)
+    frame.say_cut(found, limit)
     if as_json:
         frame.print_json(found)
         return
@@ -186,12 +186,6 @@ def _units(numbers: dict[str, Any]) -> list[object]:
     return [numbers.get(name, {}).get("units") for name in ("wanted", "acknowledged", "observed")]
 
 
-def _more(found: list[Any], limit: int) -> None:
-    """Say on standard error, to programs as well, that there may be more."""
-    if len(found) == limit:
-        frame.complain(f"these are the first {limit}; --limit shows more")
-
-
 @app.command("drift")
 @frame.command
 async def show_drift(
@@ -210,7 +204,7 @@ async def show_drift(
         return [telling.drift_told(one) for one in rows]
 
     found = await _read(db, account, query)
-    _more(found, limit)
+    frame.say_cut(found, limit)
     if as_json:
         frame.print_json(found)
         return

@@ -164,6 +164,12 @@ def say(words: str = "") -> None:
     print(harmless(words), flush=True)
 
 
+def say_cut(found: Sequence[object], limit: int, which: str = "first") -> None:
+    """Say on standard error, to programs as well, that there may be more than a list's ``limit``."""
+    if len(found) == limit:
+        complain(f"these are the {which} {limit}; --limit shows more")
+
+
 def print_json(value: object) -> None:
     """Print a value for a program, on standard output."""
     print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))

@@ -63,8 +63,7 @@ async def show_incidents(
             long=True,
         )
     found = [telling.incident_told(one) for one in rows]
-    if len(found) == limit:
-        frame.complain(f"these are the first {limit}; --limit shows more")
+    frame.say_cut(found, limit)
     if as_json:
         frame.print_json(found)
         return

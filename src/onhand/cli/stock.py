@@ -132,8 +132,7 @@ async def history(
     async with door.reading(frame.load(db)) as inventory:
         number = await people.account_id(inventory, account)
         found = await inventory.read(number, lambda c: _history(c, number, sku, location, limit), long=True)
-    if len(found) == limit:
-        frame.complain(f"these are the newest {limit}; --limit shows more")
+    frame.say_cut(found, limit, "newest")
     if as_json:
         frame.print_json(found)
         return
