@@ -6,7 +6,8 @@ the outbox, and an open drift for each slot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -16,6 +17,7 @@ from onhand.store.catalog import Item, Location, Seller
 from onhand.store.channels import Link, Listing
 from onhand.store.engine import Store, migrate, open_store, set_account
 from onhand.store.observing import Known
+from stores import Databases
 
 TABLES = (
     *(outward.slots, outward.outbox, outward.drives, outward.drifts, outward.incidents),
@@ -24,6 +26,33 @@ TABLES = (
 
 Rows = dict[str, dict[str, Any]]
 Act = Callable[[Connection], object]
+
+
+def lived(databases: Databases, fill: Callable[[Connection, int], None] | None = None) -> Iterator[Store]:
+    """The two accounts, each with what ``fill`` gives it besides."""
+    url = databases.copy(neighbours)
+    opened = open_store(url)
+    if fill is not None:
+        for account in (1, 2):
+            with opened.writer.begin() as connection:
+                set_account(connection, account)
+                fill(connection, account)
+    yield opened
+    opened.close()
+    databases.drop(url)
+
+
+@contextlib.contextmanager
+def undone(store: Store, first: str) -> Iterator[Connection]:
+    """A transaction of account 1, taken back in the end; ``first`` has changed what it says everywhere."""
+    with store.writer.connect() as connection:
+        connection.begin()
+        for account in (2, 1):
+            set_account(connection, account)
+            if first:
+                connection.exec_driver_sql(first)
+        yield connection
+        connection.rollback()
 
 
 def neighbours(url: str) -> None:
@@ -90,14 +119,7 @@ def _changes(before: Rows, after: Rows) -> dict[str, Mapping[str, Any] | None]:
 
 def done(store: Store, act: Act, first: str = "") -> dict[str, Any]:
     """What an act changed, after ``first`` had changed what it says everywhere."""
-    with store.writer.connect() as connection:
-        connection.begin()
-        for account in (2, 1):
-            set_account(connection, account)
-            if first:
-                connection.exec_driver_sql(first)
+    with undone(store, first) as connection:
         before = rows(connection)
         act(connection)
-        found = _changes(before, rows(connection))
-        connection.rollback()
-    return found
+        return _changes(before, rows(connection))

@@ -10,15 +10,20 @@ from stores import Databases, SqliteDatabases
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def kept(
+def kinds(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path
-) -> Iterator[Shop]:
-    """A shop of each kind that the tests of a file share: a database costs more than emptying it."""
+) -> Databases:
+    """Databases of each kind, for what the tests of a file share: one costs more than emptying it."""
     if request.param == "sqlite":
-        databases: Databases = SqliteDatabases(tmp_path_factory.mktemp("shop"), sqlite_templates)
-    else:
-        databases = request.getfixturevalue("postgres")
-    yield from opened(databases)
+        return SqliteDatabases(tmp_path_factory.mktemp("shop"), sqlite_templates)
+    found: Databases = request.getfixturevalue("postgres")
+    return found
+
+
+@pytest.fixture(scope="module")
+def kept(kinds: Databases) -> Iterator[Shop]:
+    """A shop of each kind that the tests of a file share."""
+    yield from opened(kinds)
 
 
 @pytest.fixture

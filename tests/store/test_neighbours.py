@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from neighbours import Act, done, neighbours
+from neighbours import Act, done, lived
 from onhand.store import drives, observing, orders, told
-from onhand.store.engine import Store, open_store
+from onhand.store.engine import Store
 from onhand.store.observing import Known, Sight
 from onhand.store.told import SlotTold, Told
-from stores import Databases, SqliteDatabases
+from stores import Databases
 
 NOW = 60
 LATER = 2**50
 """A time that lies ahead of every clock."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path
-) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def store(kinds: Databases) -> Iterator[Store]:
     """The two accounts, on each kind; every test takes back what it wrote."""
-    if request.param == "sqlite":
-        databases: Databases = SqliteDatabases(tmp_path_factory.mktemp("neighbours"), sqlite_templates)
-    else:
-        databases = request.getfixturevalue("postgres")
-    url = databases.copy(neighbours)
-    opened = open_store(url)
-    yield opened
-    opened.close()
-    databases.drop(url)
+    yield from lived(kinds)
 
 
 def _settled(*slots: SlotTold, seq: int = 12, marks: int = 3, **more: Any) -> Act:

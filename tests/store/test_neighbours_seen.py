@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from neighbours import neighbours
+from neighbours import lived, undone
 from onhand.store import drives, observing, orders, outgoing
-from onhand.store.engine import Store, open_store, set_account
+from onhand.store.engine import Store
 from onhand.store.sql import Insert
-from stores import Databases, SqliteDatabases
+from stores import Databases
 
 NOW = 60
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path
-) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def store(kinds: Databases) -> Iterator[Store]:
     """The two accounts, on each kind, each with orders "X" and "Y" of its first connection and "X" of its
     second; every test takes back what it wrote."""
-    if request.param == "sqlite":
-        databases: Databases = SqliteDatabases(tmp_path_factory.mktemp("neighbours"), sqlite_templates)
-    else:
-        databases = request.getfixturevalue("postgres")
-    url = databases.copy(neighbours)
-    opened = open_store(url)
-    for account in (1, 2):
-        with opened.writer.begin() as connection:
-            set_account(connection, account)
-            _fill(connection, account)
-    yield opened
-    opened.close()
-    databases.drop(url)
+    yield from lived(kinds, _fill)
 
 
 _reservations = Insert(
@@ -345,12 +330,6 @@ READ: list[tuple[str, str, Read, Any]] = [
 
 @pytest.mark.parametrize(("name", "first", "read", "expected"), READ, ids=[one[0] for one in READ])
 def test_what_is_read(store: Store, name: str, first: str, read: Read, expected: Any) -> None:
-    with store.writer.connect() as connection:
-        connection.begin()
-        for account in (2, 1):
-            set_account(connection, account)
-            if first:
-                connection.exec_driver_sql(first)
+    with undone(store, first) as connection:
         found = read(connection)
-        connection.rollback()
     assert found == expected

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from neighbours import Act, done, neighbours
+from neighbours import Act, done, lived
 from onhand.store import oversold
-from onhand.store.engine import Store, open_store, set_account
+from onhand.store.engine import Store, set_account
 from onhand.store.oversold import Turned
 from onhand.store.sql import Insert
-from stores import Databases, SqliteDatabases
+from stores import Databases
 
 NOW = 60
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path
-) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def store(kinds: Databases) -> Iterator[Store]:
     """Two accounts, each with items 1 to 3 at location 1, five of each, and an order that holds five of one.
     Of 1 and 2 there was too little once: their incidents have ended."""
-    if request.param == "sqlite":
-        databases: Databases = SqliteDatabases(tmp_path_factory.mktemp("short"), sqlite_templates)
-    else:
-        databases = request.getfixturevalue("postgres")
-    url = databases.copy(neighbours)
-    opened = open_store(url)
-    for account in (1, 2):
-        with opened.writer.begin() as connection:
-            set_account(connection, account)
-            _fill(connection, account)
-    yield opened
-    opened.close()
-    databases.drop(url)
+    yield from lived(kinds, _fill)
 
 
 def _fill(connection: Connection, account: int) -> None:
