@@ -43,12 +43,14 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class Done(NamedTuple):
-    """A decided work: outcomes whose ``seq`` is still an offset, and the levels as it left them."""
+    """A decided work: outcomes whose ``seq`` is still an offset, the levels as it left them, and how many
+    entries there were when it did."""
 
     at: int
     work: Work
     outcomes: list[Outcome]
     levels: dict[Place, Level]
+    upto: int
     holds: dict[str, Reservation]
     known: frozenset[str]
 
@@ -205,7 +207,7 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
     for place in job.work.watch:
         touched[place] = levels.get(place, ABSENT)
     holds = {name: hold for name in wanted if (hold := desk.draft.reservations.get(name)) is not None}
-    return Done(job.at, job.work, outcomes, touched, holds, known)
+    return Done(job.at, job.work, outcomes, touched, len(desk.draft.entries), holds, known)
 
 
 def _held_at(desk: Desk, commands: tuple[AnyCommand, ...]) -> Iterator[Place]:
@@ -280,19 +282,21 @@ def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
 
 
 def _recorded(one: Done, desk: Desk) -> Recorded:
-    base = desk.seq - len(desk.draft.entries) + 1
+    before = desk.seq - len(desk.draft.entries)
     outcomes = tuple(
-        Accepted(outcome.entries, base + outcome.seq, outcome.ends)
+        Accepted(outcome.entries, before + 1 + outcome.seq, outcome.ends)
         if isinstance(outcome, Accepted)
         else outcome
         for outcome in one.outcomes
     )
-    return Recorded(outcomes, one.levels, desk.seq, desk.recorded_at, holds=one.holds, known=one.known)
+    # Not the last of the batch: what later works of it did is not in these levels.
+    seq = before + one.upto
+    return Recorded(outcomes, one.levels, seq, desk.recorded_at, holds=one.holds, known=one.known)
 
 
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
     changed: dict[Spot, Level] = {}
-    stale: dict[Spot, int] = {}
+    moved: dict[Spot, list[int]] = {}
     rows: list[tuple[object, ...]] = []
     callers = _callers(desks, done)
     for account, desk in sorted(desks.items()):
@@ -302,13 +306,13 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
         first = desk.seq - len(desk.draft.entries) + 1
         for number, (entry, caller) in enumerate(zip(desk.draft.entries, callers[account], strict=True)):
             rows.append(_movement_row(account, first + number, entry, caller, desk.recorded_at))
-            stale[(account, *entry.movement.place)] = first + number
+            moved.setdefault((account, *entry.movement.place), []).append(first + number)
     books.write_levels(connection, changed)
     books.append(connection, rows)
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
     books.close_listings(connection, closing, now)
-    marked = books.mark_stale(connection, stale, now)
+    marked = books.mark_stale(connection, {spot: (one[0], one[-1]) for spot, one in moved.items()}, now)
     companions.write(connection, _companions(done, desks), now)
     return marked
 

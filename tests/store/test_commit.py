@@ -21,9 +21,9 @@ from onhand.stock.model import (
     Transfer,
     Unknown,
 )
-from onhand.store import catalog, channels, incidents, past, requests
+from onhand.store import catalog, channels, drives, incidents, levels, outgoing, past, requests
 from onhand.work import Accepted, Answer, Group, Key, Plan, PutDetail, PutPrice, SetStatus
-from shops import DAMAGED, KIT, MIRROR, START, Shop, said, second
+from shops import DAMAGED, KIT, MIRROR, START, Shop, said, second, shape
 from transcript import hold, hold_text, parts, want
 
 
@@ -75,6 +75,23 @@ def test_a_batch_is_decided_in_order_of_arrival(shop: Shop) -> None:
     assert recorded[1].levels[1, 1].on_hand == 2
     assert recorded[2].levels[1, 1].on_hand == 2
     shop.check()
+
+
+def test_an_answer_has_seen_what_its_levels_show_and_no_more(shop: Shop) -> None:
+    shop.say(SetOnHand(1, 1, 5), hold("a", want(1, 2), until=START + 500))
+    shop.now = START + 500
+    place = (1, 1)
+    recorded = shop.commit(
+        shop.works(watch=(place,)),
+        shop.work(Adjust(1, 1, -3)),
+        shop.work(SetOnHand(2, 1, 4)),
+        shop.work(Adjust(1, 1, -3)),
+        shop.work(Adjust(1, 1, -1), Adjust(1, 1, -1)),
+    )
+    assert [one.seq for one in recorded] == [3, 4, 5, 5, 7]
+    with shop.reading() as connection:
+        for one in (recorded[0], recorded[1], *recorded[3:]):
+            assert shape(levels.as_of_seq(connection, 1, place, one.seq)) == shape(one.levels[place])
 
 
 def test_groups_stand_alone_and_a_group_falls_whole(shop: Shop) -> None:
@@ -258,6 +275,15 @@ def test_every_listing_that_a_level_feeds_is_marked(shop: Shop) -> None:
     assert shop.stale() == {1: 3, 2: 2}
 
 
+def test_a_listing_is_stale_since_the_first_movement_of_a_commit(shop: Shop) -> None:
+    first, _ = shop.commit(shop.work(SetOnHand(1, 1, 5)), shop.work(Adjust(1, 1, -1, reason="sold")))
+    assert shop.sql("SELECT since, seq, marks FROM outbox") == [(1, 2, 0)]
+    with shop.reading() as connection:
+        assert drives.unseen(connection, 1, first.seq, [1]) == {1}, "the channel knows nothing of it yet"
+        (aim,) = outgoing.claim(connection, 1, 1, START, [1]).aims
+    assert aim.reason is None, "the last of several movements does not speak for all"
+
+
 # --- order --------------------------------------------------------------------------------------------
 
 
@@ -278,7 +304,7 @@ def test_two_accounts_count_for_themselves(shop: Shop) -> None:
     assert shop.say(Release("a")) == Unknown("reservation", "a")
     if shop.store.sqlite:  # on PostgreSQL a batch is one account's
         works = shop.work(Adjust(1, 1, 1)), other.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1))
-        assert [one.seq for one in shop.commit(*works)] == [3, 3, 3]
+        assert [one.seq for one in shop.commit(*works)] == [2, 3, 3]
     for one in (shop, other):
         one.check()
     other.close()

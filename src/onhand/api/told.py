@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
@@ -34,9 +33,8 @@ def page(rows: Sequence[Any], next_cursor: str | None, seq: int | None = None, *
     return found | ({} if seq is None else {"as_of_seq": seq}) | more
 
 
-@functools.lru_cache(maxsize=16)  # all that one commit did is told with the same
 def token(seq: int) -> str:
-    """A commit as clients keep it: a cursor for GET /movements that begins behind it."""
+    """What an answer has seen, as clients keep it: a cursor for GET /movements that begins behind it."""
     return cursor(MOVEMENTS, (), seq)
 
 

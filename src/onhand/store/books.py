@@ -367,10 +367,10 @@ def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> N
         _close.run(connection, rows, now=now)
 
 
-def mark_stale(connection: Connection, seqs: Mapping[Spot, int], now: int) -> set[Marked]:
-    """Mark every listing fed by these levels as stale since the given movement; the (account, connection)
-    of those that were marked."""
-    rows = [(*spot, seq) for spot, seq in sorted(seqs.items())]
+def mark_stale(connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int) -> set[Marked]:
+    """Mark every listing fed by these levels as stale since the first of the given movements and up to the
+    last; the (account, connection) of those that were marked."""
+    rows = [(*spot, seq) for spot, ends in sorted(seqs.items()) for seq in dict.fromkeys(ends)]
     return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
 
 
