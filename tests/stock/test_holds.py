@@ -144,7 +144,7 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
             Step(Extend("a", 1700), Exists("a", CONFIRMED)),
             Step(Expire("a"), Exists("a", CONFIRMED)),
             Step(four, Exists("a", CONFIRMED)),
-            Step(Ship("a"), "shipped 1@1 -4-4 6/0", "shipped: 1@1 4s"),
+            Step(Release("a"), "released 1@1 +0-4 10/0", "released: 1@1 4r"),
         ],
     ),
     "replace": (
