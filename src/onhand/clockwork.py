@@ -272,6 +272,6 @@ def _by_account(found: Sequence[tuple[int, str]]) -> dict[int, set[str]]:
 
 def _give_up(connection: Connection, account: int, plan: Planned, why: str, now: int) -> None:
     if requests.end_plan(connection, account, plan.id, "refused", now):
-        requests.explain_plan(connection, account, plan.id, "refused", f"It could not be done: {why}")
+        requests.refuse_plan(connection, account, plan.id, f"It could not be done: {why}", now)
         body = {"plan": plan.id, "commands": plan.commands, "caller": plan.caller, "why": why}
         incidents.report(connection, account, [(incidents.PLANNED, body)], now)

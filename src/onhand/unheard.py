@@ -45,7 +45,7 @@ def write(connection: Connection, decided: Iterable[tuple[Work, Sequence[Outcome
         incidents.report(connection, work.account, found, now)
         if work.plan is not None:
             words = explain(refused[0][1].refusal)
-            requests.explain_plan(connection, work.account, work.plan, "refused", words)
+            requests.refuse_plan(connection, work.account, work.plan, words, now)
 
 
 def _passed_over(group: Group, outcome: Refused) -> bool:

@@ -156,3 +156,24 @@ def test_planned_changes_are_told_ahead_where_a_channel_can(town: Town) -> None:
             assert told[-1] == ()
 
     play(town, story)
+
+
+def test_a_planned_change_that_is_refused_is_taken_back(town: Town) -> None:
+    told: list[tuple[Future, ...]] = []
+
+    def push(settings: Any, targets: Any) -> Any:
+        told.extend(one.futures for one in targets if one.listing == 1)
+        return (yield from bazaar.push(settings, targets))
+
+    async def story(town: Town) -> None:
+        commands = (Adjust(1, 1, 5), Adjust(2, 1, -999))
+        async with town.driven(Like(futures=True, push=push)):
+            await town.stock(1, 10)
+            plan = Plan(1_900_000_000_000_000, commands)
+            await town.inventory.record(Work(1, (Group((), also=(plan,)),), "test"))
+            await until(lambda: (Future("2030-03-17", 5),) in told)
+            await town.calm()
+            await town.inventory.record(Work(1, (Group(commands),), "test", plan=1))
+            await until(lambda: told[-1] == ())
+
+    play(town, story)

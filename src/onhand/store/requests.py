@@ -214,8 +214,9 @@ _end_plan = Statement(
     "UPDATE planned SET status = :status, ended_at = :now"
     " WHERE account = :account AND id = :id AND status = 'waiting' RETURNING commands"
 )
-_explain_plan = Statement(
-    "UPDATE planned SET status = :status, outcome = :outcome WHERE account = :account AND id = :id"
+_refuse_plan = Statement(
+    "UPDATE planned SET status = 'refused', outcome = :outcome WHERE account = :account AND id = :id"
+    " RETURNING commands"
 )
 
 
@@ -257,6 +258,8 @@ def end_plan(connection: Connection, account: int, plan_id: int, status: str, no
     return bool(ended)
 
 
-def explain_plan(connection: Connection, account: int, plan_id: int, status: str, outcome: str) -> None:
-    """Write down what became of a planned change."""
-    _explain_plan.run(connection, account=account, id=plan_id, status=status, outcome=outcome)
+def refuse_plan(connection: Connection, account: int, plan_id: int, why: str, now: int) -> None:
+    """Write down why a planned change that has ended was not made. Channels that were told of it ahead are
+    told anew: nothing has moved that would have them take it back."""
+    ended = _refuse_plan.run(connection, account=account, id=plan_id, outcome=why)
+    ahead.mark(connection, account, [row[0] for row in ended], now)
