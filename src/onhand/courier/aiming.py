@@ -59,7 +59,7 @@ def _futures(aim: Aim) -> Iterator[Future]:
     """What is planned at the locations that feed a slot, day by day; only more can be told ahead."""
     for change in aim.ahead:
         for row in aim.listed.slots:
-            if change.units > 0 and change.place[1] in row.locations:
+            if change.place[1] in row.locations:
                 yield Future(change.day, change.units, row.place or None)
 
 

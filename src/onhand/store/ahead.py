@@ -30,7 +30,7 @@ _fed = Statement(
 
 
 class Ahead(NamedTuple):
-    """``units`` more at a level from ``day`` (YYYY-MM-DD, UTC) on; less where it is negative."""
+    """``units`` more at a level from ``day`` (YYYY-MM-DD, UTC) on than can be sold there until then."""
 
     place: Place
     day: str
@@ -38,16 +38,29 @@ class Ahead(NamedTuple):
 
 
 def changes(connection: Connection, account: int, levels: Mapping[Place, Level]) -> list[Ahead]:
-    """What is planned for these levels, soonest first. A planned number counts as its difference to the
-    level as it is now."""
+    """What is planned to come to these levels, soonest first. Each plan goes on from where those before it
+    lead, and what makes up for units that are missing, or will be, is nothing more to sell."""
+    left = {place: level.available for place, level in levels.items() if not level.infinite}
+    most = {place: max(0, units) for place, units in left.items()}
     found = []
     for due, text in _waiting.run(connection, account=account, limit=PLANS_LIMIT):
         day = datetime.fromtimestamp(due // 1_000_000, UTC).date().isoformat()
-        for command in _commands.decode(text):
-            place = _place(command)
-            if place is not None and place in levels:
-                found.append(Ahead(place, day, _units(command, levels[place])))
+        for place in _moved(text, left, levels):
+            if left[place] > most[place]:
+                found.append(Ahead(place, day, left[place] - most[place]))
+                most[place] = left[place]
     return found
+
+
+def _moved(text: str, left: dict[Place, int], levels: Mapping[Place, Level]) -> list[Place]:
+    """Bring ``left`` to what is available after a plan, all of whose commands are done at once; where."""
+    moved = []
+    for command in _readable(text):
+        place = _place(command)
+        if place in left:
+            left[place] = _left(command, left[place], levels[place].reserved)
+            moved.append(place)
+    return moved
 
 
 def _place(command: AnyCommand) -> Place | None:
@@ -58,16 +71,16 @@ def _place(command: AnyCommand) -> Place | None:
             return None
 
 
-def _units(command: AnyCommand, level: Level) -> int:
+def _left(command: AnyCommand, before: int, reserved: int) -> int:
     match command:
         case Adjust(_, _, delta):
-            return delta
+            return before + delta
         case SetAvailable(_, _, quantity):
-            return quantity - level.available
+            return quantity
         case SetOnHand(_, _, quantity):
-            return quantity - level.on_hand
+            return quantity - reserved
         case _:
-            return 0
+            return before
 
 
 def _readable(text: str) -> tuple[AnyCommand, ...]:
