@@ -295,6 +295,34 @@ def test_settings_are_changed_one_by_one(api: Api, hub: Hub, shop: Any) -> None:
     assert codes(api.ask("PATCH", "/connections/99999", {"paused": True}))[0] == "unknown_connection"
 
 
+def test_secrets_do_not_follow_to_another_address(api: Api, hub: Hub, shop: Any, settings: Settings) -> None:
+    link = connected(api, shop)
+    account, seals = hub.account_of("demo"), Equipment(hub.inventory, settings).seals
+
+    def stored() -> dict[str, Any]:
+        return seals.open(account, link, str(hub.read(lambda c: drives.secrets(c, account, link))))
+
+    before = stored()
+    assert before["access_token"] and before["expires_at"]
+
+    def moved(some: dict[str, Any]) -> Any:
+        body = {"settings": {"url": "http://127.0.0.1:9"} | some, "same_shop": True}
+        return api.ask("PATCH", f"/connections/{link}", body)
+
+    given = {name: shop.settings[name] for name in ("client_secret", "webhook_secret")}
+    for some in ({}, {"client_secret": "of theirs"}, {"client_id": "theirs"}, {"access_token": "theirs"}):
+        refused = moved(some)
+        assert codes(refused)[0] == "invalid_body", refused.text
+        missing = " and ".join(sorted(given.keys() - some.keys()))
+        assert f"give {missing} again in the same request" in refused.text
+    assert api.get(f"/connections/{link}")["settings"]["url"] == shop.settings["url"]
+    assert stored() == before
+    assert moved(given).status_code == 200
+    # Nor do tokens that the channel had given for them.
+    assert stored() == given
+    assert api.get(f"/connections/{link}")["settings"]["expires_at"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [

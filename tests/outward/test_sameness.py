@@ -73,6 +73,32 @@ def test_what_leads_to_another_shop(channel: str, change: dict[str, Any], names:
     assert sameness.leads_elsewhere(module, before, before) == []
 
 
+@pytest.mark.parametrize(
+    ("channel", "change", "elsewhere"),
+    [
+        pytest.param("woocommerce", {"store": "https://shop.example.net"}, True, id="another host"),
+        pytest.param("mirakl", {"url": "https://shop.example.net"}, True, id="another operator"),
+        pytest.param("nuorder", {"host": "https://shop.example.net"}, True, id="another portal"),
+        pytest.param("magento", {"url": "https://shop.example.net"}, True, id="another shop"),
+        pytest.param("shopify", {"shop": "another"}, True, id="another name"),
+        pytest.param("shopify", {"access_token": "another"}, False, id="another token"),
+        pytest.param("ebay", {"client_id": "another"}, False, id="another app at the same host"),
+    ],
+)
+def test_where_secrets_are_sent(channel: str, change: dict[str, Any], elsewhere: bool) -> None:
+    module = next(one for one in connectors.ALL if one.CHANNEL.name == channel)
+    before = example(channel)
+    assert sameness.goes_elsewhere(module, before, before | change) is elsewhere
+    assert sameness.goes_elsewhere(module, before, before) is False
+    assert sameness.goes_elsewhere(module, {}, before) is True
+
+
+def test_a_stroke_at_the_end_is_the_same_address() -> None:
+    module = next(one for one in connectors.ALL if one.CHANNEL.name == "sandbox")
+    before = example("sandbox")
+    assert not sameness.goes_elsewhere(module, before, before | {"url": before["url"] + "/"})
+
+
 @pytest.mark.parametrize("channel", NAMES)
 def test_what_tells_a_shop_are_settings(sqlite_url: str, channel: str) -> None:
     module = next(one for one in connectors.ALL if one.CHANNEL.name == channel)

@@ -297,7 +297,8 @@ async def reconnect(
     account: AccountName = None,
     db: Db = None,
 ) -> None:
-    """Change settings of a connection, as a new token; those that are not named stay."""
+    """Change settings of a connection, as a new token; those that are not named stay. Where it is to call
+    another address, its secrets are given again in the same command."""
     values = asking.pairs(given or [], plain=True)
     if not values:
         raise typer.BadParameter("say what is to be changed: --set name=value")

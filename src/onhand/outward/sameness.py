@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.connectors.channel import read_settings
 from onhand.connectors.kind import Kind
 from onhand.outward.equipment import Equipment
 from onhand.outward.needs import needs
@@ -61,6 +62,20 @@ def leads_elsewhere(module: Kind, before: Mapping[str, Any], after: Mapping[str,
         and after.get(name) is not None
         and _plain(before[name]) != _plain(after[name])
     ]
+
+
+def goes_elsewhere(module: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether secrets are sent to another address ``after`` than ``before``: whole settings, both. Those of
+    before that do not fit any more cannot tell, which is taken for yes."""
+    there, here = (_address(module, values) for values in (before, after))
+    return there is None or there != here
+
+
+def _address(module: Kind, values: Mapping[str, Any]) -> str | None:
+    try:
+        return module.base_url(read_settings(module.CHANNEL.settings, values)).rstrip("/")
+    except msgspec.ValidationError:
+        return None
 
 
 def _shop(module: Kind, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 
 from onhand import wording
 from onhand.connectors import kind
+from onhand.connectors.kind import Kind
 from onhand.outward import connecting, sameness, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
+from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
 from onhand.store import drives, feeding, linking, lookup, orders
 from onhand.store.books import Marked
@@ -23,6 +25,13 @@ ELSEWHERE = (
     "another {} is another shop, and the listings and orders here are those of this one: connect that one by"
     " itself; if it is the same shop all the same, say so (--same-shop; same_shop in the API)"
 )
+
+SENT = (
+    "the connection's secrets would be sent to another address than they were given for: give {} again in the"
+    " same request"
+)
+TOKENS = frozenset({"access_token", "refresh_token"})
+"""What a channel gives the hub for other secrets, where it says when it expires."""
 
 AT_ONCE = 5_000
 """Listings in one unit of work."""
@@ -194,8 +203,9 @@ def _settings(
     values: Mapping[str, Any],
     same_shop: bool,
 ) -> dict[str, Any]:
-    """Settings and secrets with some of them changed; a secret that is not named stays. Where those that
-    are kept cannot be opened any more, all that the channel needs must be among ``values``."""
+    """Settings and secrets with some of them changed; a secret that is not named stays, unless all would be
+    sent to another address. Where those that are kept cannot be opened any more, all that the channel needs
+    must be among ``values``."""
     module = equipment.module(found.channel)
     envelope = drives.secrets(connection, account, found.id)
     kept: Mapping[str, Any] = {}
@@ -218,10 +228,31 @@ def _settings(
         raise Refusal("not_allowed", connecting.TWICE.format(there.id, there.name), "settings")
     if elsewhere and not same_shop and _has_something(connection, account, found.id):
         raise Refusal("not_allowed", ELSEWHERE.format(" and ".join(elsewhere)), "settings")
+    before = {**found.settings, **kept}
+    if kept and sameness.goes_elsewhere(module, before, {**open_values, **hidden}):
+        open_values, hidden = _given_again(module, before, values, open_values, hidden)
     return {
         "settings": open_values,
         "secrets": equipment.seals.seal(account, found.id, hidden) if hidden else None,
     }
+
+
+def _given_again(
+    module: Kind,
+    before: Mapping[str, Any],
+    values: Mapping[str, Any],
+    open_values: Mapping[str, Any],
+    hidden: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings and secrets without those that were kept: whoever may change an address is not thereby
+    told what was given for the old one. Raises Refusal unless all are among ``values`` but tokens that the
+    channel itself had given for them."""
+    required = {one.name for one in needs(module.CHANNEL) if one.required}
+    tokens = TOKENS - required if before.get("expires_at") else frozenset()
+    if missing := sorted(hidden.keys() - values.keys() - tokens):
+        raise Refusal("bad_settings", SENT.format(" and ".join(missing)), "settings")
+    fresh = {"expires_at": values.get("expires_at", 0)} if "expires_at" in open_values else {}
+    return {**open_values, **fresh}, {name: hidden[name] for name in hidden if name in values}
 
 
 def _has_something(connection: Connection, account: int, link: int) -> bool:
