@@ -59,3 +59,28 @@ def _renamed(here: Market, connection: Connection) -> None:
 
 
 BECOMES = {"item": _item, "listing": _listing, "renamed": _renamed}
+
+
+def test_a_look_that_found_nothing_reads_no_order_again(migrated_url: str) -> None:
+    """Only whether one of the items has been counted, until something changes that orders stand on."""
+
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            await here.run("UPDATE locations SET kind = 'held' WHERE id = 2")
+            await here.take(
+                order("COUNT", 1, line(4, 2)), order("PLACE", 1, line(1, 2, id="p", location="east"))
+            )
+            _, first = here.looked(None)
+            assert first is not None
+            assert (first.others, first.items) == (("COUNT",), frozenset({4}))
+            await here.set(1, 1, 9)
+            assert here.looked(first) == ([], first)
+            assert here.looked(first)[1] is first, "the orders were read again"
+            await here.run("UPDATE locations SET kind = 'stock' WHERE id = 2")
+            assert here.looked(first)[0] == ["PLACE"]
+            await here.set(4, 1, 5)
+            assert sorted(here.looked(first)[0]) == ["COUNT", "PLACE"]
+            await here.look_again()
+            assert (await here.rows("SELECT COUNT(*) FROM orders WHERE waiting = 1"))[0][0] == 0
+
+    asyncio.run(go())

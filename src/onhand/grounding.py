@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -65,15 +65,15 @@ def _view(connection: Connection, account: int, link: Link, lines: Sequence[Told
         },
         {place: int(here) for place, here in mapped.items() if here.isdigit()},
         {one.id: one.kind for one in catalog.locations(connection, account)},
-        _tracked(connection, account, there),
+        tracked(connection, account, there),
     )
 
 
-def _tracked(connection: Connection, account: int, items: set[int]) -> set[int]:
+def tracked(connection: Connection, account: int, items: Set[int]) -> set[int]:
     """Items of which stock is kept; of kits, those with a component of which it is."""
     recipes = books.components(connection, [(account, item) for item in items])
     parts = {kit: {part for part, _ in recipe} for (_, kit), recipe in recipes.items()}
-    kept = orders.tracked(connection, account, items.union(*parts.values()))
+    kept = orders.tracked(connection, account, set(items).union(*parts.values()))
     return kept | {kit for kit, components in parts.items() if components & kept}
 
 

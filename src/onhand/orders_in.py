@@ -15,10 +15,10 @@ from onhand.connectors import kind
 from onhand.connectors.channel import Channel, Meaning
 from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread
 from onhand.courier.flows import Session
-from onhand.grounding import grounds
+from onhand.grounding import grounds, tracked
 from onhand.inventory import Inventory
 from onhand.stock import ordering
-from onhand.stock.ordering import Footing, Ground, Kept, Snapshot, State, Told
+from onhand.stock.ordering import Footing, Kept, Snapshot, State, Told
 from onhand.store import channels, counters, drives, orders, requests, wakeups
 from onhand.store.requests import Message
 
@@ -283,13 +283,14 @@ def _from(ask: kind.TakeOrders, cursor: str | None) -> Any:
 
 
 class Looked(NamedTuple):
-    """A look at a connection's waiting orders that found nothing to do. Lines of which nobody knows what they
-    sold have something to stand on only once ``mark`` is another one; ``others`` are orders that wait for
-    something else as well, like the first count of an item."""
+    """A look at a connection's waiting orders that found nothing to do. Their lines have something to stand
+    on only once ``mark`` is another one; but for those of ``others``, which wait for the first count of one
+    of ``items``."""
 
     mark: tuple[object, ...]
     until: float
     others: tuple[str, ...]
+    items: frozenset[int]
 
 
 def ready(connection: Connection, account: int, link: int) -> list[str]:
@@ -306,22 +307,25 @@ def looked(
     if found is None:
         return [], None
     mark = _mark(connection, account, catalogue)
-    names, others = list[str](), list[str]()
+    names, others, items = list[str](), list[str](), set[int]()
     if before is not None and (before.mark != mark or time.monotonic() > before.until):
         before = None
+    if before is not None and not tracked(connection, account, before.items):
+        return [], before
     for page in _pages(connection, account, link, before):
         lines = {row.external_id: waits(state_of(row)) for row in page}
-        ground = grounds(connection, account, found, [line.told for some in lines.values() for line in some])
-        names += [
-            name
-            for name, some in lines.items()
-            if any(_moves(line, ground[line.told.name, line.told.sku, line.told.place]) for line in some)
-        ]
-        others += [name for name, some in lines.items() if not all(map(_nobody_knows, some))]
+        below = grounds(connection, account, found, [one.told for some in lines.values() for one in some])
+        for name, some in lines.items():
+            now = [below[line.told.name, line.told.sku, line.told.place] for line in some]
+            if any(one.footing is not line.ground.footing for line, one in zip(some, now, strict=True)):
+                names.append(name)
+            if uncounted := {one.item for one in now if one.footing is Footing.UNTRACKED}:
+                others.append(name)
+                items |= uncounted
     if names or mark is None:
         return names[:ORDERS_AT_ONCE], None
     until = before.until if before else time.monotonic() + LOOK_SECONDS
-    return [], Looked(mark, until, tuple(others))
+    return [], Looked(mark, until, tuple(others), frozenset(items))
 
 
 def _mark(connection: Connection, account: int, catalogue: object) -> tuple[object, ...] | None:
@@ -347,17 +351,9 @@ def _pages(
         yield page
 
 
-def _nobody_knows(line: Kept) -> bool:
-    return line.ground.footing is Footing.UNKNOWN
-
-
 def waits(state: State) -> list[Kept]:
     """The lines of an order that stand on nothing of ours."""
     return [line for line in state.lines if line.ground.footing in ordering.WAITING]
-
-
-def _moves(line: Kept, ground: Ground) -> bool:
-    return ground.footing is not line.ground.footing
 
 
 def state_of(row: orders.KeptOrder) -> State:
