@@ -206,6 +206,10 @@ class Polls:
             if names is not None:
                 return
 
+    def forget(self, account: int, connection: int) -> None:
+        """A connection is gone: nothing of it need be remembered."""
+        self._looked.pop((account, connection), None)
+
     async def _again(self, account: int, connection: int, channel: Channel) -> list[str]:
         """As `_again`, but for orders of which nothing can have changed since the last poll."""
         key, catalogue = (account, connection), self._inventory.catalogue(account)

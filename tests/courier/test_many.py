@@ -5,6 +5,7 @@ import asyncio
 import gc
 import json
 import tracemalloc
+import weakref
 from functools import partial
 from typing import Any
 
@@ -16,12 +17,15 @@ from courier.town import QUICK, Like, Streets, Town, connect, play, until
 from onhand.connectors.auth import Wire
 from onhand.connectors.channel import Limit
 from onhand.connectors.flow import Response
+from onhand.courier.pacing import Pace
+from onhand.courier.tally import Tally
 from onhand.orders_in import Polls
 from onhand.settings import Settings
-from onhand.store import accounts, drives, feeding, schema
+from onhand.store import accounts, drives, feeding, schema, unlinking
 from onhand.store.engine import reading, set_account
 
 MANY = 10_000
+OFTEN = Settings(poll_seconds=1, sweep_seconds=86_400)
 
 
 def crowd(connection: Connection, count: int) -> None:
@@ -249,3 +253,32 @@ def test_an_account_that_cannot_be_looked_at_does_not_keep_the_others(
             await until(lambda: town.stall.stock == {"1-1": 7}, 5.0)
 
     play(town, story)
+
+
+def test_nothing_is_kept_of_connections_that_are_gone(town: Town) -> None:
+    async def story(town: Town) -> None:
+        links = [await town.inventory.write(1, lambda c: connect(c, 2)) for _ in range(5)]
+        town.inventory.marked({(1, link) for link in links})
+        orders = Polls(town.inventory)
+        async with town.driven(beats=QUICK._replace(forget=0.05), orders=orders, settings=OFTEN):
+            await town.stock(1, 7)
+            await town.calm()
+            kept = [weakref.ref(one) for one in gc.get_objects() if isinstance(one, (Pace, Tally))]
+            assert len(kept) >= 2 * len(links) + 2
+            for link in links:
+                await town.change("connections", link, paused=1)
+            await until(lambda: not any(town.status(link).owner for link in links))
+            for link in links:
+                await town.inventory.write(1, partial(disconnect, link=link))
+            await until(lambda: gc.collect() >= 0 and sum(one() is None for one in kept) >= 2 * len(links))
+            await town.stock(1, 8)
+            await until(lambda: town.slot(1)[1] == 8)
+
+    play(town, story)
+
+
+def disconnect(connection: Connection, link: int) -> None:
+    """Delete a connection with all that is known of it."""
+    unlinking.drop_listings(connection, 1, link, 100)
+    unlinking.drop_orders(connection, 1, link, 100)
+    unlinking.drop_link(connection, 1, link)

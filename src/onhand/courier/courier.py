@@ -13,10 +13,12 @@ process at once (`Inventory.marked`); another process finds it at its next look,
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import secrets
 from collections.abc import Collection, Sequence
 from functools import partial
+from operator import itemgetter
 
 import structlog
 
@@ -32,7 +34,7 @@ from onhand.courier.ports import Crash, Probe, Seals, TakesOrders, Transport
 from onhand.courier.stored import Vault
 from onhand.inventory import Inventory
 from onhand.settings import Settings
-from onhand.store import accounts, drives
+from onhand.store import accounts, drives, linking
 from onhand.store.books import Marked
 from onhand.store.drives import Due
 from onhand.transact import Busy, StoreFull, Unknowable
@@ -93,6 +95,7 @@ class Courier:
         self._tasks: dict[Marked, asyncio.Task[None]] = {}
         self._not_before: dict[Marked, float] = {}
         self._now = 0.0
+        self._forget_at = 0.0
         self._looking: asyncio.Task[None] | None = None
         self.crashed = asyncio.Event()
         """Set when a probe has stopped the courier: see `ports.Crash`."""
@@ -170,7 +173,11 @@ class Courier:
         now, owner = self._office.way.clock.now(), self._office.owner
         if now / MICROSECONDS < self._now - JUMP_SECONDS:
             self._not_before.clear()
+            self._forget_at = 0.0
         self._now = now / MICROSECONDS
+        if self._now >= self._forget_at:
+            self._forget_at = self._now + self._office.beats.forget
+            await self._forget()
         if self._inventory.store.sqlite:
             self._begin_all(await self._inventory.read(0, lambda c: drives.due(c, owner, now)))
             return 0.0
@@ -184,6 +191,19 @@ class Courier:
             except Exception:  # the other accounts have their right too
                 log.exception("looking for work failed, it goes on", account=one.id)
         return PER_ACCOUNT_SECONDS * len(everyone)
+
+    async def _forget(self) -> None:
+        """Keep nothing of connections that are gone: a process lives long, and theirs would add up."""
+        mine = sorted(self._office.paces.known() | self._not_before.keys())
+        for account, some in itertools.groupby(mine, key=itemgetter(0)):
+            read = partial(linking.links, account=account)
+            there = {one.id for one in await self._inventory.read(account, read)}
+            for key in some:
+                if key[1] not in there and key not in self._drives:
+                    self._office.paces.forget(*key)
+                    self._not_before.pop(key, None)
+                    if self._office.orders is not None:
+                        self._office.orders.forget(*key)
 
     def _begin_all(self, found: Sequence[Due]) -> None:
         now = self._office.way.now()

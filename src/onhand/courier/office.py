@@ -31,6 +31,8 @@ class Beats(NamedTuple):
     """After a poll or a sweep failed."""
     grace: float = 10.0
     """What is under way when the courier stops has this long to end."""
+    forget: float = 600.0
+    """Between two looks for connections that are gone, of which nothing need be kept."""
 
 
 class Clock:
@@ -68,6 +70,15 @@ class Paces:
     def tally(self, account: int, link: int) -> Tally:
         """The counts of a connection."""
         return self._tallies.setdefault((account, link), Tally())
+
+    def known(self) -> set[tuple[int, int]]:
+        """The (account, connection) of which something is kept."""
+        return {*self._paces, *self._tallies}
+
+    def forget(self, account: int, link: int) -> None:
+        """A connection is gone."""
+        self._paces.pop((account, link), None)
+        self._tallies.pop((account, link), None)
 
 
 class Office(NamedTuple):

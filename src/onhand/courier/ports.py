@@ -70,3 +70,6 @@ class TakesOrders(Protocol):
     ) -> None:
         """Ask for orders by their ids, for all that hold units here unless they are named, and take in how
         they stand or that they are gone. Raises `flow.Failed`."""
+
+    def forget(self, account: int, connection: int) -> None:
+        """A connection is gone: nothing of it need be remembered."""
