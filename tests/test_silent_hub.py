@@ -16,7 +16,7 @@ import pytest
 
 from commands import onhand
 from killed_load import CLIENTS, World
-from onhand.asgi import RETRY_AFTER_SECONDS
+from onhand.doorman import RETRY_AFTER_SECONDS
 from servers import Server, start
 from stalling import Proxy, stalling
 from stores import PostgresDatabases

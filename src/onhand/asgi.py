@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from onhand.doorman import RETRY_AFTER_SECONDS
 from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.wire import TooLong
 
@@ -19,7 +20,6 @@ Shape = Callable[[int, str], Response]
 """(status, sentence) to the dialect's error response. Statuses: 404 no such path, 405 wrong method,
 413 too long, 500 a fault of ours, 503 try again (the Retry-After header is added here)."""
 
-RETRY_AFTER_SECONDS = "1"
 SLASH = "\ufdd0"
 """Stands for an escaped slash inside a segment of a path: no text may hold this code point."""
 

@@ -48,6 +48,10 @@ class Limits(NamedTuple):
     arriving_bytes: int = 256 * 1024 * 1024
 
 
+RETRY_AFTER_SECONDS = "1"
+"""When to come again after a 503."""
+
+
 class Refusal(Exception):
     """A request that is not let in: the status and a sentence for the client without its full stop."""
 

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from onhand.doorman import (
+    RETRY_AFTER_SECONDS,
     SMALL_BODY,
     Limits,
     Placed,
@@ -24,6 +25,7 @@ from onhand.doorman import (
     path_of,
 )
 
+TRY_AGAIN = 503
 HELD_UP_SECONDS = 1.0
 """How late a deadline may be noticed. Later than that it was we who stood still, and not the client."""
 
@@ -285,6 +287,8 @@ class Reception(HttpToolsProtocol):
         body, fields = self.terms.shape(path, refusal.status, refusal.message)
         lines = [STATUS_LINE[refusal.status]]
         lines += [b"%b: %b\r\n" % field for field in (*self.server_state.default_headers, *fields)]
+        if refusal.status == TRY_AGAIN:
+            lines.append(b"retry-after: %b\r\n" % RETRY_AFTER_SECONDS.encode())
         lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         if not (self.receiving and self.url and self.parser.get_method() == b"HEAD"):
             lines.append(body)
