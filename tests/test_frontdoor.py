@@ -380,3 +380,13 @@ def test_what_all_are_sending_is_bounded() -> None:
             assert split(read_all(one))[-1].status == 200
         # Whoever goes away, answered or not, leaves nothing behind.
         assert door.talk(post(b"/fine", 99_000, CLOSE) + b"x" * 99_000)[0].status == 200
+
+
+def test_a_request_that_no_memory_is_left_for_may_be_sent_again() -> None:
+    def starved(path: str) -> bool:
+        raise MemoryError(path)
+
+    with running(CALM, bulk=starved) as door:
+        (answer,) = door.talk(post(b"/fine", BODY_LIMIT + 1))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert door.talk(GET + CLOSE + b"\r\n")[0].status == 200

@@ -135,8 +135,8 @@ class Reception(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as stop:
                 self._stay(memoryview(data)[stop.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(self.verdict or Refusal(400, "The request is not well-formed HTTP"))
+        except httptools.HttpParserError as error:
+            self._refuse(self.verdict or _meant(error))
             return
         if not self.advanced:
             self.idle_bytes += len(data)
@@ -341,3 +341,10 @@ class Reception(HttpToolsProtocol):
         if self.send_timer is not None:
             self.send_timer.cancel()
             self.send_timer = None
+
+
+def _meant(error: httptools.HttpParserError) -> Refusal:
+    """Why the parser could not go on: a client that is told that its request is bad never sends it again."""
+    if isinstance(error.__context__, MemoryError):
+        return Refusal(TRY_AGAIN, "There is no memory for the request; try again shortly")
+    return Refusal(400, "The request is not well-formed HTTP")
