@@ -1,5 +1,6 @@
 """How the front door begins and ends: an address of its own, a signal, and what is under way then."""
 
+import contextlib
 import errno
 import signal
 import socket
@@ -95,3 +96,23 @@ def test_as_many_connections_as_are_promised_find_room(hard: int, soft: int) -> 
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=places) as hub:
         found, _ = hub.communicate(timeout=PATIENCE_SECONDS)
     assert found == f"({soft}, {hard})\n"
+
+
+FILES = 60
+
+
+def test_clients_do_not_take_all_the_files_that_the_system_gives() -> None:
+    places = {"PYTHONPATH": ":".join(sys.path)}
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, {FILES}))\n{ALONE}"
+    with (
+        subprocess.Popen([sys.executable, "-c", limited], stdout=subprocess.PIPE, env=places) as hub,
+        contextlib.ExitStack() as clients,
+    ):
+        assert hub.stdout is not None
+        address = "127.0.0.1", int(hub.stdout.readline())
+        for _ in range(FILES // 2):
+            clients.enter_context(socket.create_connection(address))
+        last = clients.enter_context(socket.create_connection(address, timeout=PATIENCE_SECONDS))
+        assert split(read_all(last))[0].status == 503
+        hub.send_signal(signal.SIGTERM)
+        assert hub.wait(PATIENCE_SECONDS) == 0

@@ -72,7 +72,7 @@ async def serve(
     application's own startup and shutdown are run, and RuntimeError says that its startup failed. Raises
     OSError when the address cannot be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
     """
-    _make_room(limits.connections)
+    limits = limits._replace(connections=_room(limits.connections))
     listener = await _listen(host, port)
     door = functools.partial(Reception, terms=Terms(limits, bulk, shape, placed, Arriving()))
     config = uvicorn.Config(
@@ -95,9 +95,10 @@ async def serve(
         await _until(stop, server, listener)
 
 
-def _make_room(connections: int) -> None:
+def _room(connections: int) -> int:
     """Let this process have as many files open as its connections may need, if the system allows it: by
-    itself it gives 1,024, and takes no client beyond them."""
+    itself it gives 1,024. How many connections there is room for; who comes beyond them is told so, and must
+    not leave the database without files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if hard != resource.RLIM_INFINITY:
@@ -105,6 +106,10 @@ def _make_room(connections: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    return min(connections, soft - min(OTHER_FILES, soft // 2))
 
 
 async def _listen(host: str, port: int) -> socket.socket:
