@@ -229,7 +229,7 @@ def test_settings_that_cannot_be(tmp_path: Path, environment: dict[str, str], sa
 
 def test_a_newer_database(sqlite_url: str) -> None:
     with contextlib.closing(sqlite3.connect(sqlite_url)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'zzzz'")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
     for command in (["init"], ["serve", "--port", 0], ["accounts", "create", "x"]):
         ran = onhand(*command, "--db", sqlite_url)
         assert (ran.code, ran.out) == (1, "")

@@ -136,7 +136,7 @@ def test_mistakes_are_said_in_words(shop: str, words: list[str], code: int, said
     ("prepare", "said"),
     [
         ("DELETE FROM alembic_version", "run 'onhand init'"),
-        ("UPDATE alembic_version SET version_num = 'zzzz'", "newer than this onhand"),
+        ("UPDATE alembic_version SET version_num = '9999'", "newer than this onhand"),
     ],
 )
 def test_databases_that_are_not_ready(sqlite_url: str, command: list[str], prepare: str, said: str) -> None:

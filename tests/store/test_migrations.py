@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event
@@ -174,6 +175,46 @@ def test_migrations_that_end_halfway_leave_nothing(db_url: str) -> None:
         assert revision(store) == head()
     finally:
         store.close()
+
+
+UNKNOWN = [
+    ("UPDATE alembic_version SET version_num = '0001'", "is at revision 0001, and its tables are not what"),
+    ("DELETE FROM alembic_version", "has tables and does not say of which version they are"),
+    ("UPDATE alembic_version SET version_num = '3f2a91c04d5e'", "is none of onhand's: it is another"),
+    ("INSERT INTO alembic_version VALUES ('0001')", "revision 0001 and 0005, which is none of onhand's"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), UNKNOWN)
+def test_tables_that_are_not_of_the_version_that_they_name(migrated_url: str, change: str, said: str) -> None:
+    store = open_store(migrated_url)
+    with store.writer.begin() as connection:
+        connection.exec_driver_sql(change)
+    before = catalogue(store)
+    store.close()
+    ran = onhand("init", "--db", migrated_url)
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (REFUSED, "", 1)
+    assert said in ran.err
+    store = open_store(migrated_url)
+    assert catalogue(store) == before
+    store.close()
+
+
+def test_a_column_that_no_migration_brings(migrated_url: str) -> None:
+    """As in a database that was made before the first migration was frozen."""
+    store = open_store(migrated_url)
+    with store.writer.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE incidents DROP COLUMN earlier")
+        if store.sqlite:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    store.close()
+    if store.sqlite:
+        ran = onhand("init", "--db", migrated_url)
+        assert (ran.code, ran.err.splitlines()[1:]) == (REFUSED, [])
+        assert "has no column incidents.earlier: it was made before the first release" in ran.err
+        return
+    doctor = onhand("doctor", "--db", migrated_url)
+    assert (doctor.code, "has no column incidents.earlier" in doctor.out) == (3, True)
 
 
 def test_two_hubs_start_on_an_empty_database(postgres: PostgresDatabases, tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
     with engine.reading(store) as connection:
         if lacking := roles.missing(connection):
             return [*faults, *(f"this role has no right to {right}" for right in lacking)]
+        faults += engine.shape_faults(connection)
         facts["accounts"] = len(accounts.accounts(connection))
         if roles.passes_walls(connection):
             facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from onhand.settings import ANSWER_SECONDS
-from onhand.store import addresses, durability, files, hearing, roles, strangers, together
+from onhand.store import addresses, durability, files, hearing, likeness, roles, strangers, together
 from onhand.store.addresses import BadAddress
 from onhand.store.hearing import patient
 
@@ -32,6 +33,9 @@ RETIRED = "retired "
 do not know such a revision and refuse it, too."""
 MIGRATION_LOCK = 0x6F6E68616E64
 NOT_ALLOWED = "42501"
+SYNTAX_OR_NAMES = "42"
+OURS = re.compile(r"\d{4}")
+"""How our revisions are named."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 READERS, WRITERS = 4, 4
 
@@ -256,8 +260,9 @@ def revision(store: Store) -> str | None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The schema revision, as this transaction sees it."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The schema revision, as this transaction sees it. Several, which none of ours leaves, are no revision
+    that is known."""
+    return " and ".join(sorted(MigrationContext.configure(connection).get_current_heads())) or None
 
 
 def migrate(store: Store) -> None:
@@ -285,7 +290,9 @@ def bring_up(connection: Connection) -> None:
             words = f"the schema {other} has onhand's tables, and this role does not look into it"
             raise StoreError(f"{words}: use one of their roles, or set its search_path")
         upgrade(connection)
-    except ProgrammingError as error:
+    except (ProgrammingError, OperationalError) as error:
+        if _unsettled(error):
+            raise StoreError(f"{_unlike(now)} ({reason(error)}): {ANEW}") from error
         if getattr(error.orig, "sqlstate", None) != NOT_ALLOWED:
             raise
         words = f"{_state(now)}, this onhand needs {head()}, and this role may not change tables"
@@ -301,6 +308,35 @@ def upgrade(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if faults := shape_faults(connection):
+        raise StoreError(faults[0])
+
+
+ANEW = (
+    "it was made before the first release, or changed by hand. Restore a backup, or take the stock along to a"
+    " new database ('onhand export' of the program that made this one)"
+)
+
+
+def _unlike(now: str | None) -> str:
+    if now is None:
+        return "the database has tables and does not say of which version they are"
+    return f"{_state(now)}, and its tables are not what that version left"
+
+
+def shape_faults(connection: Connection) -> list[str]:
+    """What tables that are said to be of this version do not have, in words with what to do about it."""
+    found = likeness.lacking(connection)
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return [f"the database has no column {found[0]}{more}: {ANEW}"] if found else []
+
+
+def _unsettled(error: DBAPIError) -> bool:
+    """Whether a statement of ours did not fit the tables that it met."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return any(words in reason(error) for words in likeness.UNSETTLED)
+    return str(state).startswith(SYNTAX_OR_NAMES) and state != NOT_ALLOWED
 
 
 def _require_rights(store: Store) -> None:
@@ -330,6 +366,8 @@ def refuse_unknown(now: str | None) -> None:
             "the database is retired: it was copied, and another one has gone on from there"
             " ('onhand retire --lift' if that is not so)"
         )
+    if now is not None and not OURS.fullmatch(now):
+        raise StoreError(f"{_state(now)}, which is none of onhand's: it is another program's database")
     if now is not None and now not in _known():
         raise StoreError(f"{_state(now)}, which is newer than this onhand ({head()}): use that onhand")
 
