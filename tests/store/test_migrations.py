@@ -247,6 +247,8 @@ def test_a_rolling_upgrade(migrated_url: str, tmp_path: Path) -> None:
         change = {"op": "adjust", "item": 1, "location": "MAIN", "delta": 3}
         answer = httpx2.post(f"{hub.url}/api/v1/changes", headers=headers, json={"changes": [change]})
         assert answer.status_code == 200, answer.text
+        ready = httpx2.get(f"{hub.url}/readyz")  # else a balancer took every old hub away at once
+        assert ready.status_code == 200, ready.text
         assert hub.stop() == 0
     sentence = f"onhand: the database is at revision {AFTER}, which is newer than this onhand ({head()})"
     for words in (["serve", "--port", "0"], ["init"], ["verify"], ["accounts", "list"]):

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -241,16 +242,24 @@ def _config() -> Config:
     return config
 
 
-def head() -> str:
-    """The schema revision that this code speaks."""
-    found = ScriptDirectory.from_config(_config()).get_current_head()
+@cache
+def _revisions() -> tuple[str, frozenset[str]]:
+    """The last revision, and all. Once for a process: what lies in its folder later is not its own."""
+    scripts = ScriptDirectory.from_config(_config())
+    found = scripts.get_current_head()
     if found is None:
         raise StoreError("this installation has no migrations")
-    return found
+    return found, frozenset(script.revision for script in scripts.walk_revisions())
 
 
-def _known() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+def head() -> str:
+    """The schema revision that this code speaks."""
+    return _revisions()[0]
+
+
+def newer(now: str | None) -> bool:
+    """Whether a revision is one of an onhand that comes after this one."""
+    return now is not None and OURS.fullmatch(now) is not None and now not in _revisions()[1]
 
 
 def revision(store: Store) -> str | None:
@@ -368,7 +377,7 @@ def refuse_unknown(now: str | None) -> None:
         )
     if now is not None and not OURS.fullmatch(now):
         raise StoreError(f"{_state(now)}, which is none of onhand's: it is another program's database")
-    if now is not None and now not in _known():
+    if newer(now):
         raise StoreError(f"{_state(now)}, which is newer than this onhand ({head()}): use that onhand")
 
 
