@@ -181,6 +181,14 @@ def seals(settings: Settings) -> Seals:
     return Seals(lambda: read_file(file))
 
 
+def only_looking(settings: Settings) -> Seals:
+    """The same, for who opens and does not seal: no file of keys is made. Raises BadKey."""
+    file = key_file(settings)
+    if file is not None and not file.exists():
+        return Seals(tuple)
+    return seals(settings)
+
+
 def _nowhere() -> Sequence[Key]:
     raise BadKey(
         "secrets need a key: set ONHAND_SECRET_KEY or ONHAND_SECRET_KEY_FILE ('onhand secrets new-key')"
@@ -243,6 +251,17 @@ def reseal(connection: Connection, with_: Seals, account: int) -> tuple[int, dic
             sealing.keep(connection, account, link, made)
             count += 1
     return count, closed
+
+
+def closed(connection: Connection, with_: Seals, account: int) -> dict[int, str]:
+    """Why secrets of an account's connections cannot be opened, by connection; none is good."""
+    found = dict[int, str]()
+    for link, envelope in sealing.envelopes(connection, account):
+        try:
+            with_.open(account, link, envelope)
+        except ValueError as error:
+            found[link] = str(error)
+    return found
 
 
 def keys_in_use(connection: Connection, account: int) -> set[str]:

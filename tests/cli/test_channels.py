@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from commands import onhand, write
+from onhand import seals
 from servers import Server, start
 
 outward_shop = importlib.import_module("outward.shop")
@@ -136,6 +137,25 @@ def test_secrets_are_sealed_and_rotated(line: Line, shop: Any) -> None:
     with sqlite3.connect(line.db) as database:
         database.execute("UPDATE connections SET id = id + 0, secrets = 'x' || secrets WHERE connector = 1")
     assert "no envelope of ours" in line.run("connect", "sandbox", "--again", "sandbox", code=1)
+
+
+def test_the_doctor_says_which_secrets_do_not_open(
+    line: Line, shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(line, shop, "--paused")
+    assert line.json("doctor")["faults"] == []
+    key = Path(f"{line.db}.key")
+    key.rename(line.folder / "away")
+    for _ in range(2):
+        (fault,) = line.json("doctor", code=3)["faults"]
+        assert fault.startswith("connection 1 of shop is not told: the secrets were sealed with the key ")
+        assert not key.exists()  # a new one would seem to be the one that is missing
+    monkeypatch.setenv("ONHAND_SECRET_KEY", seals.fresh().words())
+    assert "which is not here" in line.run("doctor", code=3)
+    monkeypatch.setenv("ONHAND_SECRET_KEY", (line.folder / "away").read_text())
+    assert line.json("doctor")["faults"] == []
+    monkeypatch.setenv("ONHAND_SECRET_KEY", "nonsense")
+    assert line.json("doctor", code=3)["faults"] == ["a key for secrets has 32 bytes, in base64"]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from onhand import __version__, demo_channel, frontdoor, hub, log
+from onhand import __version__, demo_channel, frontdoor, hub, log, seals
 from onhand.cli import frame
 from onhand.cli.frame import AsJson, Db
 from onhand.demo_channel import DemoChannel
@@ -22,9 +23,14 @@ from onhand.office.people import BadAsk
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.sandbox import card
 from onhand.seals import BadKey
+from onhand.settings import Settings
 from onhand.store import accounts, engine, integrity, roles
+from onhand.store.accounts import Account
 
 app = typer.Typer()
+
+CLOSED_SHOWN = 5
+"""Connections that are named when their secrets do not open."""
 
 
 @app.command()
@@ -160,7 +166,7 @@ async def doctor(db: Db = None, as_json: AsJson = False) -> int:
         faults.append(str(error))
     else:
         try:
-            faults += _examine(store, facts)
+            faults += _examine(store, facts, settings)
         except engine.DatabaseFailed as error:
             faults.append(f"the database failed: {engine.reason(error)}")
         finally:
@@ -173,7 +179,7 @@ async def doctor(db: Db = None, as_json: AsJson = False) -> int:
     return frame.FOUND if faults else frame.OK
 
 
-def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
+def _examine(store: engine.Store, facts: dict[str, object], settings: Settings) -> list[str]:
     now = engine.revision(store)
     facts["schema"] = now or "none"
     found = integrity.examine(store)
@@ -189,12 +195,29 @@ def _examine(store: engine.Store, facts: dict[str, object]) -> list[str]:
         if lacking := roles.missing(connection):
             return [*faults, *(f"this role has no right to {right}" for right in lacking)]
         faults += engine.shape_faults(connection)
-        facts["accounts"] = len(accounts.accounts(connection))
+        everyone = accounts.accounts(connection)
+        facts["accounts"] = len(everyone)
         if roles.passes_walls(connection):
             facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
+    faults += _closed(store, settings, everyone)
     held = holder(store.path.absolute()) if store.sqlite else None
     facts["served by"] = f"process {held.pid} on {held.url}" if held and _alive(held.pid) else "nobody"
     return faults
+
+
+def _closed(store: engine.Store, settings: Settings, everyone: Sequence[Account]) -> list[str]:
+    """Secrets that this machine's key does not open: their channels are told nothing."""
+    try:
+        with_ = seals.only_looking(settings)
+    except BadKey as error:
+        return [str(error)]
+    found: list[str] = []
+    for one in everyone:
+        with engine.reading(store, one.id) as connection:
+            closed = seals.closed(connection, with_, one.id)
+        found += [f"connection {link} of {one.name} is not told: {why}" for link, why in closed.items()]
+    rest = len(found) - CLOSED_SHOWN
+    return found[:CLOSED_SHOWN] + ([f"and {rest} more connections are not told"] if rest > 0 else [])
 
 
 def _alive(process: int) -> bool:
