@@ -87,21 +87,19 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     assert 'rule: places = {"main":[1]} (of the connection)' in words  # as `rules` shows it
     again = line.json("connect", "sandbox", "--again", link, code=3)
     assert (again["created"], again["known"]) == (0, 2)
-    line.run("pause", "Our shop")
+    this = {"connection": link, "name": "Our shop"}
+    assert line.json("pause", "Our shop") == this | {"paused": True}
     assert line.json("connections")[0]["paused"] is True
-    line.run("resume", "sandbox")
-    assert json.loads(line.run("rules", link, "--set", "cap=4")) == {
-        "buffer": 1,
-        "cap": 4,
-        "places": {"main": [1]},
-    }
+    assert line.json("resume", "sandbox") == this | {"paused": False}
+    assert json.loads(line.run("rules", link, "--set", "cap=4")) == line.json("rules", link)
+    assert line.json("rules", link) == {"buffer": 1, "cap": 4, "places": {"main": [1]}}
     for name in (found["SB-APRON-S"]["id"], "SB-APRON-S", "sku:SB-APRON-S"):
         assert "offers 4" in line.run("explain", name)
     assert [one["listing"]["id"] for one in line.json("explain", "SB-APRON-S")] == [found["SB-APRON-S"]["id"]]
     refused = onhand("reconnect", link, "--set", "client_id=other", "--db", line.db)
     assert (refused.code, "another client_id is another shop" in refused.err) == (1, True), refused.err
     assert line.json("connections")[0]["settings"]["client_id"] != "other"
-    line.run("reconnect", link, "--set", "client_id=other", "--same-shop")
+    assert line.json("reconnect", link, "--set", "client_id=other", "--same-shop") == this
     assert line.json("connections")[0]["settings"]["client_id"] == "other"
 
 

@@ -87,6 +87,16 @@ def test_init_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
     )
 
 
+def test_init_and_retire_tell_programs(tmp_path: Path) -> None:
+    db = tmp_path / "new.db"
+    db.touch()
+    told = {"database": str(db), "schema": None, "needed": head()}
+    assert onhand("init", "--dry-run", "--db", db, "--json").json == told
+    assert onhand("init", "--db", db, "--json").json == told | {"schema": head()}
+    assert onhand("retire", "--db", db, "--json").json == {"database": str(db), "retired": True}
+    assert onhand("retire", "--lift", "--db", db, "--json").json == {"database": str(db), "retired": False}
+
+
 def test_a_database_that_belongs_to_somebody_else(tmp_path: Path) -> None:
     shop, name = tmp_path / "shop.db", tmp_path / "shop.db-wal"
     assert onhand("init", "--db", shop).code == 0

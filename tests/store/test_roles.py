@@ -208,6 +208,9 @@ def test_who_may_not_migrate_says_so(server: Postgres) -> None:
 def test_what_is_printed_can_be_run_by_hand(server: Postgres, tmp_path: Path) -> None:
     places = Places(server, "byhand")
     printed = onhand("init", "--roles", "--dry-run", "--db", places.admin).out
+    told = onhand("init", "--roles", "--dry-run", "--db", places.admin, "--json").json
+    assert (list(told), told["done"]) == (["before", "after", "done"], False)
+    assert all(f"{statement};" in printed for statement in told["after"])
     before, _, after = printed.partition("-- As onhand_owner")
     psql(places.admin, before)
     assert onhand("init", "--db", places.owner).code == 0

@@ -22,6 +22,7 @@ from onhand.cli import (
     sandbox,
     secrets,
     simulating,
+    steering,
     stock,
 )
 
@@ -61,7 +62,7 @@ def _listed(heading: str, *parts: typer.Typer) -> None:
 _listed(HUB, running.app, preparing.app, copying.app)
 _listed(STOCK, orders.app, simulating.app, files.app, stock.app, checking.app)
 app.add_typer(incidents.app, name="incidents", rich_help_panel=STOCK)
-_listed(CHANNELS, channels.app, connecting.app)
+_listed(CHANNELS, channels.app, connecting.app, steering.app)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=CHANNELS)
 app.add_typer(people.accounts_app, name="accounts", rich_help_panel=PEOPLE)
 app.add_typer(people.keys_app, name="keys", rich_help_panel=PEOPLE)

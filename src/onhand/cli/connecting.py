@@ -1,4 +1,4 @@
-"""The commands that connect a channel and steer it: connect, push, pull, release, pause, resume, rules."""
+"""The commands that connect a channel and have it told and looked at: connect, push, pull, courier."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from onhand import connectors
 from onhand.cli import asking, frame, progress
 from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.connectors.channel import Channel
-from onhand.office import channels, door, people
+from onhand.office import door
 from onhand.office.door import Door
 from onhand.office.people import BadAsk
-from onhand.outward import leaving
 from onhand.outward.connecting import Began, Imported, Unmatched
-from onhand.outward.equipment import Refusal
-from onhand.outward.leaving import Left
 
 app = typer.Typer()
 
@@ -81,7 +78,7 @@ async def connect(
             if not as_json:
                 _began(kind.CHANNEL, began)
         else:
-            link = await _named(way, number, again)
+            link = await named(way, number, again)
         found = await _import(way, number, link, began is None or began.pulls)
         asked_for = {"paused": paused, "begun": again is None}
         backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
@@ -147,7 +144,8 @@ def _imported(
         frame.say(f"connection {link} is told from now on; {backlog} listings wait to be told")
 
 
-async def _named(way: Door, account: int, name: str) -> int:
+async def named(way: Door, account: int, name: str) -> int:
+    """The connection of this id, name or channel. Raises BadAsk."""
     found: int = await way.ask("connection_id", account=account, name=name)
     return found
 
@@ -173,7 +171,7 @@ async def push(
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         if everything is not None:
-            link = await _named(way, number, everything)
+            link = await named(way, number, everything)
             count = await _all(way, number, link)
         else:
             link, count = await way.ask("push_listing", account=number, listing=listing), 1
@@ -232,7 +230,7 @@ async def pull(
     """Look now at all that a channel shows; what differs is drift ('onhand drift'), and exit code 3."""
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
-        link = await _named(way, number, connection)
+        link = await named(way, number, connection)
         asked = await way.ask("sweep_connection", account=number, link=link)
         ends = time.monotonic() + wait
         async with way.courier():
@@ -251,133 +249,6 @@ async def pull(
     else:
         frame.say("asked for; not done yet" + (f": {trouble}" if trouble else ""))
     return frame.OK if looked and not state["drifting"] else frame.FOUND
-
-
-@app.command("release")
-@frame.command
-async def release(
-    listing: Annotated[int, typer.Argument(help="The listing's id ('onhand parked').")],
-    account: AccountName = None,
-    db: Db = None,
-) -> None:
-    """Have a parked listing told again."""
-    async with door.writing(frame.load(db)) as way:
-        number = await way.ask("account_id", name=account)
-        words = await way.ask("release_listing", account=number, listing=listing)
-    frame.say(f"released; the channel had said: {words}")
-
-
-# --- pausing and rules --------------------------------------------------------------------------------
-
-
-@app.command("pause")
-@frame.command
-async def pause(connection: Annotated[str, CONNECTION], account: AccountName = None, db: Db = None) -> None:
-    """Tell a connection nothing more, nor ask for its orders, until it is resumed."""
-    frame.say(
-        f"paused {await _change(db, account, connection, paused=True)}; its orders come when it is resumed"
-    )
-
-
-@app.command("resume")
-@frame.command
-async def resume(connection: Annotated[str, CONNECTION], account: AccountName = None, db: Db = None) -> None:
-    """Tell a connection again, and all that has changed meanwhile."""
-    frame.say(f"resumed {await _change(db, account, connection, paused=False)}")
-
-
-@app.command("reconnect")
-@frame.command
-async def reconnect(
-    connection: Annotated[str, CONNECTION],
-    given: Annotated[list[str] | None, SET] = None,
-    same_shop: Annotated[
-        bool, typer.Option("--same-shop", help="It is the same shop, under another address or name.")
-    ] = False,
-    account: AccountName = None,
-    db: Db = None,
-) -> None:
-    """Change settings of a connection, as a new token; those that are not named stay. Where it is to call
-    another address, its secrets are given again in the same command."""
-    values = asking.pairs(given or [], plain=True)
-    if not values:
-        raise typer.BadParameter("say what is to be changed: --set name=value")
-    frame.say(f"changed {await _change(db, account, connection, settings=values, same_shop=same_shop)}")
-
-
-async def _change(db: str | None, account: str | None, connection: str, **values: Any) -> str:
-    async with door.writing(frame.load(db)) as way:
-        number = await way.ask("account_id", name=account)
-        link = await _named(way, number, connection)
-        name: str = await way.ask("change_connection", account=number, link=link, **values)
-    return name
-
-
-@app.command("disconnect")
-@frame.command
-async def disconnect(
-    connection: Annotated[str, CONNECTION],
-    orders: Annotated[
-        str | None,
-        typer.Option(help="What becomes of units that its orders hold: 'release' them or 'keep' them held."),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    account: AccountName = None,
-    db: Db = None,
-    as_json: AsJson = False,
-) -> None:
-    """Forget a connection with its listings, orders and secrets; the channel keeps its last numbers."""
-    async with door.writing(frame.load(db)) as way:
-        number = await way.ask("account_id", name=account)
-        link = await _named(way, number, connection)
-        if not yes:
-            asking.agree(f"Forget connection {link} with all its listings and orders?", "--yes")
-        done = Left(link, "")
-        with progress.bar("forget", None) as step:
-            while not done.done:
-                answer = await way.ask("disconnect", account=number, link=link, orders=orders)
-                one = msgspec.convert(answer, Left)
-                step(one.listings + one.orders + one.released)
-                done = leaving.together(done, one)
-    if as_json:
-        frame.print_json(done)
-        return
-    frame.say(f"forgot {done.name}: {done.listings} listings, {done.orders} orders; {done.released} released")
-    frame.say("the channel goes on showing its last numbers")
-
-
-@app.command("rules")
-@frame.command
-async def rules(
-    connection: Annotated[str | None, typer.Argument(help="The connection's id, name or channel.")] = None,
-    listing: Annotated[int | None, typer.Option(help="The rules of this listing instead.")] = None,
-    given: Annotated[list[str] | None, typer.Option("--set", help="buffer=2, percent=10, cap=50 ...")] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", help="A rule to drop.")] = None,
-    account: AccountName = None,
-    db: Db = None,
-) -> None:
-    """Show or change the rules that make numbers of stock: buffer, percent, minimum, cap, locations,
-    places, mirrored; and of a connection heal, sweep, poll."""
-    if (connection is None) == (listing is None):
-        raise typer.BadParameter("say which connection, or --listing ID")
-    settings = frame.load(db)
-    async with door.reading(settings) as inventory:
-        number = await people.account_id(inventory, account)
-        try:
-            link, old = await inventory.read(
-                number, lambda c: channels.rules_of(c, number, connection, listing)
-            )
-        except Refusal as refusal:
-            raise BadAsk(str(refusal)) from refusal
-    new = {name: value for name, value in old.items() if name not in (unset or [])}
-    new |= asking.pairs(given or [])
-    if new != old or unset:
-        async with door.writing(settings) as way:
-            if listing is None:
-                await way.ask("change_connection", account=number, link=link, rules=new)
-            else:
-                await way.ask("change_listing", account=number, listing=listing, rules=new)
-    frame.print_json(new)
 
 
 # --- a courier of its own -----------------------------------------------------------------------------

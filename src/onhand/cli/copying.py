@@ -104,9 +104,14 @@ def _key(source: Settings, count: int) -> str:
 @app.command("retire")
 @frame.command
 async def retire(
-    lift: Annotated[bool, typer.Option("--lift", help="Let it serve again.")] = False, db: Db = None
+    lift: Annotated[bool, typer.Option("--lift", help="Let it serve again.")] = False,
+    db: Db = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take a database out of service: no hub starts on it and no command writes to it; it can be read."""
     settings = frame.load(db)
     await asyncio.to_thread(moving.retire, settings, lift=lift)
-    frame.say(f"{shown(settings.db)} " + ("can serve again" if lift else "is retired"))
+    if as_json:
+        frame.print_json({"database": shown(settings.db), "retired": not lift})
+    else:
+        frame.say(f"{shown(settings.db)} " + ("can serve again" if lift else "is retired"))

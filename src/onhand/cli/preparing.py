@@ -39,23 +39,32 @@ async def init(
         bool, typer.Option("--distribute", help="Spread the accounts over the nodes of a Citus.")
     ] = False,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> int:
     """Create the database, or bring its tables to this version."""
     settings = frame.load(db)
     if roles and distribute:
         raise typer.BadParameter("--roles and --distribute are two steps: one after the other")
     if roles:
-        return _roles(settings, Roles(owner, runtime, schema), dry_run)
+        return _roles(settings, Roles(owner, runtime, schema), dry_run, as_json)
     if distribute:
-        return _distribute(settings, dry_run)
+        return _distribute(settings, dry_run, as_json)
     if dry_run:
         with _opened(settings, create=False) as store:
             engine.refuse_unknown(now := engine.revision(store))
-        frame.say(f"{engine.shown(settings.db)} {_ahead(now)}")
+        _say(settings, as_json, _ahead(now), schema=now, needed=engine.head())
         return frame.OK
     async with door.writing(settings, create=True):
-        frame.say(f"{engine.shown(settings.db)} is at schema {engine.head()}")
+        _say(settings, as_json, f"is at schema {engine.head()}", schema=engine.head(), needed=engine.head())
     return frame.OK
+
+
+def _say(settings: Settings, as_json: bool, words: str, **facts: object) -> None:
+    """What is so of the database now, to a person or a program."""
+    if as_json:
+        frame.print_json({"database": engine.shown(settings.db)} | facts)
+    else:
+        frame.say(f"{engine.shown(settings.db)} {words}")
 
 
 def _ahead(now: str | None) -> str:
@@ -74,9 +83,12 @@ def _opened(settings: Settings, *, create: bool = True) -> Iterator[Store]:
         store.close()
 
 
-def _roles(settings: Settings, wanted: Roles, dry_run: bool) -> int:
+def _roles(settings: Settings, wanted: Roles, dry_run: bool, as_json: bool) -> int:
     with _opened(settings, create=False) as store:
         steps = preparing.set_up_roles(store, wanted, dry_run=dry_run)
+    if as_json:
+        frame.print_json(steps._asdict())
+        return frame.OK
     if not steps.done:
         frame.say(f"-- As an administrator of {engine.shown(settings.db)}:")
         _print(steps.before or ("-- nothing: all of it is there",))
@@ -90,14 +102,16 @@ def _roles(settings: Settings, wanted: Roles, dry_run: bool) -> int:
     return frame.OK
 
 
-def _distribute(settings: Settings, dry_run: bool) -> int:
+def _distribute(settings: Settings, dry_run: bool, as_json: bool) -> int:
     with _opened(settings, create=False) as store:
         steps = preparing.distribute(store, dry_run=dry_run)
-    _print(steps.after or ("-- nothing: all tables are distributed",))
-    if steps.done:
+    if as_json:
+        frame.print_json(steps._asdict())
+    else:
+        _print(steps.after or ("-- nothing: all tables are distributed",))
+    if steps.done and not as_json:
         frame.say(f"{engine.shown(settings.db)} is distributed by account")
-        return frame.OK
-    if dry_run:
+    if steps.done or dry_run:
         return frame.OK
     frame.complain("nothing was done: the citus extension is not in this database")
     return frame.FAILED
