@@ -325,6 +325,25 @@ def test_levels_without_a_sku_are_left_out_and_said(shop: str) -> None:
     assert "1 levels of items without a sku were left out" in ran.err
 
 
+def test_what_only_a_channel_writes_is_left_out_so_that_the_rest_comes_in_again(
+    shop: str, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(shop)) as raw, raw:
+        raw.execute(
+            "INSERT INTO locations (account, id, name, kind, seller, active, created_at)"
+            " SELECT account, 2, 'theirs', 'mirrored', seller, active, created_at FROM locations"
+        )
+        raw.execute("INSERT INTO levels VALUES (1, 1, 2, 9, 0, 0, 1, 1, NULL)")
+    out = tmp_path / "levels.csv"
+    ran = onhand("export", out, "--db", shop)
+    assert ran.out == f"wrote 2 levels to {out}\n"
+    assert ran.err.startswith("onhand: 1 levels at mirrored locations were left out; --mirrored has them")
+    assert bring(shop, out)["unchanged"] == 2
+    for words in (["--mirrored"], ["--location", "theirs"]):
+        ran = onhand("export", "-", *words, "--db", shop)
+        assert ("A,theirs,9,0,9,false" in ran.out.splitlines(), ran.err) == (True, "")
+
+
 def test_the_journal(shop: str, tmp_path: Path) -> None:
     out = tmp_path / "journal.csv.gz"
     assert onhand("export", out, "--movements", "--db", shop).out == f"wrote 2 movements to {out}\n"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import msgspec
 import typer
@@ -196,6 +196,9 @@ async def export(
     location: Annotated[str | None, typer.Option(help="Only the levels at this location.")] = None,
     movements: Annotated[bool, typer.Option("--movements", help="The journal, not the levels.")] = False,
     after: Annotated[int, typer.Option(help="With --movements: only those behind this number.")] = 0,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Levels that only a channel writes, too: no import takes them.")
+    ] = False,
     account: AccountName = None,
     db: Db = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
@@ -207,13 +210,16 @@ async def export(
     async with door.reading(settings) as inventory:
         number = await people.account_id(inventory, account)
         place = None
+        skipped = frozenset[str]()
         if location is not None:
             named = await inventory.read(number, lambda c: replay.location_named(c, number, location))
             place = named.id
+        elif not (mirrored or movements):
+            skipped = await inventory.read(number, lambda c: outgoing.mirrored_names(c, number))
         now = inventory.now()
         columns = outgoing.MOVEMENT_COLUMNS if movements else outgoing.LEVEL_COLUMNS
         with _target(file) as stream:
-            written, left_out = await inventory.read(
+            done = await inventory.read(
                 number,
                 lambda c: _write(
                     stream,
@@ -222,14 +228,25 @@ async def export(
                     if movements
                     else outgoing.all_levels(c, number, now, place),
                     as_json,
+                    skipped,
                     whole=movements,
                 ),
                 long=True,
             )
     if file != "-":
-        frame.say(f"wrote {written} {'movements' if movements else 'levels'} to {file}")
-    if left_out:
-        frame.complain(f"{left_out} levels of items without a sku were left out")
+        frame.say(f"wrote {done.rows} {'movements' if movements else 'levels'} to {file}")
+    if done.without_sku:
+        frame.complain(f"{done.without_sku} levels of items without a sku were left out")
+    if done.skipped:
+        frame.complain(f"{done.skipped} levels at mirrored locations were left out; --mirrored has them, too")
+
+
+class Written(NamedTuple):
+    """How many rows were written, and how many left out: their item has no sku, their location is skipped."""
+
+    rows: int
+    without_sku: int
+    skipped: int
 
 
 def _write(
@@ -237,25 +254,30 @@ def _write(
     columns: tuple[str, ...],
     pages: Iterable[list[dict[str, Any]]],
     as_json: bool,
+    skipped: frozenset[str],
     *,
     whole: bool,
-) -> tuple[int, int]:
-    """Write rows as they come; how many, and how many were left out because they have no sku."""
-    written = left_out = 0
+) -> Written:
+    """Write rows as they come, but for those at ``skipped`` locations; ``whole`` also those without a sku."""
+    written = without_sku = passed = 0
     table = csv.DictWriter(_Unix(stream), columns)
     if not as_json:
         table.writeheader()
     for page in pages:
         for row in page:
+            if row["location"] in skipped:
+                passed += 1
+                continue
             if row["sku"] is None and not whole:
-                left_out += 1
-            elif as_json:
+                without_sku += 1
+                continue
+            if as_json:
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             else:
                 table.writerow({name: _cell(value) for name, value in row.items()})
             written += 1
     stream.flush()
-    return written - left_out, left_out
+    return Written(written, without_sku, passed)
 
 
 class _Unix:

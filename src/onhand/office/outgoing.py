@@ -59,6 +59,12 @@ def level(sku: str | None, location: str, one: Level) -> Row:
     }
 
 
+def mirrored_names(connection: Connection, account: int) -> frozenset[str]:
+    """The locations that only channels write to: no import takes a line about them."""
+    found = catalog.locations(connection, account)
+    return frozenset(one.name for one in found if one.kind == "mirrored")
+
+
 def all_levels(
     connection: Connection, account: int, now: int, location: int | None = None
 ) -> Iterator[list[Row]]:
