@@ -186,6 +186,31 @@ def test_nothing_is_acknowledged_into_a_file_that_is_gone(small: Shop, take: Cal
     small.check()
 
 
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_acknowledged_into_a_log_that_is_gone(small: Shop, replaced: bool) -> None:
+    """A kill would lose it; a stop takes what was in it into the file."""
+
+    async def main() -> Any:
+        async with running(small) as inventory:
+            await inventory.record(small.work(PLUS))
+            _log(small.store.path).unlink()
+            if replaced:
+                _log(small.store.path).touch()
+            (fault,) = integrity.room(small.store)
+            assert "(-wal) was moved, deleted or replaced" in fault and "SIGTERM" in fault
+            with pytest.raises(Busy, match="-wal"):
+                await inventory.record(small.work(PLUS))
+
+    asyncio.run(main())
+    small.store.close()
+    with contextlib.closing(sqlite3.connect(small.store.path)) as raw:
+        assert raw.execute("SELECT COUNT(*) FROM movements").fetchone() == (1,)
+
+
 # --- a broken disk ------------------------------------------------------------------------------------
 
 

@@ -131,8 +131,8 @@ class Transactions:
         """None when it failed in the database and may be tried in smaller pieces."""
         if not self._store.sqlite and not (tickets := self._in_time(tickets)):
             return []
-        if opened is None and self._store.moved():
-            return self._refused(tickets)
+        if opened is None and (gone := self._store.moved()):
+            return self._refused(tickets, gone)
         for attempt in range(RETRIES):
             try:
                 return self._once(tickets, None if attempt else opened)
@@ -166,11 +166,12 @@ class Transactions:
             ticket.fail(Busy(words))
         return []
 
-    def _refused(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+    def _refused(self, tickets: Sequence[Ticket], gone: str) -> list[Ticket]:
         """What is written to a file that was moved away is lost with it, or is kept where nobody looks."""
-        log.error("nothing is written: the database was moved, deleted or replaced", file=self._store.url)
+        words = f"{gone} was moved, deleted or replaced"
+        log.error("nothing is written", reason=words, file=self._store.url)
         for ticket in tickets:
-            ticket.fail(Busy("the database was moved, deleted or replaced"))
+            ticket.fail(Busy(words))
         return []
 
     def _fell_silent(self, error: DBAPIError) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -60,7 +59,7 @@ class Store:
     reader: Engine
     answer_seconds: float = ANSWER_SECONDS
     """How long an answer of PostgreSQL is waited for."""
-    opened: os.stat_result | None = None
+    standing: files.Standing | None = None
     """The SQLite file as it was when it was opened."""
 
     @property
@@ -73,9 +72,10 @@ class Store:
         """The SQLite file."""
         return Path(self.url)
 
-    def moved(self) -> bool:
-        """Whether the SQLite file was moved, deleted or replaced: what is written now nobody would find."""
-        return self.opened is not None and files.has_moved(self.path, self.opened)
+    def moved(self) -> str:
+        """What of a SQLite file was moved, deleted or replaced, in words; "" if nothing was. What is written
+        then nobody would find."""
+        return "" if self.standing is None else self.standing.moved()
 
     def close(self) -> None:
         """Give every connection back."""
@@ -120,7 +120,7 @@ def open_store(
     except UnicodeDecodeError as error:  # SQLite's own complaint quotes what is no text any more
         store.close()
         raise StoreError(f"cannot open {shown(url)}: the file is damaged") from error
-    return replace(store, opened=store.path.stat()) if store.sqlite else store
+    return replace(store, standing=files.Standing(store.path)) if store.sqlite else store
 
 
 def shown(url: str) -> str:

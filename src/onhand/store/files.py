@@ -23,6 +23,9 @@ LOG_BYTES = 64 * 1024 * 1024
 """What the log may keep of the disk's room once it is taken into the file: while somebody reads for long it
 grows by all that is written, and would keep the most that it ever had."""
 
+LOG = "-wal"
+"""What SQLite adds to a file's name for its log."""
+
 BUSY_TIMEOUT_MS = 10_000
 """How long another process that writes is waited for."""
 
@@ -52,20 +55,48 @@ def _keep_to_its_owner(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def has_moved(path: Path, opened: os.stat_result) -> bool:
-    """Whether a name no longer leads to the file that was opened by it."""
+THE_FILE, THE_LOG = "the database", "the log beside the database (-wal)"
+
+
+class Standing:
+    """The file and its log as they were when they were opened. What is written to others nobody would find:
+    whoever opens the name then finds another file, or the file without what its log has."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = str(path)
+        self._log = os.path.realpath(path) + LOG
+        self._opened = path.stat()
+        self._logged: os.stat_result | None = None
+
+    def moved(self) -> str:
+        """Which of both its name no longer leads to, in words; "" if all is as it was.
+
+        SQLite takes the log away only with the last connection, and some are kept while anybody asks this.
+        """
+        if not _leads_to(self._file, self._opened):
+            return THE_FILE
+        if self._logged is None:  # of a new database it is made with the first change
+            with contextlib.suppress(OSError):
+                self._logged = Path(self._log).stat()
+        elif not _leads_to(self._log, self._logged):
+            return THE_LOG
+        return ""
+
+
+def _leads_to(name: str, known: os.stat_result) -> bool:
     try:
-        return not os.path.samestat(path.stat(), opened)
+        # Asked twice before each batch: a Path takes half as long again.
+        return os.path.samestat(os.stat(name), known)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        return False
     except OSError:
-        return False  # nobody may look now; what is open stays so
+        return True  # nobody may look now; what is open stays so
 
 
 def orphaned_log(path: Path) -> Path | None:
     """The log of a database that is gone or empty: SQLite would remove it with all that is in it."""
     real = Path(os.path.realpath(path))
-    beside = real.with_name(real.name + "-wal")
+    beside = real.with_name(real.name + LOG)
     if beside.is_file() and beside.stat().st_size and not (real.exists() and real.stat().st_size):
         return beside
     return None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.store import engine
+from onhand.store import engine, files
 from onhand.store.engine import DatabaseFailed, Store
 
 SHOWN = 5
@@ -20,6 +20,12 @@ STEPS = 20_000
 
 BACKUP = "keep it as it is, and restore a backup"
 
+
+WAY_BACK = {
+    files.THE_FILE: "stop the hub, bring it back",
+    files.THE_LOG: "stop the hub with SIGTERM, which saves what was in it; kill -9 would lose that",
+}
+"""What to do when SQLite's files are not where they were."""
 
 DISK_FLOOR_BYTES = 64 * 1024 * 1024
 """Free space below which a SQLite file is near to growing no more."""
@@ -48,10 +54,8 @@ def room(store: Store) -> list[str]:
     """What is wrong with the place of a SQLite file, in words; a server's own disk is not seen from here."""
     if not store.sqlite:
         return []
-    if store.moved():
-        return [
-            "the database was moved, deleted or replaced, nothing is written: stop the hub, bring it back"
-        ]
+    if gone := store.moved():
+        return [f"{gone} was moved, deleted or replaced, nothing is written: {WAY_BACK[gone]}"]
     free = shutil.disk_usage(store.path.absolute().parent).free
     if free >= DISK_FLOOR_BYTES:
         return []
