@@ -1,0 +1,57 @@
+"""The contracts are written so that generators of clients understand all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from onhand.faces import FACES
+from onhand.pages import contract
+
+NESTED = ("oneOf", "anyOf", "allOf")
+
+
+def _schemas(node: Any, where: str = "", *, named: bool = False) -> Iterator[tuple[str, Any]]:
+    """Every schema in ``node`` with its place; with ``named`` the node's values are schemas."""
+    match node:
+        case dict():
+            for key, inner in node.items():
+                place = f"{where}/{key}"
+                if key in ("example", "examples", "default", "const", "enum") and not named:
+                    continue
+                if named or key in ("schema", "items", "not", "additionalProperties"):
+                    yield place, inner
+                yield from _schemas(inner, place, named=key in ("schemas", "properties") and not named)
+        case list():
+            for at, inner in enumerate(node):
+                if where.endswith(NESTED):
+                    yield f"{where}/{at}", inner
+                yield from _schemas(inner, f"{where}/{at}")
+        case _:
+            pass
+
+
+def _unclear(place: str, schema: Any) -> str | None:
+    """Why a generator makes no client, or a wrong one, of ``schema``."""
+    match schema:
+        case bool() if not place.endswith("/additionalProperties"):
+            return "a schema that is true or false stops generators"
+        case {"type": "array"} if "items" not in schema:
+            return "a list needs items, if only for what is never in it"
+        case {"type": "null"} if "/properties/" in place and not place.rpartition("/")[2].isdigit():
+            return "a field of no other type than null stops generators: say const"
+        case {"properties": _} if any(word in schema for word in ("oneOf", "anyOf")):
+            return "fields beside alternatives are dropped by generators: say what may not be with not"
+        case {"oneOf": _, "allOf": _}:
+            return "what alternatives have in common is dropped by generators"
+        case _:
+            return None
+
+
+@pytest.mark.parametrize("name", [face.name for face in FACES])
+def test_a_generator_understands_the_contract(name: str) -> None:
+    found = dict(_schemas(contract(name)))
+    assert len(found) > 20
+    assert {place: why for place, schema in found.items() if (why := _unclear(place, schema))} == {}
