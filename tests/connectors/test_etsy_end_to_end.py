@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from connectors.account import Account
-from connectors.driver import settings_of, talk, target
+from connectors.driver import answer, run, settings_of, talk, target
 from fakes.common import Faults
 from fakes.etsy import EXAMPLE, Fake
 from onhand.connectors import etsy
@@ -20,6 +20,7 @@ from onhand.connectors.flow import (
     Failed,
     Later,
     Rejected,
+    Reread,
     Seen,
     Target,
     Unsure,
@@ -190,6 +191,44 @@ def test_a_page_that_ends_within_a_second_loses_no_receipt(exclusive: bool) -> N
         row["updated_timestamp"] = fake.receipts[100]["updated_timestamp"]
     found, _ = polled(fake, "2026-11-22T00:00:00Z")
     assert {order.id for order in found} == set(names)
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_a_receipt_that_is_cancelled_leaves_the_list_and_is_found_by_its_id(many: int) -> None:
+    fake = Fake()
+    fake.stock(1, 900)
+    names = [fake.sell("SKU-1", 2) for _ in range(many)]
+    _, cursor = polled(fake, None)
+    fake.cancel(names[0])
+    assert names[0] not in {order.id for order in polled(fake, cursor)[0]}
+    again = talk(etsy.reread(SETTINGS, names), etsy, SETTINGS, fake)
+    assert [(order.id, order.lines[0].cancelled) for order in again.orders] == [(names[0], 2)]
+    assert again.gone == ()
+
+
+def test_only_the_shop_s_own_word_says_that_a_receipt_is_gone() -> None:
+    fake = Fake()
+    fake.stock(1, 9)
+    name = fake.sell("SKU-1", 2)
+    again = talk(etsy.reread(SETTINGS, [name, "77", "x", name]), etsy, SETTINGS, fake)
+    assert ([order.id for order in again.orders], again.gone) == ([name], ("77",))
+    for words in ({"error": "Resource not found"}, "<html>no receipt</html>", {"error": None}):
+        with pytest.raises(Failed):
+            run(etsy.reread(SETTINGS, ["77"]), [answer(words, 404)])
+    other = {"receipt_id": 78, "updated_timestamp": 5, "transactions": []}
+    assert run(etsy.reread(SETTINGS, ["77"]), [answer(other)])[1] == Reread()
+
+
+def test_the_newest_cancelled_receipts_are_looked_through_so_far_and_no_further() -> None:
+    names = [str(number) for number in range(1, 20)]
+    row = {"updated_timestamp": 5, "status": "canceled", "transactions": []}
+    full = answer({"results": [{**row, "receipt_id": number} for number in range(1000, 1100)]})
+    requests, again = run(etsy.reread(SETTINGS, names), [full] * 5)
+    assert again == Reread()
+    assert [dict(request.query)["offset"] for request in requests] == ["0", "100", "200", "300", "400"]
+    assert all(dict(request.query)["was_canceled"] == "true" for request in requests)
+    with pytest.raises(Failed):
+        run(etsy.reread(SETTINGS, names), [answer({"error": "no"}, 400)])
 
 
 def test_a_pair_works_once() -> None:

@@ -95,6 +95,21 @@ def test_a_webhook(topic: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("topic", "address", "names"),
+    [
+        ("order.canceled", "https://openapi.etsy.com/v3/application/shops/501/receipts/9001", ("9001",)),
+        ("ORDER_CANCELED", "https://api.etsy.com/v3/application/shops/501/receipts/9001?legacy=1", ("9001",)),
+        ("order.canceled", "https://openapi.etsy.com/v3/application/shops/501/receipts/9001x", ()),
+        ("order.canceled", None, ()),
+        ("order.paid", "https://openapi.etsy.com/v3/application/shops/501/receipts/9001", ()),
+    ],
+)
+def test_a_webhook_names_a_cancelled_receipt(topic: str, address: Any, names: tuple[str, ...]) -> None:
+    message = {**MESSAGE, "event_type": topic, "resource_url": address}
+    assert etsy.hear(SETTINGS, *signed(message), NOW).reread == names
+
+
+@pytest.mark.parametrize(
     "message",
     [
         signed(MESSAGE, key=b"another"),

@@ -73,6 +73,7 @@ class Fake:
     next_id: int = 100_000
     plain_inventory: bool = False
     exclusive: bool = False
+    hidden: set[int] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
 
     # --- the world behind the API -----------------------------------------------------------------------
@@ -132,9 +133,18 @@ class Fake:
         self.touch(str(number))
         return str(number)
 
+    def _receipt(self, name: str) -> dict[str, Any] | None:
+        return next((receipt for receipt in self.receipts if str(receipt["receipt_id"]) == name), None)
+
+    def cancel(self, name: str) -> None:
+        """A receipt is cancelled: it leaves the list of those that changed, if nobody asks for such."""
+        self.hidden.add(int(name))
+        self.touch(name, status="Canceled")
+
     def touch(self, name: str, **change: Any) -> None:
         """A receipt changes."""
-        receipt = next(receipt for receipt in self.receipts if str(receipt["receipt_id"]) == name)
+        receipt = self._receipt(name)
+        assert receipt is not None
         receipt.update(change)
         receipt["updated_timestamp"] = micros(self.clock.tick()) // 1_000_000
 
@@ -165,6 +175,10 @@ class Fake:
                 pass
         if found := re.fullmatch(r"/listings/(\d+)(/inventory)?", path):
             return self._listing(wire, self._known(found[1]), found[2] is not None)
+        if found := re.fullmatch(rf"{shop}/receipts/(\d+)", path):
+            receipt = self._receipt(found[1])
+            words = f"Could not find a Shop Receipt with receipt_id = {found[1]}"
+            return reply(404, {"error": words}) if receipt is None else reply(200, receipt)
         if found := re.fullmatch(rf"{shop}/listings/(\d+)", path):
             return self._switch(self._known(found[1]), form(wire))
         return reply(404, {"error": "Resource not found"})
@@ -254,10 +268,14 @@ class Fake:
 
     def _receipts(self, asked: dict[str, str]) -> Response:
         known = ("min_last_modified", "sort_on", "sort_order", "limit", "offset", "was_shipped")
-        if unknown(asked, known) or (asked["sort_on"], asked["sort_order"]) != ("updated", "asc"):
+        if unknown(asked, (*known, "was_canceled")) or asked["sort_on"] != "updated":
             raise refuse("Invalid parameter")
-        since = int(asked.get("min_last_modified", 0))
-        rows = sorted(self.receipts, key=lambda row: int(row["updated_timestamp"]))
+        since, down = int(asked.get("min_last_modified", 0)), asked["sort_order"] == "desc"
+        rows = sorted(self.receipts, key=lambda row: int(row["updated_timestamp"]), reverse=down)
+        if asked.get("was_canceled") == "true":
+            rows = [row for row in rows if row["status"] == "Canceled"]
+        else:
+            rows = [row for row in rows if row["receipt_id"] not in self.hidden]
         rows = [row for row in rows if row["updated_timestamp"] >= since + self.exclusive]
         if asked.get("was_shipped") == "false":
             rows = [row for row in rows if not row["is_shipped"]]

@@ -198,6 +198,7 @@ TRADES: dict[str, Trade] = {
         options={"settings": {"renew_sold_out": True}},
         ship=lambda fake, order, units, whole: fake.touch(order, is_shipped=True, status="Completed"),
         cancel=lambda fake, order, n, units: fake.touch(order, status="Canceled"),
+        vanish=lambda fake, order: fake.cancel(order),
     ),
     "faire": Trade(
         faire,

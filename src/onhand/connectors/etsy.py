@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from onhand.connectors.channel import (
     Secret,
 )
 from onhand.connectors.etsy_inventory import LARGEST, SHARED, Pool, label, odd, pools, variation
-from onhand.connectors.etsy_orders import orders
+from onhand.connectors.etsy_orders import orders, reread
 from onhand.connectors.etsy_push import pace, push
 from onhand.connectors.flow import (
     Failed,
@@ -38,13 +39,15 @@ from onhand.connectors.flow import (
 from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
 
 __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace", "pull", "push", "sign"]
-__all__ += ["tokens"]
+__all__ += ["reread", "tokens"]
 
 PAGE = 100
 LAPPED = 20
 """Listings that two pages have in common: so many may leave a state (they sell out, say) between the two, and
 none is moved to where was read already."""
 STATES = ("active", "inactive", "sold_out", "expired")
+RECEIPT = re.compile(r"/receipts/([0-9]{1,19})(?:[/?]|$)", re.ASCII)
+CANCELLED = {"order.canceled", "order.cancelled"}
 GRANT = "https://openapi.etsy.com/v3/public/oauth/token"
 
 
@@ -86,6 +89,7 @@ CHANNEL = Channel(
         "Where one quantity holds for variations of several SKUs, it is shown and not written.",
         "It has no locations.",
         "A partial refund does not name its lines, and no refund says that goods came back.",
+        "A receipt that is cancelled may leave its list: its units are free again after the next sweep.",
         "Drafts are not looked at; webhooks are for commercial apps, and are set up in Etsy's portal.",
     ),
 )
@@ -202,7 +206,11 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
         raise Unheard("the message has no event_type", 400)
     if text(found, "shop_id") != settings.shop_id:
         raise Unheard("the message is about another shop", 400)
-    return Heard(name, topic, poll_orders=topic.casefold().replace("_", ".").startswith("order."))
+    event = topic.casefold().replace("_", ".")
+    # The list of receipts that changed may leave out one that is cancelled.
+    named = RECEIPT.search(text(found, "resource_url") or "") if event in CANCELLED else None
+    reread = (named[1],) if named else ()
+    return Heard(name, topic, poll_orders=event.startswith("order."), reread=reread)
 
 
 def _key(secret: Secret | None) -> bytes:

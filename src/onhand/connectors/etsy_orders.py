@@ -1,12 +1,12 @@
-"""Receipts of an Etsy shop since a moment, as snapshots of orders; Open API v3."""
+"""Receipts of an Etsy shop, since a moment or by their ids, as snapshots of orders; Open API v3."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onhand.connectors.etsy_inventory import label
-from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, expect
+from onhand.connectors.flow import Flow, Order, OrderLine, Orders, Request, Reread, Response, expect
 from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text, units, whole
 from onhand.connectors.walking import SECOND, need_moment, read, step, still_open
 
@@ -14,6 +14,10 @@ PAGE = 100
 CANCELLED = "canceled"
 REFUNDED = "fully refunded"
 COMPLETED = "completed"
+FEW = 10
+"""So many receipts are asked for one by one; of more it would eat up the day's calls."""
+CANCELLED_PAGES = 5
+"""Pages of cancelled receipts, the newest first, that are looked through for others."""
 
 
 def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
@@ -32,6 +36,48 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     following, more = step(walk, [order.updated for order in seen], len(listed) >= PAGE, answer)
     kept = [order for order in seen if not walk.opening or still_open(order.lines)]
     return Orders(tuple(kept), following, more)
+
+
+# --- by id ----------------------------------------------------------------------------------------------
+
+
+def reread(settings: Any, names: Sequence[str]) -> Flow[Reread]:
+    """How these receipts stand now. Etsy's list of those that changed leaves out what was cancelled since, so
+    its units would stay taken. A few are asked for by their ids, many are looked for among the cancelled."""
+    wanted = [name for name in dict.fromkeys(names) if name.isascii() and name.isdigit()]
+    path = f"/shops/{settings.shop_id}/receipts"
+    if len(wanted) > FEW:
+        return (yield from _cancelled(path, set(wanted)))
+    found: list[Order] = []
+    gone: list[str] = []
+    for name in wanted:
+        answer = yield from ask(Request("GET", f"{path}/{name}", repeatable=True))
+        if _denied(answer):
+            gone.append(name)
+        else:
+            row = expect(answer)
+            found += [_order(row)] if text(row, "receipt_id") == name else []
+    return Reread(tuple(found), tuple(gone))
+
+
+def _cancelled(path: str, wanted: set[str]) -> Flow[Reread]:
+    query = (("was_canceled", "true"), ("sort_on", "updated"), ("sort_order", "desc"), ("limit", str(PAGE)))
+    found: dict[str, Order] = {}
+    for page in range(CANCELLED_PAGES):
+        here = (*query, ("offset", str(page * PAGE)))
+        listed = need_rows(expect((yield from ask(Request("GET", path, here, repeatable=True)))), "results")
+        found |= {order.id: order for order in map(_order, listed) if order.id in wanted}
+        if len(listed) < PAGE or len(found) == len(wanted):
+            break
+    return Reread(tuple(found.values()))
+
+
+def _denied(answer: Response) -> bool:
+    """Whether there is no such receipt; that there is no such path has other words."""
+    return answer.status == 404 and "receipt" in (text(answer.json(), "error") or "").casefold()
+
+
+# --- snapshots ------------------------------------------------------------------------------------------
 
 
 def _order(row: Mapping[str, Any]) -> Order:
