@@ -156,6 +156,20 @@ def test_stock_switches_on_what_we_switched_off() -> None:
     assert verdicts == [Accepted(back, ids={"product_id": "800"}, notes={"off_sale": ""})]
 
 
+def test_a_listing_that_we_switched_off_is_known_by_etsy_s_older_word_too() -> None:
+    off, on = answer(inventory(ONE, state="edit")), answer({"state": "active"})
+    requests, verdicts = push([told(3, off_sale="yes")], off, on)
+    assert requests == [READ, switch("active")]
+    assert verdicts == [Accepted(told(3, off_sale="yes"), notes={"off_sale": ""})]
+
+
+@pytest.mark.parametrize("said", [answer({"state": "edit"}), answer({}), answer("<html>")])
+def test_a_listing_is_on_again_when_etsy_shows_it_so(said: Response) -> None:
+    off = answer(inventory(ONE, state="inactive"))
+    (verdict,) = push([told(3, off_sale="yes")], off, said)[1]
+    assert isinstance(verdict, Unsure), "the note stays: it is switched on the next time"
+
+
 def test_a_note_on_one_variation_is_good_for_the_whole_listing() -> None:
     off = {**TWO, "listing": {"state": "inactive"}}
     members = [told(5), told(0, "701", "B", off_sale="yes")]
@@ -164,7 +178,7 @@ def test_a_note_on_one_variation_is_good_for_the_whole_listing() -> None:
     assert kinds(verdicts) == [Accepted, Accepted]
 
 
-@pytest.mark.parametrize("state", ["inactive", "draft", "expired"])
+@pytest.mark.parametrize("state", ["inactive", "edit", "draft", "expired"])
 @pytest.mark.parametrize("offer", [0, 5])
 def test_what_the_seller_switched_off_stays_off(state: str, offer: int) -> None:
     answers = [answer(inventory(ONE, state=state)), *([answer(inventory(ONE))] if offer else [])]
@@ -190,8 +204,9 @@ def test_a_sold_out_listing_is_not_renewed_for_a_fee_unless_allowed() -> None:
 
 def test_a_sold_out_listing_that_cannot_be_renewed_waits_for_a_person() -> None:
     sold = answer(inventory(product(700, "A", 0, []), state="sold_out"))
-    _, verdicts = push([told(5)], sold, answer({"error": "oops"}, status=500), settings=RENEWS)
-    assert kinds(verdicts) == [Rejected]
+    for said in (answer({"error": "oops"}, status=500), answer({"state": "sold_out"}), answer({})):
+        assert kinds(push([told(5)], sold, said, settings=RENEWS)[1]) == [Rejected]
+    assert kinds(push([told(5)], sold, answer("<html>"), settings=RENEWS)[1]) == [Later]
 
 
 def test_only_what_is_switched_on_counts_as_left() -> None:

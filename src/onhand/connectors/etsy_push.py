@@ -39,6 +39,9 @@ RENEWAL = (
     "the listing is sold out; making it active again renews it, which Etsy charges for: renew it there,"
     " or set renew_sold_out"
 )
+NOT_ON = "Etsy took the change and did not make the listing active"
+OFF = {"inactive", "edit"}
+"""A listing that somebody has switched off; "edit" is Etsy's older word, which it still uses."""
 LONG_PAUSE = 3_600.0
 
 Verdicts: TypeAlias = dict[int, Verdict]
@@ -180,7 +183,7 @@ def _carry_out(
             return Told(refused, Response(200))
         # First, because activation of a sold out listing sets its quantity to 1.
         answer = yield from ask(_switch(settings, name, "active"))
-        if not answer.ok:
+        if not answer.ok or not _is_on(answer):
             return Told(_not_renewed(members, answer), answer)
     written_as: Any = inventory
     if plan.changed or state == "sold_out":
@@ -192,15 +195,22 @@ def _carry_out(
             return Told(_refused(members, answer), answer)
         if not isinstance(at(written_as, "products"), list):
             return Told({n: Unsure(t, answer.words) for n, t in members.items()}, answer)
-    if state == "inactive" and ours:
+    if state in OFF and ours:
         answer = yield from ask(_switch(settings, name, "active"))
         if not answer.ok:
             return Told(_refused(members, answer), answer)
+        if not _is_on(answer):
+            return Told({n: Unsure(t, f"{NOT_ON}: {answer.words}") for n, t in members.items()}, answer)
     return Told(_accepted(members, written_as, plan), Response(200))
 
 
 def _switch(settings: Shop, name: str, state: str) -> Request:
     return Request("PATCH", f"/shops/{settings.shop_id}/listings/{name}", form=(("state", state),))
+
+
+def _is_on(answer: Response) -> bool:
+    """A 200 does not say that the state has changed; the listing in it does."""
+    return text(answer.json(), "state") == "active"
 
 
 def _switch_off(settings: Shop, name: str, members: Mapping[int, Target], state: str) -> Flow[Told]:
@@ -227,8 +237,9 @@ def _accepted(members: Mapping[int, Target], inventory: Any, plan: Plan) -> Verd
 
 
 def _not_renewed(members: Mapping[int, Target], answer: Response) -> Verdicts:
-    """Some sold out listings answer 500 to activation, today and tomorrow: a person has to look."""
-    if answer.status == 500:
+    """Some sold out listings answer 500 to activation, or 200 and stay as they are, today and tomorrow: a
+    person has to look."""
+    if answer.status == 500 or (answer.ok and isinstance(answer.json(), Mapping)):
         return {
             n: Rejected(t, f"Etsy could not renew the listing: {answer.words}") for n, t in members.items()
         }
