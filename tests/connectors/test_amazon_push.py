@@ -259,17 +259,6 @@ def test_a_feed_from_end_to_end() -> None:
     assert kinds(push(fake, told(1, 1), told(2, 2), settings=FEEDING)) == ["Whole", "Whole"]
 
 
-@pytest.mark.parametrize(("fate", "expected"), [("IN_QUEUE", "Later"), ("IN_PROGRESS", "Unsure")])
-def test_a_feed_that_waits_for_too_long_is_taken_back(fate: str, expected: str) -> None:
-    fake = Fake(fate=fate)
-    for number in (1, 2):
-        fake.stock(number, 0)
-    verdicts = push(fake, told(1, 5), told(2, 6), settings=FEEDING)
-    assert kinds(verdicts) == [expected, expected]
-    assert "30 minutes" in getattr(verdicts[0], "words", "")
-    assert fake.fate == ("CANCELLED" if expected == "Later" else fate)
-
-
 def test_few_of_a_batch_are_patched_even_beside_many_that_cannot_be_told() -> None:
     fake = Fake()
     fake.stock(1, 0)

@@ -89,6 +89,7 @@ CHANNEL = Channel(
         "Notifications need a queue in an AWS account: orders are polled, once in three minutes lastingly.",
         "An accepted quantity is shown minutes later, in its report of listings after more than an hour: "
         "what was told since is not looked at.",
+        "Listings whose feed is not done within half an hour are told one by one for six hours, 5 a second.",
         "Several own locations (multi-location inventory) are not spoken: there is one, DEFAULT.",
         "Returns are not told: they are to be recorded here.",
     ),

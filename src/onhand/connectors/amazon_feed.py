@@ -1,4 +1,9 @@
-"""Tells Amazon many quantities in one feed, and reads what became of each. Feeds API 2021-06-30."""
+"""Tells Amazon many quantities in one feed, and reads what became of each. Feeds API 2021-06-30.
+
+Feeds of an account are done one after the other. On busy days one waits for hours, and sellers tell of one
+that hangs for days and holds up all behind it. So a listing whose feed was not done in time is told by
+itself for a while, which another part of Amazon does.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +41,13 @@ FEED_TYPE = "JSON_LISTINGS_FEED"
 FEED_KIND = "application/json; charset=UTF-8"
 WAITING = "IN_QUEUE"
 """The state of a feed that Amazon has not begun; it can be taken back."""
+HANGING = "IN_PROGRESS"
 LOOK_SECONDS = 20
 LOOKS = 90
+NOT_FED = "not_fed"
+"""The note of a listing whose feed was not done in time: when it was told that, in microseconds UTC."""
+NOT_FED_FOR = 6 * 3600 * 1_000_000
+"""Microseconds for which no feed is tried again for it."""
 
 
 class Job(NamedTuple):
@@ -64,6 +74,21 @@ class Job(NamedTuple):
 
 
 Verdicts: TypeAlias = dict[int, Verdict]
+
+
+def by_itself(target: Target) -> bool:
+    """Whether a feed for this listing was not done in time, not long ago."""
+    then = target.notes.get(NOT_FED, "")
+    return then.isdecimal() and 0 <= target.at - int(then) < NOT_FED_FOR
+
+
+def _not_fed(jobs: Sequence[Job], words: str) -> Verdicts:
+    late = [Later(job.target, words, notes=_noted(job.target)) for job in jobs]
+    return _placed(jobs, late)
+
+
+def _noted(target: Target) -> dict[str, str]:
+    return {NOT_FED: str(target.at)} if target.at else {}
 
 
 def feed(seller: Seller, jobs: Sequence[Job]) -> Flow[Verdicts]:
@@ -153,7 +178,9 @@ def _await(name: str, jobs: Sequence[Job]) -> Flow[Verdicts]:
     words = f"feed {name} is still {seen} after {LOOKS * LOOK_SECONDS // 60} minutes"
     if seen == WAITING and (yield from ask(Request("DELETE", path, limit="feed", repeatable=True))).ok:
         # Left in its queue it would set these numbers some day, over those that are told meanwhile.
-        return _placed(jobs, [Later(job.target, f"{words}, and was cancelled") for job in jobs])
+        return _not_fed(jobs, f"{words}, and was cancelled")
+    if seen in (WAITING, HANGING):
+        return _not_fed(jobs, words)
     raise Failed(words)
 
 

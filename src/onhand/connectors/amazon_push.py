@@ -14,7 +14,7 @@ from onhand.connectors.amazon_calls import (
     items_path,
     look_up,
 )
-from onhand.connectors.amazon_feed import Job, Verdicts, feed
+from onhand.connectors.amazon_feed import Job, Verdicts, by_itself, feed
 from onhand.connectors.flow import (
     Accepted,
     Flow,
@@ -33,20 +33,30 @@ from onhand.connectors.skus import sku_of
 
 PASSING = {0, 401, 403, 408, 425, 429}
 """Answers that say nothing about a listing, besides a server's faults."""
+AT_ONCE = 1_500
+"""Listings that are told one by one before the rest is computed anew: five minutes' worth."""
+SOON = 1.0
+WAITS = "it is told by itself, after others: Amazon takes five a second"
 ELSEWHERE = f"Amazon knows one location of a merchant's own, {OWN}"
 OWNED = "Amazon ships this listing (FBA) and keeps its stock: its quantity cannot be set"
 NAMELESS = "it has no SKU that Amazon could know"
 
 
 def push(settings: Seller, targets: Sequence[Target]) -> Flow[list[Verdict]]:
-    """Tell every target: one by one when they are few, in a feed from ``settings.feed_from`` on. Never
-    both at once, for Amazon does not say in which order it would take them."""
+    """Tell every target: one by one when they are few or feeds are not done, in a feed from
+    ``settings.feed_from`` on. Never a listing both ways at once, for Amazon does not say in which order it
+    would take them."""
     verdicts: Verdicts = {}
     jobs = yield from _jobs(settings, targets, verdicts)
-    if len(jobs) >= settings.feed_from:
-        verdicts |= yield from feed(settings, jobs)
-    else:
-        verdicts |= yield from _patch(settings, jobs)
+    alone = [job for job in jobs if by_itself(job.target)]
+    fed = [job for job in jobs if not by_itself(job.target)]
+    if len(fed) < settings.feed_from:
+        alone, fed = jobs, []
+    for job in alone[AT_ONCE:]:
+        verdicts[job.place] = Later(job.target, WAITS, SOON)
+    verdicts |= yield from _patch(settings, alone[:AT_ONCE])
+    if fed:
+        verdicts |= yield from feed(settings, fed)
     return [verdicts[place] for place in range(len(targets))]
 
 
