@@ -1,4 +1,4 @@
-"""Amazon: what becomes of the listings of a feed that is not done in time."""
+"""Amazon: what becomes of the listings of a feed that is not done in time, or is refused as a whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from connectors.driver import NOW, answer, run, settings_of, talk, target
 from fakes.amazon import EXAMPLE, Fake
 from onhand.connectors import amazon
-from onhand.connectors.flow import Target, Verdict
+from onhand.connectors.flow import Target, Verdict, Whole
 
 FEEDING = settings_of(amazon, **EXAMPLE.settings, feed_from=2)
 ACCEPTED = answer({"sku": "x", "status": "ACCEPTED", "submissionId": "1", "issues": []})
@@ -89,3 +89,15 @@ def test_of_many_that_are_told_by_themselves_the_last_wait_to_be_computed_anew()
     assert kinds(verdicts) == ["Accepted"] * 1_500 + ["Later"] * 99
     assert len(requests) == 1_500
     assert getattr(verdicts[-1], "seconds", None) == 1.0
+
+
+def test_a_refusal_of_the_whole_feed_is_said_in_amazon_s_words() -> None:
+    parse = {"code": "4002001", "severity": "ERROR", "message": "Item 'Feed' cannot be parsed."}
+    said = [ROOM, answer(""), FEED, DONE, READ, report(0, parse)]
+    verdicts = run(amazon.push(FEEDING, [told(1, 5), told(2, 6)]), said)[1]
+    assert [(v.words, v.code) for v in verdicts if isinstance(v, Whole)] == [
+        (parse["message"], "4002001")
+    ] * 2
+    # One that has taken something all the same is not believed to have taken nothing.
+    said = [ROOM, answer(""), FEED, DONE, READ, report(1, parse)]
+    assert kinds(run(amazon.push(FEEDING, [told(1, 5), told(2, 6)]), said)[1]) == ["Unsure", "Unsure"]

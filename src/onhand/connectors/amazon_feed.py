@@ -197,6 +197,10 @@ def _judge(name: str, report: bytes, jobs: Sequence[Job]) -> Verdicts:
         number = whole(issue, "messageId") or by_sku.get(text(issue, "sku") or "", 0)
         if text(issue, "severity") == "ERROR":
             wrong.setdefault(number, []).append(issue)
+    if 0 in wrong and not accepted:
+        # It is not about a message but about the feed: nothing of it was taken.
+        words, code = issue_words(wrong[0])
+        return _placed(jobs, [Whole(job.target, words, code) for job in jobs])
     complete = accepted == len(jobs) - sum(number in wrong for number in range(1, len(jobs) + 1))
     verdicts: Verdicts = {}
     for number, job in enumerate(jobs, 1):
