@@ -267,6 +267,20 @@ def test_the_order_search_as_it_goes_out() -> None:
     assert (found.cursor, found.more) == ("2026-11-22T11:58:00Z", False)
 
 
+def test_what_sells_in_another_marketplace_from_the_same_quantity_is_known() -> None:
+    canada, mexico = "A2EUQ1WTGCTBG2", "A1AM78C64UM0Y8"
+    fake = Fake()
+    fake.stock(1, 9)
+    names = [fake.sell("SKU-1", 1), fake.sell("SKU-1", 2, canada), fake.sell("SKU-1", 4, mexico)]
+    assert fake.shown("SKU-1") == 2
+    assert [order.id for order in ACCOUNT.polled(fake, None)[0]] == names[:1]
+    both = settings_of(amazon, **EXAMPLE.settings, also=(canada, "ATVPDKIKX0DER"))
+    found, _ = Account(amazon, both).polled(fake, None)
+    assert [(order.id, order.lines[0].ordered) for order in found] == [(names[0], 1), (names[1], 2)]
+    requests, _ = run(amazon.orders(both, SINCE), [answer({"orders": []})])
+    assert dict(requests[0].query)["marketplaceIds"] == f"ATVPDKIKX0DER,{canada}"
+
+
 def test_filters_stay_the_same_from_page_to_page() -> None:
     ends = {"lastUpdatedBefore": "2026-11-22T11:00:00Z"}
     first = answer({"orders": [], "pagination": {"nextToken": "a|b"}, **ends})

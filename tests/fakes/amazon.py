@@ -86,8 +86,8 @@ class Fake:
         """What buyers see."""
         return int(availability_of(self.listings[sku])["quantity"])
 
-    def sell(self, sku: str, units: int) -> str:
-        """A customer buys; Amazon lowers its number."""
+    def sell(self, sku: str, units: int, marketplace: str = "ATVPDKIKX0DER") -> str:
+        """A customer buys; Amazon lowers its number, wherever that was."""
         availability_of(self.listings[sku])["quantity"] -= units
         name = f"111-{len(self.orders) + 1:07}-0000001"
         item = {
@@ -99,6 +99,7 @@ class Fake:
         self.orders.append(
             {
                 "orderId": name,
+                "salesChannel": {"marketplaceId": marketplace},
                 "lastUpdatedTime": iso(self.clock.tick()),
                 "fulfillment": {"fulfillmentStatus": "UNSHIPPED", "fulfilledBy": "MERCHANT"},
                 "orderItems": [item],
@@ -318,7 +319,9 @@ class Fake:
         if "lastUpdatedBefore" in asked and not asked["lastUpdatedAfter"] <= end <= iso(now - SETTLED):
             return refusal(400, "InvalidInput", "lastUpdatedBefore must be two minutes ago")
         states = asked.get("fulfillmentStatuses", "").split(",")
-        found = [row for row in self.orders if asked["lastUpdatedAfter"] <= row["lastUpdatedTime"] <= end]
+        where = asked["marketplaceIds"].split(",")
+        orders = [row for row in self.orders if row["salesChannel"]["marketplaceId"] in where]
+        found = [row for row in orders if asked["lastUpdatedAfter"] <= row["lastUpdatedTime"] <= end]
         found = [row for row in found if states == [""] or row["fulfillment"]["fulfillmentStatus"] in states]
         rows, after = page(found, start, min(2, int(asked["maxResultsPerPage"])))
         rest = {}

@@ -33,14 +33,19 @@ SLOWEST_PACE = 0.1
 OLD_TOKEN = re.compile(r"access token.*\b(?:expired|revoked|malformed|invalid)\b", re.IGNORECASE)
 
 
+Marketplace = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{8,20}$")]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An application's id and secret with the seller's refresh token; ``seller_id`` is the merchant token.
+    ``also`` are other marketplaces where the same SKUs sell from the same quantity, and whose orders are
+    taken in, too: not those that have a connection of their own.
     ``feed_from``: from how many listings at once on a feed is used. ``fba``: whether the application may
     read the stock that Amazon keeps."""
 
     region: Literal["na", "eu", "fe"]
     seller_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{5,20}$")]
-    marketplace_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{8,20}$")]
+    marketplace_id: Marketplace
     client_id: Annotated[str, msgspec.Meta(min_length=1)]
     client_secret: Secret
     refresh_token: Secret
@@ -49,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     locale: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}_[A-Z]{2}$")] = "en_US"
     feed_from: Annotated[int, msgspec.Meta(ge=1, le=FEED_MESSAGES)] = 250
     fba: bool = True
+    also: Annotated[tuple[Marketplace, ...], msgspec.Meta(max_length=49)] = ()
     sandbox: bool = False
 
 
@@ -90,6 +96,8 @@ CHANNEL = Channel(
         "An accepted quantity is shown minutes later, in its report of listings after more than an hour: "
         "what was told since is not looked at.",
         "Listings whose feed is not done within half an hour are told one by one for six hours, 5 a second.",
+        "A SKU has one quantity in all marketplaces of a region: those that have no connection of their own "
+        "are to be named in the setting 'also', else what they sell is not known here.",
         "Several own locations (multi-location inventory) are not spoken: there is one, DEFAULT.",
         "Returns are not told: they are to be recorded here.",
     ),

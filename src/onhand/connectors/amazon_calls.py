@@ -40,7 +40,11 @@ class Seller(Protocol):
 
     @property
     def marketplace_id(self) -> str:
-        """The one marketplace of the connection."""
+        """The marketplace whose listings are told and shown."""
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Others that sell from the same quantities."""
 
     @property
     def locale(self) -> str:

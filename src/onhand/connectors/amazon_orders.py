@@ -1,4 +1,8 @@
-"""Orders that a merchant ships for Amazon, since a moment, as snapshots. Orders API 2026-01-01."""
+"""Orders that a merchant ships for Amazon, since a moment, as snapshots. Orders API 2026-01-01.
+
+Amazon keeps one quantity of a SKU for all marketplaces of a region, whatever marketplace it is told for. What
+sells in another one lowers it, too, and without its orders here that would look like drift and be healed.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +107,7 @@ def _call(settings: Seller, here: Cursor) -> Request:
     after = here.since if since is None or opening else iso(max(0, since - OVERLAP))
     query: Pairs = (
         ("lastUpdatedAfter", after),
-        ("marketplaceIds", settings.marketplace_id),
+        ("marketplaceIds", ",".join(dict.fromkeys((settings.marketplace_id, *settings.also)))),
         ("fulfilledBy", "MERCHANT"),
         ("includedData", "FULFILLMENT"),
         ("maxResultsPerPage", str(PAGE)),
