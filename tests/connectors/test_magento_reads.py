@@ -56,6 +56,7 @@ def test_what_is_shown_is_net_of_reservations(hands: list[Any], sold: int, shown
     assert requests[2].url == "/V1/inventory/export-stock-salable-qty/website/base"
     assert page.seen == (Seen({"product_id": "1", "sku": "A"}, "A", shown, "Mug 1"),)
     assert page.cursor is None
+    assert page.behind >= 10 * 60, "the index that knows what is salable is brought up to date later"
 
 
 def test_pages_go_by_product_id() -> None:
@@ -93,6 +94,7 @@ def test_a_shop_without_sources() -> None:
     ]
     _, page = run(magento.pull(LEGACY, None), answers)
     assert [seen.shown for seen in page.seen] == [(Shown(4),), (Shown(None),)]
+    assert page.behind == 0
     assert run(magento.places(LEGACY), [])[1] == []
 
 

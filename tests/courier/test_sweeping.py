@@ -211,6 +211,27 @@ def test_a_channel_that_counts_gross_is_told_and_judged_with_its_own_orders(town
     play(town, story)
 
 
+@pytest.mark.parametrize(("behind", "told"), [(0.0, 13), (60.0, 11)])
+def test_what_a_late_channel_lacks_of_a_new_number_is_no_open_order(
+    town: Town, behind: float, told: int
+) -> None:
+    def pull(settings: object, cursor: str | None) -> Any:
+        yield from ()
+        return Page((Seen({"id": "1-1"}, None, (Shown(8, committed=2),)),), behind=behind)
+
+    async def story(town: Town) -> None:
+        module = Like(meaning=Meaning.GROSS, pull=pull)
+        async with town.driven(module) as courier:
+            await town.stock(1, 10)
+            await town.calm()
+            await sweep(town, courier, module)
+            await town.stock(1, 11)
+            await town.calm()
+        assert town.stall.stock["1-1"] == told
+
+    play(town, story)
+
+
 def test_sweeps_run_by_the_clock_and_go_on_where_they_stood(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.stock = {f"1-{n}": 0 for n in range(1, 400)}

@@ -121,8 +121,8 @@ def _forgotten(connection: Connection) -> None:
 UNKNOWN = {"acknowledged": None, "observed": None, "token": None}
 
 
-def _seen(quantity: int | None = 3, token: str | None = "u", at: int = 6) -> Act:
-    return lambda c: observing.observe(c, 1, [Sight(1, "a", quantity, token, 2, at)], NOW)
+def _seen(quantity: int | None = 3, token: str | None = "u", at: int = 6, behind: int = 0) -> Act:
+    return lambda c: observing.observe(c, 1, [Sight(1, "a", quantity, token, 2, at)], NOW, behind)
 
 
 SAW = {SLOT: {"observed": 3, "observed_at": 6, "committed": 2, "token": "u"}}
@@ -169,6 +169,25 @@ WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
     ),
     ("seen at the moment it was told", "", _seen(at=5), {SLOT: {**SAW[SLOT], "observed_at": 5}}),
     ("seen before it was told", "", _seen(at=4), {}),
+    (
+        "told when it may not be shown yet",
+        "",
+        _seen(behind=2),
+        {SLOT: {name: SAW[SLOT][name] for name in ("observed", "observed_at", "token")}},
+    ),
+    ("told long enough ago to be shown", "", _seen(behind=1), SAW),
+    (
+        "told by a clock that was set back, where numbers are shown late",
+        f"UPDATE slots SET acknowledged_at = {AHEAD + 1}",
+        _seen(behind=2),
+        SAW,
+    ),
+    (
+        "never told where numbers are shown late",
+        "UPDATE slots SET acknowledged_at = NULL",
+        _seen(behind=2),
+        SAW,
+    ),
     ("seen before it was seen", "UPDATE slots SET observed_at = 7", _seen(), {}),
     (
         "seen again at one moment",

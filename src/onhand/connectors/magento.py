@@ -58,6 +58,7 @@ CHANNEL = Channel(
     cannot=(
         "It has no unlimited quantity that is written here: an unlimited item shows its cap.",
         "Reservations are of a stock and not of a source: with several, it is a guess which bears them.",
+        "What is salable is read from the shop's index: what was told ten minutes before is not judged.",
         "Open Source has no webhooks, and those of Adobe Commerce are not used: orders are polled.",
         "A refund does not say whether the goods came back; a return of Adobe Commerce does.",
         "A shop without inventory sources has one quantity for a product, and lowers it when it sells.",

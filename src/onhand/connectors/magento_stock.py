@@ -26,6 +26,9 @@ SOURCE_PAGE = 300
 KINDS = "simple,virtual,downloadable"
 IN_STOCK = 1
 MOST_PAGES = 1_000
+BEHIND = 600.0
+"""Seconds for which what is salable may still be that of an old quantity: it is read from an index, which
+many shops bring up to date by a clock or in a queue, some minutes later."""
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
@@ -42,7 +45,8 @@ def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
         shown = yield from _sources(settings, [need_text(row, "sku") for row in listed])
     seen = tuple(_seen(row, shown.get(need_text(row, "sku").casefold(), ())) for row in listed)
     following = need_text(listed[-1], "id") if len(listed) >= PAGE else None
-    return Page(seen, following if following != cursor else None)
+    behind = 0.0 if settings.stock == "stock_item" else BEHIND
+    return Page(seen, following if following != cursor else None, behind)
 
 
 def _seen(row: Mapping[str, Any], shown: Sequence[Shown]) -> Seen:

@@ -147,7 +147,7 @@ class Sweep:
         judged = list(self._causes(connection, found, shown))
         now = self._inventory.now()
         sights = [sight for one in found for sight in _sights(one, at)]
-        observing.observe(connection, self._account, sights, now)
+        observing.observe(connection, self._account, sights, now, at - shown)
         observing.set_ids(connection, self._account, self._renamed(connection, found))
         observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
         observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)

@@ -76,9 +76,13 @@ _known = Statement(
     " LEFT JOIN outbox o ON o.account = g.account AND o.listing = g.id ORDER BY s.listing, s.place",
     rows="account int, listing int",
 )
-# A number that was confirmed after the request began may be newer than what the answer shows.
+# A number that was confirmed after the request began may be newer than what the answer shows. One that was
+# confirmed so shortly before that the channel may still show the one before says nothing of its open orders,
+# where they are what a new number lacks of an old one.
 _observe = Statement(
-    "UPDATE slots SET observed = r.quantity, observed_at = r.at, committed = r.committed,"
+    "UPDATE slots SET observed = r.quantity, observed_at = r.at, committed = CASE"
+    " WHEN slots.acknowledged_at > r.at - :behind AND slots.acknowledged_at <= :ahead THEN slots.committed"
+    " ELSE r.committed END,"
     " token = COALESCE(r.token, slots.token) FROM {rows} WHERE slots.account = r.account"
     " AND slots.listing = r.listing AND slots.place = r.place"
     " AND (slots.observed_at IS NULL OR slots.observed_at <= r.at OR slots.observed_at > :ahead)"
@@ -143,15 +147,16 @@ def known(connection: Connection, account: int, listings: Iterable[int]) -> dict
     return {(row[0], row[1]): Known(*row)._replace(parked=bool(row[8])) for row in found}
 
 
-def observe(connection: Connection, account: int, sights: Sequence[Sight], now: int) -> None:
+def observe(connection: Connection, account: int, sights: Sequence[Sight], now: int, behind: int = 0) -> None:
     """Keep what was seen, unless the slot was told or seen after the request began; a time that is not yet
-    (``now`` in microseconds UTC) is of a clock that was set back, and counts for nothing."""
+    (``now`` in microseconds UTC) is of a clock that was set back, and counts for nothing. ``behind`` are the
+    microseconds for which the channel may go on to show an old number."""
     last = {(one.listing, one.place): one for one in sights}
     rows = [
         (account, *slot, one.quantity, one.token, one.committed, one.at) for slot, one in sorted(last.items())
     ]
     if rows:
-        _observe.run(connection, rows, ahead=now + drives.AHEAD)
+        _observe.run(connection, rows, ahead=now + drives.AHEAD, behind=behind)
 
 
 def set_writable(connection: Connection, account: int, found: Iterable[tuple[int, bool]]) -> None:
