@@ -61,6 +61,22 @@ def test_an_open_order_is_not_taken_off_twice_and_can_be_shipped() -> None:
     assert fake.shown("SKU-1") == 7
 
 
+def test_what_lies_in_another_website_s_stock_is_not_added_to_its_own_number_again_and_again() -> None:
+    fake = stocked(1, stocks={"base": ("default", "old"), "uk": ("north",)})
+    fake.stock(1, 20, "north")
+    fake.stock(1, 50, "old")
+    fake.sell("SKU-1", 2)
+    for _ in range(3):
+        (seen,) = pulled(fake)
+        open_there = {shown.location: shown.committed for shown in seen.shown}
+        assert open_there == {"default": 2, "north": 0, "old": 0}
+        push(
+            fake,
+            *(told(1, n, place, committed=open_there[place]) for n, place in ((8, "default"), (20, "north"))),
+        )
+        assert (fake.shown("SKU-1"), fake.shown("SKU-1", "uk")) == (8, 20)
+
+
 def test_a_typo_leaves_no_orphan() -> None:
     fake = stocked(1)
     verdicts = push(fake, Target(1, {}, told(1, 4).slots, "key", sku="SKU-l"), target(1, 4, {}, "default"))

@@ -32,6 +32,10 @@ def salable(**quantities: float) -> Response:
     return answer({"items": [{"sku": sku, "qty": qty} for sku, qty in quantities.items()]})
 
 
+NO_STOCKS = answer({"message": "Request does not match any route."}, 404)
+"""What makes all sources count as of one stock."""
+
+
 @pytest.mark.parametrize(
     ("hands", "sold", "shown"),
     [
@@ -48,12 +52,12 @@ def salable(**quantities: float) -> Response:
             2,
             (Shown(0, "s2", committed=4), Shown(2, "s1", committed=1)),
         ),
-        ([], 0, ()),
     ],
 )
 def test_what_is_shown_is_net_of_reservations(hands: list[Any], sold: int, shown: tuple[Shown, ...]) -> None:
-    requests, page = run(magento.pull(SETTINGS, None), [products("A"), items(*hands), salable(A=sold)])
-    assert requests[2].url == "/V1/inventory/export-stock-salable-qty/website/base"
+    answers = [products("A"), items(*hands), NO_STOCKS, salable(A=sold)]
+    requests, page = run(magento.pull(SETTINGS, None), answers)
+    assert requests[3].url == "/V1/inventory/export-stock-salable-qty/website/base"
     assert page.seen == (Seen({"product_id": "1", "sku": "A"}, "A", shown, "Mug 1"),)
     assert page.cursor is None
     assert page.behind >= 10 * 60, "the index that knows what is salable is brought up to date later"
@@ -61,7 +65,7 @@ def test_what_is_shown_is_net_of_reservations(hands: list[Any], sold: int, shown
 
 def test_pages_go_by_product_id() -> None:
     many = products(*(f"S{n}" for n in range(50)))
-    requests, page = run(magento.pull(SETTINGS, "700"), [many, items(), salable()])
+    requests, page = run(magento.pull(SETTINGS, "700"), [many, items()])
     assert ("searchCriteria[filter_groups][1][filters][0][field]", "entity_id") in requests[0].query
     assert ("searchCriteria[filter_groups][1][filters][0][value]", "700") in requests[0].query
     assert page.cursor == "50"
@@ -74,15 +78,99 @@ def test_source_items_are_read_until_all_are_there() -> None:
     second = answer(
         {"items": [{"sku": "A", "source_code": "s2", "quantity": 2, "status": 1}], "total_count": 2}
     )
-    requests, page = run(magento.pull(SETTINGS, None), [products("A"), first, second, salable(A=3)])
+    answers = [products("A"), first, second, NO_STOCKS, salable(A=3)]
+    requests, page = run(magento.pull(SETTINGS, None), answers)
     assert ("searchCriteria[currentPage]", "2") in requests[2].query
     assert {shown.location for shown in page.seen[0].shown} == {"s1", "s2"}
 
 
-def test_without_the_list_each_sku_is_asked() -> None:
-    answers = [products("A/B"), items(("A/B", "s1", 9, 1)), answer("", status=404), answer(7)]
+def stocks(**websites: int) -> Response:
+    """Stocks by the website that sells from each, besides one that none does and one that is no website's."""
+    rows = [
+        {"stock_id": n, "extension_attributes": {"sales_channels": [{"type": "website", "code": code}]}}
+        for code, n in websites.items()
+    ]
+    other = {"stock_id": 8, "extension_attributes": {"sales_channels": [{"type": "shop", "code": "x"}]}}
+    return answer({"items": [{"stock_id": 9}, other, *rows]})
+
+
+def assigned(**sources: bool) -> Response:
+    return answer([{"source_code": code, "enabled": enabled} for code, enabled in sources.items()])
+
+
+def test_a_source_of_another_stock_or_one_that_is_off_holds_no_open_orders() -> None:
+    hands = items(("A", "s1", 9, 1), ("A", "uk", 20, 1), ("A", "off", 30, 1), ("A", "none", 40, 1))
+    answers = [products("A"), hands, stocks(base=2, uk=3), assigned(s1=True, off=False), assigned(uk=True)]
+    requests, page = run(magento.pull(SETTINGS, None), [*answers, salable(A=7), salable(A=15)])
+    assert set(page.seen[0].shown) == {
+        Shown(7, "s1", committed=2),
+        Shown(15, "uk", committed=5),
+        Shown(30, "off"),
+        Shown(40, "none"),
+    }
+    assert [request.url.removeprefix("/V1/inventory/") for request in requests[2:]] == [
+        "stocks",
+        "get-sources-assigned-to-stock-ordered-by-priority/2",
+        "get-sources-assigned-to-stock-ordered-by-priority/3",
+        "export-stock-salable-qty/website/base",
+        "export-stock-salable-qty/website/uk",
+    ]
+
+
+def test_a_source_of_two_stocks_bears_what_both_have_promised() -> None:
+    answers = [
+        products("A"),
+        items(("A", "s1", 9, 1)),
+        stocks(uk=3, base=2),
+        assigned(s1=True),
+        assigned(s1=True),
+    ]
+    _, page = run(magento.pull(SETTINGS, None), [*answers, salable(A=7), salable(A=5)])
+    assert page.seen[0].shown == (Shown(3, "s1", committed=6),)
+
+
+def test_stocks_are_asked_for_once_and_only_those_of_a_page() -> None:
+    many = products(*(f"S{n}" for n in range(50)))
+    answers = [many, items(("S1", "s1", 9, 1)), stocks(base=2, uk=3), assigned(s1=True), assigned(uk=True)]
+    _, page = run(magento.pull(SETTINGS, None), [*answers, salable(S1=9)])
+    assert page.cursor is not None
+    answers = [products("T"), items(("T", "uk", 4, 1)), salable(T=3)]
+    requests, last = run(magento.pull(SETTINGS, page.cursor), answers)
+    assert ("searchCriteria[filter_groups][1][filters][0][value]", "50") in requests[0].query
+    assert requests[2].url == "/V1/inventory/export-stock-salable-qty/website/uk"
+    assert last.seen[0].shown == (Shown(3, "uk", committed=1),)
+    assert last.cursor is None
+
+
+@pytest.mark.parametrize(
+    "more", [[answer({"items": []})], [stocks(base=2), answer("", status=404)], [answer("", status=400)]]
+)
+def test_a_shop_that_does_not_tell_its_stocks_has_one(more: list[Response]) -> None:
+    answers = [products("A"), items(("A", "s1", 9, 1)), *more, salable(A=7)]
     requests, page = run(magento.pull(SETTINGS, None), answers)
-    assert requests[3].url == "/V1/inventory/get-product-salable-quantity/A%2FB/1"
+    assert requests[-1].url == "/V1/inventory/export-stock-salable-qty/website/base"
+    assert page.seen[0].shown == (Shown(7, "s1", committed=2),)
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_stocks_that_may_not_be_read_are_no_stocks_that_are_not_there(status: int) -> None:
+    with pytest.raises(Failed):
+        run(magento.pull(SETTINGS, None), [products("A"), items(("A", "s1", 9, 1)), answer("", status)])
+
+
+@pytest.mark.parametrize(
+    "cursor", ["7|", "7|x", '7|[{"id": 1}]', '7|[{"website": "base", "id": "2"}]', "7|\ud800"]
+)
+def test_a_cursor_that_is_not_understood_asks_for_the_stocks_again(cursor: str) -> None:
+    answers = [products("A"), items(("A", "s1", 9, 1)), NO_STOCKS, salable(A=7)]
+    requests, _ = run(magento.pull(SETTINGS, cursor), answers)
+    assert ("searchCriteria[filter_groups][1][filters][0][value]", "7") in requests[0].query
+
+
+def test_without_the_list_each_sku_is_asked() -> None:
+    answers = [products("A/B"), items(("A/B", "s1", 9, 1)), NO_STOCKS, answer("", status=404), answer(7)]
+    requests, page = run(magento.pull(SETTINGS, None), answers)
+    assert requests[4].url == "/V1/inventory/get-product-salable-quantity/A%2FB/1"
     assert page.seen[0].shown == (Shown(7, "s1", committed=2),)
 
 

@@ -40,6 +40,7 @@ class Fake:
     sources: dict[str, bool] = field(default_factory=lambda: {"default": True, "north": True, "old": False})
     items: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
+    stocks: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"base": ("default", "north", "old")})
     orders: list[dict[str, Any]] = field(default_factory=list)
     placed: int = 0
     most_items: int = 1_000
@@ -65,10 +66,13 @@ class Fake:
         """Somebody sets a source quantity in the admin."""
         self.items[sku, source][0] = quantity
 
-    def shown(self, sku: str) -> int:
-        """What a customer can buy."""
-        hands = sum(item[0] for (name, _), item in self.items.items() if name == sku and item[1])
-        return hands - self.reserved.get(sku, 0)
+    def shown(self, sku: str, website: str = "base") -> int:
+        """What a customer of a website can buy; the sales that are played are of the first one."""
+        here = [code for code in self.stocks[website] if self.sources.get(code)]
+        hands = sum(
+            item[0] for (name, code), item in self.items.items() if name == sku and code in here and item[1]
+        )
+        return hands - (self.reserved.get(sku, 0) if website == "base" else 0)
 
     def sell(self, sku: str, units: int) -> str:
         """A customer buys: the source keeps its quantity and the units are reserved; without sources the
@@ -131,12 +135,19 @@ class Fake:
                 return search(rows, asked)
             case "/V1/inventory/source-items" if not self.legacy:
                 return search(self._rows(), asked)
-            case "/V1/inventory/export-stock-salable-qty/website/base" if not self.no_export:
-                return search(
-                    [{"sku": row["sku"], "qty": self.shown(row["sku"])} for row in self.products], asked
-                )
+            case "/V1/inventory/stocks" if not self.legacy:
+                return search([stock(n, website) for n, website in enumerate(self.stocks, 1)], asked)
             case _:
-                return self._one(path)
+                return self._salable(path, asked) or self._one(path)
+
+    def _salable(self, path: str, asked: dict[str, str]) -> Response | None:
+        start = "/V1/inventory/export-stock-salable-qty/website/"
+        website = path.removeprefix(start)
+        if self.no_export or not path.startswith(start) or website not in self.stocks:
+            return None
+        return search(
+            [{"sku": row["sku"], "qty": self.shown(row["sku"], website)} for row in self.products], asked
+        )
 
     def _one(self, path: str) -> Response:
         if found := re.fullmatch(r"/V1/inventory/get-product-salable-quantity/([^/]+)/1", path):
@@ -147,6 +158,12 @@ class Fake:
             return fault(404, missing) if one is None else reply(200, one)
         if found := re.fullmatch(r"/V1/bulk/([^/]+)/detailed-status", path):
             return self._outcome(found[1])
+        assigned = "/V1/inventory/get-sources-assigned-to-stock-ordered-by-priority/"
+        if path.startswith(assigned):
+            codes = list(self.stocks.values())[int(path.removeprefix(assigned)) - 1]
+            return reply(
+                200, [{"source_code": code, "enabled": self.sources.get(code, True)} for code in codes]
+            )
         if (found := re.fullmatch(r"/V1/stockItems/([^/]+)", path)) and self.legacy:
             return self._stock_item(unquote(found[1]))
         return fault(404, "Request does not match any route.")
@@ -257,3 +274,9 @@ class Fake:
             return fault(404, "Request does not match any route.")
         self.items[unquote(found[1]), "default"] = [item["qty"], int(item["is_in_stock"])]
         return reply(200, 7)
+
+
+def stock(number: int, website: str) -> dict[str, Any]:
+    """A stock that a website sells from."""
+    channels = [{"type": "website", "code": website}]
+    return {"stock_id": number, "name": website, "extension_attributes": {"sales_channels": channels}}

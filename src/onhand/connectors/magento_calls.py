@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     an administrator has to allow; "ims" is Adobe's cloud service with a client id, secret and organisation.
     ``stock``: "sources" for shops with inventory sources, "stock_item" for those without these modules.
     ``bulk`` sends through the shop's message queue and waits for the outcome. ``backorders`` keeps a
-    product in stock at 0. ``website`` and ``stock_id`` say where what is salable is looked up.
+    product in stock at 0. ``website`` and ``stock_id`` say where what is salable is looked up when the shop
+    does not tell its stocks.
     """
 
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+$")]

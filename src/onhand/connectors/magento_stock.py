@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+
+import msgspec
 
 from onhand.connectors.flow import Failed, Flow, Page, Seen, Shown
 from onhand.connectors.magento_calls import (
@@ -18,7 +19,8 @@ from onhand.connectors.magento_calls import (
     sku_path,
 )
 from onhand.connectors.magento_legacy import shown_stock_item
-from onhand.connectors.reading import ask, need_rows, need_text, rows, text, whole
+from onhand.connectors.magento_salable import Stock, net, salable, stocks
+from onhand.connectors.reading import ask, need_rows, need_text, text, whole
 
 PAGE = SKUS_AT_ONCE
 SOURCE_PAGE = 300
@@ -32,21 +34,35 @@ many shops bring up to date by a clock or in a queue, some minutes later."""
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:
-    """A page of products that have stock of their own. The cursor is the last product's id: Magento answers
-    a page number that is too high with its last page again."""
-    last = cursor if cursor and cursor.isdigit() else "0"
+    """A page of products that have stock of their own. The cursor is the last product's id, for Magento
+    answers a page number that is too high with its last page again; and the stocks of the shop, which are
+    asked for once."""
+    last, known = _read(cursor)
     groups = [[("type_id", "in", KINDS)], [("entity_id", "gt", last)]]
     fields = ("fields", "items[id,sku,name,type_id,status],total_count")
     query = (*criteria(groups, PAGE, sort="entity_id"), fields)
     listed = need_rows(expected((yield from ask(get("/V1/products", query)))), "items")
     if settings.stock == "stock_item":
-        shown = yield from _stock_items(listed)
+        shown: Mapping[str, Sequence[Shown]] = yield from _stock_items(listed)
     else:
-        shown = yield from _sources(settings, [need_text(row, "sku") for row in listed])
+        shown, known = yield from _sources([need_text(row, "sku") for row in listed], known, settings)
     seen = tuple(_seen(row, shown.get(need_text(row, "sku").casefold(), ())) for row in listed)
-    following = need_text(listed[-1], "id") if len(listed) >= PAGE else None
+    following = need_text(listed[-1], "id") if len(listed) >= PAGE else last
     behind = 0.0 if settings.stock == "stock_item" else BEHIND
-    return Page(seen, following if following != cursor else None, behind)
+    return Page(seen, _written(following, known) if following != last else None, behind)
+
+
+def _read(cursor: str | None) -> tuple[str, Sequence[Stock]]:
+    last, _, told = (cursor or "").partition("|")
+    try:
+        known = msgspec.json.decode(told or "[]", type=tuple[Stock, ...])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        known = ()
+    return (last if last.isdigit() else "0"), known
+
+
+def _written(last: str, known: Sequence[Stock]) -> str:
+    return f"{last}|{msgspec.json.encode(known).decode()}" if known else last
 
 
 def _seen(row: Mapping[str, Any], shown: Sequence[Shown]) -> Seen:
@@ -65,56 +81,34 @@ def _stock_items(listed: Sequence[Mapping[str, Any]]) -> Flow[Mapping[str, Seque
     return found
 
 
-def _sources(settings: Settings, skus: Sequence[str]) -> Flow[Mapping[str, Sequence[Shown]]]:
-    """By SKU in lower case: each source with what can be sold of it."""
-    if not skus:
-        return {}
+def _sources(
+    skus: Sequence[str], known: Sequence[Stock], settings: Settings
+) -> Flow[tuple[Mapping[str, Sequence[Shown]], Sequence[Stock]]]:
+    """By SKU in lower case: each source with what can be sold of it; and the stocks of the shop."""
     items: list[Mapping[str, Any]] = []
-    for page in range(1, MOST_PAGES):
+    for page in range(1, MOST_PAGES if skus else 1):
         query = criteria([any_of(skus)], SOURCE_PAGE, page, "source_item_id")
         found = expected((yield from ask(get("/V1/inventory/source-items", query))))
         more = need_rows(found, "items")
         items += more
         if not more or len(items) >= (whole(found, "total_count") or 0):
             break
-    salable = yield from _salable(settings, skus)
-    by_sku: dict[str, list[Mapping[str, Any]]] = {}
+    by_sku: dict[str, dict[str, int]] = {}
     for item in items:
-        by_sku.setdefault(need_text(item, "sku").casefold(), []).append(item)
-    return {sku: _net(listed, salable.get(sku)) for sku, listed in by_sku.items()}
-
-
-def _salable(settings: Settings, skus: Sequence[str]) -> Flow[Mapping[str, int]]:
-    """What the shop itself calculates that it can sell; one by one where it has no list of it."""
-    path = f"/V1/inventory/export-stock-salable-qty/website/{quote(settings.website, safe='')}"
-    answer = yield from ask(get(path, criteria([any_of(skus)], len(skus))))
-    found: dict[str, int] = {}
-    if answer.status not in (400, 404):
-        listed = expected(answer)
-        for row in rows(listed) if isinstance(listed, list) else need_rows(listed, "items"):
-            if (quantity := count(row, "qty")) is not None:
-                found[need_text(row, "sku").casefold()] = quantity
-        return found
-    for sku in skus:
-        one = f"/V1/inventory/get-product-salable-quantity/{sku_path(sku)}/{settings.stock_id}"
-        answer = yield from ask(get(one))
-        # 400 and 404 are of a product that the website does not sell.
-        if answer.status not in (400, 404) and (quantity := count(expected(answer))) is not None:
-            found[sku.casefold()] = quantity
-    return found
-
-
-def _net(items: Sequence[Mapping[str, Any]], salable: int | None) -> Sequence[Shown]:
-    """Reservations are of the whole stock and not of a source: the fullest source is taken to bear them."""
-    hands = [(need_text(item, "source_code"), _hand(item)) for item in items]
-    hands.sort(key=lambda pair: (-pair[1], pair[0]))
-    reserved = 0 if salable is None else max(0, sum(hand for _, hand in hands) - salable)
-    found = []
-    for n, (source, hand) in enumerate(hands):
-        here = reserved if n == len(hands) - 1 else min(reserved, hand)
-        found.append(Shown(hand - here, source, committed=here))
-        reserved -= here
-    return found
+        hands = by_sku.setdefault(need_text(item, "sku").casefold(), {})
+        hands[need_text(item, "source_code")] = _hand(item)
+    if not by_sku:
+        return {}, known
+    stocked = known or (yield from stocks(settings))
+    sold = []
+    for stock in stocked:
+        here = [sku for sku in skus if any(map(stock.has, by_sku.get(sku.casefold(), ())))]
+        sold.append((stock, (yield from salable(stock, here)) if here else {}))
+    shown = {
+        sku: net(hands, [(stock, quantities.get(sku)) for stock, quantities in sold])
+        for sku, hands in by_sku.items()
+    }
+    return shown, stocked
 
 
 def _hand(item: Mapping[str, Any]) -> int:
