@@ -28,6 +28,7 @@ from onhand.connectors.flow import (
     Verdict,
     Whole,
 )
+from onhand.connectors.magento_bulk import ELSEWISE
 from onhand.connectors.magento_calls import any_of, words
 
 SETTINGS = settings_of(magento, **EXAMPLE.settings)
@@ -276,6 +277,16 @@ def test_a_queue_that_nobody_works_off_is_unsure() -> None:
     _, verdicts = run(flow, lambda request: taken(1) if request.method == "POST" else outcome(4), waits)
     assert kinds(verdicts) == [Unsure]
     assert sum(waits) == 300
+
+
+@pytest.mark.parametrize("first", [1, 927])
+def test_numbers_of_another_kind_say_nothing_about_an_operation(first: int) -> None:
+    rows = [{"id": first + n, "status": status} for n, status in enumerate((3, 1))]
+    waits: list[float] = []
+    answers = [taken(2), answer({"operations_list": rows})]
+    _, verdicts = run(magento.push(BULK, [told(1, 1), told(2, 1)]), answers, waits)
+    assert [verdict.words for verdict in verdicts if isinstance(verdict, Unsure)] == [ELSEWISE] * 2
+    assert waits == [1.0]
 
 
 def test_the_queue_of_the_cloud_service_has_another_path() -> None:
