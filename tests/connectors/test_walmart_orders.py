@@ -8,7 +8,7 @@ import pytest
 
 from connectors.account import Account
 from connectors.driver import answer, run, settings_of, talk, target
-from fakes.walmart import EXAMPLE, Fake
+from fakes.walmart import EXAMPLE, WFS_STOCK, Fake
 from onhand.connectors import walmart
 from onhand.connectors.flow import Accepted, Failed, Later, Rejected
 from onhand.connectors.walmart_push import FEED_FROM
@@ -146,9 +146,26 @@ def test_pages_of_inventory_follow_one_another_and_wfs_is_only_shown() -> None:
     fake = fake_with(**{f"S{n:03}": n for n in range(120)})
     assert [seen.sku for seen in pulled(fake)] == [f"S{n:03}" for n in range(120)]
     wfs = settings_of(walmart, **EXAMPLE.settings, wfs=True)
-    last = pulled(fake, wfs)[-1]
-    assert (last.sku, last.writable, last.shown[0].quantity) == ("WFS-1", False, 8)
-    assert isinstance(push(fake, target(1, 5, dict(last.ids), "WFS"))[0], Rejected)
+    owned = pulled(fake, wfs)[120:]
+    assert [(seen.sku, seen.shown[0].quantity) for seen in owned] == list(WFS_STOCK.items())
+    assert not any(seen.writable for seen in owned)
+    assert isinstance(push(fake, target(1, 5, dict(owned[0].ids), "WFS"))[0], Rejected)
+
+
+def test_the_old_list_of_walmarts_own_stock_is_read_where_the_new_one_is_not_to_be_had() -> None:
+    wfs = settings_of(walmart, **EXAMPLE.settings, wfs=True)
+    new, old = ([(seen.ids, seen.shown) for seen in pulled(Fake(wfs=name), wfs)] for name in ("new", "old"))
+    assert old == new
+    assert len(old) == len(WFS_STOCK)
+    with pytest.raises(Failed, match="404"):
+        pulled(Fake(wfs="neither"), wfs)
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_the_old_list_is_not_asked_when_the_new_one_is_only_away(status: int) -> None:
+    with pytest.raises(Failed) as failed:
+        run(walmart.pull(SETTINGS, "wfs|0"), [answer(b"", status)])
+    assert failed.value.retry
 
 
 def test_a_number_changed_behind_our_back_is_seen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,6 +69,7 @@ class Fake:
     feeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     access: str = ACCESS
     slow: int = 2
+    wfs: str = "new"
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
     calls: list[str] = field(default_factory=list)
@@ -137,8 +139,10 @@ class Fake:
                 return self._feed_state(name, wire)
             case "GET", ["settings", "shipping", "shipnodes"]:
                 return reply(200, SHIP_NODES)
-            case "GET", ["fulfillment", "inventory"]:
-                return reply(200, WFS_STOCK)
+            case "GET", ["wfs", "inventory"] if self.wfs == "new":
+                return reply(200, _owned(query(wire), _new_row))
+            case "GET", ["fulfillment", "inventory"] if self.wfs == "old":
+                return reply(200, _owned(query(wire), _old_row))
             case "GET", ["orders"]:
                 return self._orders(wire)
             case _:
@@ -298,12 +302,26 @@ SHIP_NODES = [
     {"shipNode": "node-2", "shipNodeName": "Old", "nodeType": "PHYSICAL", "status": "INACTIVE"},
     {"shipNode": "node-3", "shipNodeName": "Carrier", "nodeType": "3PL", "status": "ACTIVE"},
 ]
-WFS_STOCK = {
-    "headers": {"totalCount": 1, "limit": 300, "offset": 0},
-    "payload": {
-        "inventory": [{"sku": "WFS-1", "shipNodes": [{"shipNodeType": "WFSFulfilled", "availToSellQty": 8}]}]
-    },
-}
+WFS_STOCK = {"WFS-1": 8} | {f"WFS-{n}": n for n in range(2, 252)}
+WFS_MOST = 150
+"""SKUs of Walmart's own stock in an answer, however many are asked for."""
+
+
+def _new_row(sku: str, units: int) -> dict[str, Any]:
+    told = {"availableUnits": units, "onhandUnits": units + 1, "reservedUnits": 1, "stockStatus": "In Stock"}
+    return {"itemInformation": {"sku": sku, "itemName": f"The {sku}"}, "inventoryData": told}
+
+
+def _old_row(sku: str, units: int) -> dict[str, Any]:
+    return {"sku": sku, "shipNodes": [{"shipNodeType": "WFSFulfilled", "availToSellQty": units}]}
+
+
+def _owned(given: dict[str, str], row: Callable[[str, int], dict[str, Any]]) -> dict[str, Any]:
+    """A page of Walmart's own stock; the old list and the new one differ in their rows."""
+    begin, size = int(given.get("offset", "0")), min(WFS_MOST, int(given.get("limit", "10")))
+    listed = [row(sku, units) for sku, units in list(WFS_STOCK.items())[begin : begin + size]]
+    headers = {"totalCount": len(WFS_STOCK), "limit": size, "offset": begin}
+    return {"headers": headers, "payload": {"inventory": listed}}
 
 
 def _moment(given: dict[str, str], name: str) -> datetime:

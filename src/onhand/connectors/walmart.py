@@ -1,7 +1,9 @@
 """Speaks to Walmart Marketplace in the United States: quantities on hand by SKU and ship node.
 
 Marketplace API v3 (inventory feed 1.5), https://developer.walmart.com/us-marketplace; checked 2026-11-22
-against copies of its published OpenAPI files; not yet called live.
+against copies of its published OpenAPI files; not yet called live. Of what is used here Walmart retires one
+call, some day in 2026: the old list of stock in its own warehouses, which is asked only where the new one is
+not to be had.
 """
 
 from __future__ import annotations
@@ -36,9 +38,12 @@ __all__ = ["CHANNEL", "Settings", "base_url", "check", "hear", "orders", "pace",
 __all__ += ["push", "sign", "tokenless", "tokens"]
 
 PAGE = 50
-WFS_PAGE = 300
+WFS_PAGE = 200
 WFS = "wfs|"
 """How the cursor begins while Walmart's own stock is read."""
+OWNED, OWNED_ONCE = "/v3/wfs/inventory", "/v3/fulfillment/inventory"
+"""Where that is, and where it was: some sellers are not let in at the new door yet."""
+SHUT = {400, 403, 404}
 NEEDED = {"inventory": ("full_access",), "orders": ("full_access", "view_only")}
 
 
@@ -165,18 +170,27 @@ def _shown(node: Mapping[str, Any]) -> Shown:
 
 def _pull_wfs(offset: int) -> Flow[Page]:
     query = (("limit", str(WFS_PAGE)), ("offset", str(offset)))
-    found = expect((yield from ask(get("/v3/fulfillment/inventory", query, "default"))))
+    answer = yield from ask(get(OWNED, query, "default"))
+    if answer.status in SHUT:
+        answer = yield from ask(get(OWNED_ONCE, query, "default"))
+    found = expect(answer)
     listed = need_rows(found, "payload", "inventory")
-    end = offset + WFS_PAGE
+    # It need not give as many as were asked for.
+    end = offset + len(listed)
     more = listed and end < units(found, "headers", "totalCount")
     return Page(tuple(_owned(row) for row in listed), f"{WFS}{end}" if more else None)
 
 
 def _owned(row: Mapping[str, Any]) -> Seen:
-    sku = need_text(row, "sku")
-    shown = tuple(Shown(whole(node, "availToSellQty"), "WFS") for node in rows(row, "shipNodes")[:1])
+    """A SKU in Walmart's warehouses, as the new list tells it or the old one."""
+    told = at(row, "itemInformation") or row
+    sku = need_text(told, "sku")
+    kept = whole(row, "inventoryData", "availableUnits")
+    if told is row:
+        kept = whole(row, "shipNodes", 0, "availToSellQty")
     ids = {"sku": sku, "wfs": "true"}
-    return Seen(ids, sku, shown, writable=False, why="Walmart's own warehouses keep this stock")
+    why = "Walmart's own warehouses keep this stock"
+    return Seen(ids, sku, (Shown(kept, "WFS"),), title=text(told, "itemName") or "", writable=False, why=why)
 
 
 def places(settings: Settings) -> Flow[list[Place]]:
