@@ -306,7 +306,7 @@ class Fake:
         item = self.items.get(name)
         return item and {
             "id": name,
-            "inventoryLevels": {"nodes": [self._level(item, p) for p in item.levels]},
+            "inventoryLevels": connection([self._level(item, p) for p in item.levels], {"first": 10}),
         }
 
     def _level(self, item: Item, place: str) -> dict[str, Any]:

@@ -35,13 +35,12 @@ from onhand.connectors.reading import ask, at, need_rows, need_text, rows, text,
 from onhand.connectors.shopify_graphql import (
     CHECK,
     ITEMS,
-    LEVELS,
     NAMED,
     PLACES,
     balance_wait,
     data,
+    levels_of,
     next_after,
-    nodes,
     request,
     shown,
     sized,
@@ -56,7 +55,6 @@ RESTORED = {"standard": 100, "advanced": 200, "plus": 1_000, "enterprise": 2_000
 """Points that come back each second, by the shop's plan; ten seconds' worth may be spent at once."""
 ITEM_PAGE = 20
 NAMED_AT_ONCE = 20
-LEVEL_PAGE = 50
 PLACE_PAGE = 50
 SCOPES = ("read_inventory", "write_inventory", "read_products", "read_locations", "read_orders")
 TELLS_OF_ORDERS = ("orders/", "refunds/", "fulfillments/", "order_transactions/")
@@ -181,14 +179,8 @@ def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
 
 
 def _seen(row: Mapping[str, Any]) -> Flow[Seen]:
-    """An item; one that is kept at many locations takes calls of its own."""
     item = need_text(row, "id")
-    levels = nodes(row, "inventoryLevels")
-    after = next_after(row, "inventoryLevels")
-    while after:
-        found, _, _ = yield from sized(LEVELS, {"id": item, "after": after}, LEVEL_PAGE)
-        levels += nodes(found, "inventoryItem", "inventoryLevels")
-        after = next_after(found, "inventoryItem", "inventoryLevels")
+    levels = yield from levels_of(row)
     variant = at(row, "variants", "nodes", 0)
     tracked = at(row, "tracked") is not False
     ids = {"inventory_item": item} | ({} if tracked else {"tracked": "false"})

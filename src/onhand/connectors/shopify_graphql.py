@@ -38,7 +38,9 @@ LOOK = (
     """
 query HubLook($ids: [ID!]!) {
   nodes(ids: $ids) {
-    ... on InventoryItem { id inventoryLevels(first: 10) { nodes { ...Level } } }
+    ... on InventoryItem {
+      id inventoryLevels(first: 10) { nodes { ...Level } pageInfo { hasNextPage endCursor } }
+    }
   }
 }"""
     + LEVEL
@@ -169,6 +171,7 @@ query HubCheck {
 CALL_COST = 10
 """Points of a mutation or a small query; the balance that comes with every answer corrects the guess."""
 PAGE_COST = 200
+LEVEL_PAGE = 50
 LONGEST_WAIT = 60.0
 
 THROTTLED = "THROTTLED"
@@ -248,6 +251,19 @@ def next_after(value: Any, *path: str | int) -> str | None:
 def nodes(value: Any, *path: str | int) -> list[Mapping[str, Any]]:
     """The nodes of a connection; empty when it is missing."""
     return rows(value, *path, "nodes")
+
+
+def levels_of(
+    row: Mapping[str, Any],
+) -> Generator[Request | Wait, Response | None, list[Mapping[str, Any]]]:
+    """All levels of an inventory item; one that is kept at many locations takes calls of its own. Raises
+    Failed."""
+    levels, after = nodes(row, "inventoryLevels"), next_after(row, "inventoryLevels")
+    while after:
+        found, _, _ = yield from sized(LEVELS, {"id": text(row, "id"), "after": after}, LEVEL_PAGE)
+        levels += nodes(found, "inventoryItem", "inventoryLevels")
+        after = next_after(found, "inventoryItem", "inventoryLevels")
+    return levels
 
 
 def shown(level: Mapping[str, Any]) -> Shown:

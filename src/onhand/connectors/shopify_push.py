@@ -10,6 +10,7 @@ import msgspec
 from onhand.connectors.auth import fingerprint
 from onhand.connectors.flow import (
     Accepted,
+    Failed,
     Flow,
     Later,
     Rejected,
@@ -31,7 +32,7 @@ from onhand.connectors.shopify_graphql import (
     TRACK,
     balance_wait,
     fault,
-    nodes,
+    levels_of,
     request,
     shown,
 )
@@ -250,7 +251,10 @@ def _looked_up(verdicts: Verdicts) -> Flow[Verdicts]:
     for some in (names[start : start + LOOKED_AT] for start in range(0, len(names), LOOKED_AT)):
         answer = yield from ask(request(LOOK, {"ids": some}))
         for row in rows(answer.json(), "data", "nodes"):
-            found = [shown(level) for level in nodes(row, "inventoryLevels")]
+            try:
+                found = [shown(level) for level in (yield from levels_of(row))]
+            except Failed:
+                continue
             levels[text(row, "id") or ""] = {s.location: s.quantity for s in found if s.quantity is not None}
     for index, verdict in stale.items():
         seen = levels.get(_gid("InventoryItem", verdict.target.ids["inventory_item"]), {})
