@@ -195,6 +195,7 @@ COST = {
         (top("THROTTLED", extensions={"cost": COST}), Later, 2.0),
         (top("ACCESS_DENIED"), Later, None),
         (top("INTERNAL_SERVER_ERROR"), Later, None),
+        (top("SHOP_INACTIVE"), Later, None),
         (top("BAD_REQUEST"), Whole, None),
         (answer({"errors": "[API] Invalid API key"}, 401), Later, None),
         (answer("", 402), Later, None),
@@ -278,6 +279,23 @@ def test_an_untracked_item_is_tracked_first() -> None:
     assert run(shopify.push(SETTINGS, [untracked]), [no])[1] == [
         Rejected(untracked, "gift card", "not_tracked")
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (answer({"data": {"inventoryItemUpdate": {"inventoryItem": {"tracked": False}}}}), Unsure),
+        (answer({"data": {"inventoryItemUpdate": {"inventoryItem": None, "userErrors": []}}}), Unsure),
+        (answer({"data": {"inventoryItemUpdate": None}}), Unsure),
+        (top("SHOP_INACTIVE"), Later),
+    ],
+    ids=["still not", "no item", "nothing", "closed"],
+)
+def test_a_number_is_not_told_while_the_item_may_not_be_tracked(said: Response, kind: type[Verdict]) -> None:
+    untracked = Target(1, {"inventory_item": item_id(1), "tracked": "false"}, (Slot(2, place_id(1)),), "k")
+    requests, verdicts = run(shopify.push(SETTINGS, [untracked]), [said])
+    assert len(requests) == 1
+    assert kinds(verdicts) == [kind]
 
 
 # --- tokens, webhooks, pace -----------------------------------------------------------------------------
