@@ -239,7 +239,11 @@ def test_webhooks() -> None:
         True,
         (),
     )
+    assert heard.reread == ("5",), "its items may have been edited without a new time of change"
     assert woocommerce.hear(SETTINGS, headers, body, NOW).id == heard.id
+    headers, body = fake.webhook("order.created", {"id": 5})
+    heard = woocommerce.hear(SETTINGS, headers, body, NOW)
+    assert (heard.poll_orders, heard.reread) == (True, ())
     headers, body = fake.webhook("product.updated", {"id": 77})
     assert woocommerce.hear(SETTINGS, headers, body, NOW).look_at == ("77",)
     headers, body = fake.webhook("product.updated", {"id": 78, "parent_id": 77})

@@ -65,6 +65,9 @@ number; but a shop saves them one by one, within what time its PHP allows, and e
 is a call of its own, for which the numbers have to wait."""
 STOCKLESS = {"grouped", "external"}
 PING = re.compile(rb"webhook_id=\d{1,18}")
+UNDATED = {"order.updated", "order.deleted"}
+"""What may have happened to an order without a new time of change, so that no poll finds it: its items were
+edited, older shops refund in part, or it lies in the trash or nowhere any more. It is asked for by its id."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -363,8 +366,7 @@ def hear(settings: Settings, headers: Mapping[str, str], body: bytes, now: int) 
     topic = headers.get("x-wc-webhook-topic", "")
     name = headers.get("x-wc-webhook-delivery-id") or fingerprint(f"{topic} {body.hex()}")
     said = Response(200, body=body).json()
-    if topic == "order.deleted":
-        # It may lie in the trash with its old time of change, where no poll finds it, or nowhere any more.
+    if topic in UNDATED:
         order = text(said, "id")
         return Heard(name, topic, poll_orders=True, reread=(order,) if order else ())
     if not topic.startswith("product."):

@@ -1,4 +1,9 @@
-"""Orders of a WooCommerce shop, since a moment or by their ids, as snapshots; REST API wc/v3."""
+"""Orders of a WooCommerce shop, since a moment or by their ids, as snapshots; REST API wc/v3.
+
+A shop that keeps orders as posts does not date all that happens to them: editing the items of one, and before
+version 7.6 a refund in part, leave its time of change as it was. So a poll alone is not enough: orders that
+hold units are asked for by their ids after each look at the shop, and those that a webhook names at once.
+"""
 
 from __future__ import annotations
 
