@@ -202,9 +202,24 @@ def test_a_refused_zero_takes_a_product_of_one_sku_off_sale_and_back() -> None:
 
 
 def test_a_refused_zero_of_one_sku_among_others_is_told_to_a_person() -> None:
-    requests, verdicts = push(of(S1, 0, W2), answers=[BOTH, ZERO])
+    empty = Target(1, {"product": P, "sku": S1}, (Slot(0, W1), Slot(0, W2)), "k")
+    for aim in (of(S1, 0, W2), empty):
+        requests, verdicts = push(aim, answers=[BOTH, ZERO])
+        assert len(requests) == 2
+        assert isinstance(verdicts[0], Rejected)
+
+
+@pytest.mark.parametrize(("offer", "reply"), [(0, ok({})), (3, ZERO)], ids=["a zero is taken", "no zero"])
+def test_nothing_else_takes_a_product_off_sale(offer: int, reply: Response) -> None:
+    requests, _ = push(of(S1, offer), answers=[ALONE, reply])
     assert len(requests) == 2
-    assert isinstance(verdicts[0], Rejected)
+
+
+def test_a_warehouse_that_shows_no_number_is_told_none() -> None:
+    rows = [{"warehouse_id": W1, "available_quantity": 4}, {"warehouse_id": W2}]
+    look = ok({"inventory": [{"product_id": P, "skus": [{"id": S1, "warehouse_inventory": rows}]}]})
+    requests, _ = push(of(S1, 7), answers=[look, ok({})])
+    assert said(requests[1])[0]["inventory"] == [{"warehouse_id": W1, "quantity": 7}]
 
 
 def test_a_product_that_does_not_go_back_on_sale_is_tried_again() -> None:
@@ -258,6 +273,15 @@ def test_a_change_that_names_a_shop_goes_to_it() -> None:
     requests, verdicts = run(tiktok.push(plain, [naming("2")]), [shops(SHOP, "2"), BOTH, ok({})])
     assert [dict(r.query).get("shop_cipher") for r in requests] == [None, "c-2", "c-2"]
     assert isinstance(verdicts[0], Accepted)
+
+
+def test_changes_for_two_shops_each_go_to_their_own() -> None:
+    plain = settings_of(tiktok, app_key=KEY, app_secret=SECRET, access_token=ACCESS)
+    answers = [shops("1", "2"), BOTH, ok({}), shops("1", "2"), BOTH, ok({})]
+    requests, verdicts = run(tiktok.push(plain, [naming("2"), naming("1")]), answers)
+    told = ["c-2", "c-2", "c-1", "c-1"]
+    assert [dict(r.query)["shop_cipher"] for r in requests if r.url != requests[0].url] == told
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Accepted]
 
 
 @pytest.mark.parametrize("own", [{"shop_id": "1"}, {"shop_id": "1", "shop_cipher": "c-1"}, {}])
