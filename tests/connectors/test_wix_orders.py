@@ -113,9 +113,16 @@ def test_only_products_of_the_store_count_and_a_simple_one_has_the_zero_variant(
 
 
 @pytest.mark.parametrize(
-    ("status", "holds"), [("INITIALIZED", False), ("APPROVED", True), ("CANCELED", True)]
+    ("status", "holds"),
+    [
+        ("INITIALIZED", False),
+        ("PENDING", True),
+        ("APPROVED", True),
+        ("CANCELED", True),
+        ("REJECTED", False),
+    ],
 )
-def test_an_order_that_is_not_approved_holds_nothing(status: str, holds: bool) -> None:
+def test_an_order_holds_once_it_is_placed(status: str, holds: bool) -> None:
     _, found = polled(order(line(1), status=status))
     assert found.orders[0].holds is holds
 

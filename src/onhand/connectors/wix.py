@@ -88,6 +88,7 @@ CHANNEL = Channel(
         "In catalogue V1 all variants of a product are tracked, or none: telling one number tracks them all.",
         "A variant that has no stock record at a location is not given one.",
         "A refund without restocking does not free the units of an order: cancel it.",
+        "An order that is being paid is not told, though its units are taken off: they may be offered again.",
     ),
 )
 

@@ -1,4 +1,10 @@
-"""Orders of a Wix site since a moment, as snapshots; eCommerce Orders v1, for both catalogues."""
+"""Orders of a Wix site since a moment, as snapshots; eCommerce Orders v1, for both catalogues.
+
+Unless a site says otherwise (`inventoryUpdateTrigger` of its orders settings), Wix takes units off when an
+order is placed, while its payment is still under way. Such an order is INITIALIZED, and no search tells of
+it; one that is PENDING is told, and holds its units here, too: should Wix not have taken them off, less is
+offered for a while, and not more than there is.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +33,8 @@ STORES = "215238eb-22a5-4c36-9e7b-e7c08025e04e"
 """The app whose products have stock: orders may hold bookings and tickets of others."""
 OVERLAP = 120_000_000
 """Microseconds that a poll looks back behind the one before it."""
-UNCOUNTED = {"INITIALIZED", "PENDING", "REJECTED"}
-"""States in which Wix has not taken the units off its stock."""
+UNCOUNTED = {"INITIALIZED", "REJECTED"}
+"""States in which nothing was bought, or not yet."""
 
 
 class Cursor(NamedTuple):
