@@ -229,7 +229,9 @@ def test_very_many_go_in_one_feed_that_is_followed() -> None:
         "ingestionStatus": "DATA_ERROR",
         "ingestionErrors": {"ingestionError": [error]},
     }
-    states[2]["ingestionStatus"] = "SYSTEM_ERROR"
+    passing = ["SYSTEM_ERROR", "TIMEOUT_ERROR", "INPROGRESS", "RECEIVED"]
+    for place, state in enumerate(passing, 2):
+        states[place]["ingestionStatus"] = state
     waits: list[float] = []
     requests, verdicts = run(
         walmart.push(SETTINGS, MANY), [TAKEN, WORKING, answer(b"", 500), *pages(states)], waits
@@ -249,8 +251,11 @@ def test_very_many_go_in_one_feed_that_is_followed() -> None:
     assert dict(requests[-1].query)["offset"] == str(FEED_FROM - 50)
     assert waits == list(POLLS[:3])
     assert verdicts[1] == Rejected(MANY[1], "ERR_PDI_0034 bad", "DATA_ERROR")
-    assert isinstance(verdicts[2], Later)
-    assert all(isinstance(verdict, Accepted) for verdict in verdicts[3:])
+    assert [type(verdict) for verdict in verdicts[2:6]] == [Later] * len(passing)
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts[6:])
+
+
+ALL_GOOD = pages([{"sku": f"S{n}", "ingestionStatus": "SUCCESS"} for n in range(1, FEED_FROM + 1)])
 
 
 @pytest.mark.parametrize(
@@ -265,6 +270,12 @@ def test_very_many_go_in_one_feed_that_is_followed() -> None:
         ([TAKEN, *[WORKING] * len(POLLS)], Unsure),
         ([TAKEN, answer(b"", 401)], Unsure),
         ([TAKEN, done([{"sku": "other", "ingestionStatus": "SUCCESS"}])], Unsure),
+        ([TAKEN, ALL_GOOD[0], answer(b"", 404)], Unsure),
+        ([TAKEN, ALL_GOOD[0], answer({"feedStatus": "PROCESSED"})], Unsure),
+        ([TAKEN, answer({"feedStatus": "PROCESSED"})], Unsure),
+        ([TAKEN, answer({"feedStatus": "ERROR"})], Whole),
+        ([TAKEN, answer(b"", 403)], Unsure),
+        ([TAKEN, answer(b"", 404)], Unsure),
     ],
     ids=[
         "silence",
@@ -276,6 +287,12 @@ def test_very_many_go_in_one_feed_that_is_followed() -> None:
         "slow",
         "login",
         "missing",
+        "no second page",
+        "empty second page",
+        "no details",
+        "failed without details",
+        "no right",
+        "no such feed",
     ],
 )
 def test_a_feed_that_was_only_taken_is_no_success(answers: list[Response], kind: type[Verdict]) -> None:
