@@ -135,6 +135,8 @@ def test_reads_pass_page_caches() -> None:
         (row(1, None, manage=False), Rejected, "does not keep stock"),
         (row(1, None), Rejected, "does not keep stock"),
         (row(1, 7), Stale, "the shop kept 7"),
+        (row(1, 4.5), Stale, "the shop kept 4"),
+        (row(1, -0.5), Stale, "the shop kept -1"),
         (failed(1, "woocommerce_rest_product_invalid_id", 400), Rejected, "invalid_id no"),
         (failed(1, "internal_server_error", 500), Later, "internal"),
         ({"id": 1, "error": 3}, Rejected, "refused"),
@@ -148,6 +150,32 @@ def test_a_row_speaks_for_itself(said: Any, kind: type[Verdict], words: str) -> 
     _, verdicts = run(woocommerce.push(SETTINGS, [product(1, 5)]), [answer({"update": [extra, said]})])
     assert kinds(verdicts) == [kind]
     assert words in getattr(verdicts[0], "words", "")
+
+
+@pytest.mark.parametrize("manage", [True, "parent", None])
+def test_what_the_shop_still_counts_is_not_unlimited(manage: Any) -> None:
+    said = [answer({"update": [row(1, 5, manage=manage)]})]
+    _, verdicts = run(woocommerce.push(SETTINGS, [product(1, 999, infinite=True)]), said)
+    assert not isinstance(verdicts[0], Accepted)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "shown"), [(3, 3), (2.5, 2), (0.25, 0), (-0.5, -1), ("3", 3), (None, None)]
+)
+def test_a_part_of_a_unit_is_not_offered(quantity: Any, shown: int | None) -> None:
+    said = [answer([row(1, quantity) | {"type": "simple"}])]
+    _, page = run(woocommerce.pull(SETTINGS, "0|0"), said)
+    assert [number.quantity for number in page.seen[0].shown] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "units"), [(2, 2), (2.0, 2), (1.5, 2), (0.25, 1), (0, 0), (-0.5, 0), (None, 0)]
+)
+def test_a_part_of_a_unit_is_sold_whole(quantity: Any, units: int) -> None:
+    order: dict[str, Any] = {"id": 7, "status": "processing", "date_modified_gmt": "2026-11-22T00:00:00"}
+    order["line_items"] = [{"id": 1, "product_id": 5, "quantity": quantity}]
+    _, found = run(woocommerce.orders(SETTINGS, "2026-11-22T00:00:00Z"), [answer([order])])
+    assert [line.ordered for line in found.orders[0].lines] == [units]
 
 
 def test_what_the_shop_kept_is_told() -> None:

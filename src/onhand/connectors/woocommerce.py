@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from math import floor
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -41,7 +42,7 @@ from onhand.connectors.flow import (
     retry_after,
 )
 from onhand.connectors.reading import ask, at, need_rows, need_text, text, whole
-from onhand.connectors.woocommerce_orders import orders, reread
+from onhand.connectors.woocommerce_orders import MOST, orders, reread
 from onhand.connectors.woocommerce_pages import PAGE, Spot, asked, following
 
 __all__ = [
@@ -256,7 +257,7 @@ def _verdict(job: Job, row: Any, answer: Response) -> Verdict:
         words = f"{text(error, 'code') or ''} {text(error, 'message') or ''}".strip() or "refused"
         passing = (whole(error, "data", "status") or 0) >= 500
         return Later(target, words) if passing else Rejected(target, words, text(error, "code") or "")
-    managed, quantity = at(row, "manage_stock"), whole(row, "stock_quantity")
+    managed, quantity = at(row, "manage_stock"), _kept(row)
     if managed == "parent":
         return Rejected(target, "the parent product keeps this variation's stock", "parent")
     if slot.infinite:
@@ -267,6 +268,12 @@ def _verdict(job: Job, row: Any, answer: Response) -> Verdict:
         # A plugin that thinks itself the owner of the stock has set it back, or it was sold meanwhile.
         return Stale(target, {slot.location: quantity}, f"the shop kept {quantity}")
     return Accepted(target)
+
+
+def _kept(row: Any) -> int | None:
+    """The number of a product, in whole units: with a plugin a shop keeps parts of one."""
+    found = at(row, "stock_quantity")
+    return floor(found) if isinstance(found, float) and abs(found) < MOST else whole(row, "stock_quantity")
 
 
 # --- looking --------------------------------------------------------------------------------------------
@@ -335,7 +342,7 @@ def _seen(row: Mapping[str, Any], ids: dict[str, str]) -> Seen:
         ids,
         text(row, "sku"),
         # The number of a parent is no number of the variation, and an unmanaged one means nothing.
-        (Shown(whole(row, "stock_quantity") if managed is True else None),),
+        (Shown(_kept(row) if managed is True else None),),
         title=text(row, "name") or "",
         active=text(row, "status") == "publish",
         writable=not why,

@@ -8,6 +8,7 @@ hold units are asked for by their ids after each look at the shop, and those tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, NamedTuple
 
 from onhand.connectors.flow import (
@@ -23,6 +24,7 @@ from onhand.connectors.flow import (
 )
 from onhand.connectors.reading import (
     ask,
+    at,
     iso,
     moment,
     need_rows,
@@ -47,6 +49,8 @@ UNPAID = {"pending", "failed", "checkout-draft", "auto-draft"}
 """WooCommerce lowers its stock when an order is paid or put on hold, not before."""
 GONE = {"cancelled", "refunded", "trash"}
 UNKNOWN = "woocommerce_rest_shop_order_invalid_id"
+MOST = 1e9
+"""No line has so many units."""
 
 
 class Cursor(NamedTuple):
@@ -189,7 +193,7 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
 
 
 def _line(line: Mapping[str, Any], shipped: bool, gone: bool, off: Mapping[str, int]) -> OrderLine:
-    name, count = need_text(line, "id"), units(line, "quantity")
+    name, count = need_text(line, "id"), _sold(line)
     known = (("product", text(line, "product_id")), ("variation", text(line, "variation_id")))
     return OrderLine(
         name,
@@ -199,6 +203,13 @@ def _line(line: Mapping[str, Any], shipped: bool, gone: bool, off: Mapping[str, 
         cancelled=0 if shipped else count if gone else min(count, off.get(name, 0)),
         shipped=count if shipped else 0,
     )
+
+
+def _sold(line: Mapping[str, Any]) -> int:
+    """Units of a line. With a plugin a shop sells parts of a unit, and each takes a whole one here: taken for
+    none, it would be sold again."""
+    found = at(line, "quantity")
+    return ceil(found) if isinstance(found, float) and 0 < found < MOST else units(line, "quantity")
 
 
 def _refunded(refunds: list[Mapping[str, Any]]) -> Mapping[str, int]:
