@@ -11,6 +11,7 @@ from fakes.wix import EXAMPLE, SIMPLE, ids
 from onhand.connectors import wix
 from onhand.connectors.flow import (
     Accepted,
+    Failed,
     Later,
     Rejected,
     Request,
@@ -89,6 +90,13 @@ def test_a_record_that_is_not_tracked_has_no_number() -> None:
     rows = records(record("loc-1", 4), record("loc-2", 7, tracked=False))
     _, found = run(wix.pull(SETTINGS, "V3|"), [page, rows])
     assert found.seen[0].shown == (Shown(4, "loc-1", "9"), Shown(None, "loc-2", "9"))
+
+
+def test_a_full_page_whose_last_product_has_no_number_is_not_the_end() -> None:
+    stock = [{"productId": f"p-{n}", "numericId": str(n), "variants": []} for n in range(100)]
+    del stock[-1]["numericId"]
+    with pytest.raises(Failed):
+        run(wix.pull(SETTINGS, "V1|"), [answer({"inventoryItems": stock}), answer({"products": []})])
 
 
 def test_each_variant_of_the_old_catalogue_has_its_own_sku() -> None:

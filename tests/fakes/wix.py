@@ -21,6 +21,8 @@ SITE = "5f0c0000-0000-0000-0000-00000000517e"
 APP, APP_SECRET, INSTANCE = "aaaa0000-app", "app-secret-a1b2c3d4", "aaaa0000-0001"
 STORES = "215238eb-22a5-4c36-9e7b-e7c08025e04e"
 SIMPLE = "00000000-0000-0000-0000-000000000000"
+FIRST_NUMBER = 1_598_904_314_932_014
+"""Wix numbers products by the microsecond."""
 PRIVATE = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PUBLIC = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -262,7 +264,7 @@ class Fake:
         after = json.loads(given["filter"])["numericId"]["$gt"]
         assert json.loads(given["sort"]) == [{"numericId": "asc"}]
         names = list(dict.fromkeys(item.product for item in self.items))
-        numbered = [(number, name) for number, name in enumerate(names, 1) if number > after]
+        numbered = [(number, name) for number, name in enumerate(names, FIRST_NUMBER) if number > after]
         found = []
         for number, name in numbered[: min(100, given["paging"]["limit"])]:
             own = [item for item in self.items if item.product == name]

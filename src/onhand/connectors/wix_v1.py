@@ -95,10 +95,12 @@ def _judged(group: Mapping[int, Target], answer: Response) -> Verdicts:
 
 
 def pull(cursor: str | None) -> Flow[Page]:
-    """A page of products. It goes on by number and not by offset: Wix ends a list at ten thousand."""
+    """A page of products. It goes on by number and not by offset: Wix ends a list at ten thousand. These
+    numbers have sixteen digits."""
+    after = int(cursor) if cursor and cursor.isascii() and cursor.isdigit() else 0
     query = {
         "paging": {"limit": PAGE},
-        "filter": _text({"numericId": {"$gt": whole(cursor) or 0}}),
+        "filter": _text({"numericId": {"$gt": after}}),
         "sort": _text([{"numericId": "asc"}]),
     }
     page = expect((yield from ask(post("/stores-reader/v2/inventoryItems/query", {"query": query}))))
@@ -108,8 +110,8 @@ def pull(cursor: str | None) -> Flow[Page]:
     for row in items:
         product = products.get(need_text(row, "productId"), {})
         seen += [_seen(row, variant, product) for variant in rows(row, "variants")]
-    last = text(items[-1], "numericId") if items else None
-    return Page(tuple(seen), last if len(items) == PAGE and last != cursor else None)
+    last = need_text(items[-1], "numericId") if len(items) == PAGE else None
+    return Page(tuple(seen), last if last != cursor else None)
 
 
 def _text(value: Any) -> str:
