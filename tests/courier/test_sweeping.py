@@ -87,6 +87,21 @@ def test_a_number_that_was_changed_there_is_found_and_healed(town: Town) -> None
     play(town, story)
 
 
+@pytest.mark.parametrize("absurd", [2**63, 10**30, -(10**30)])
+def test_an_absurd_number_is_healed_and_stops_no_other(town: Town, absurd: int) -> None:
+    async def story(town: Town) -> None:
+        async with town.driven() as courier:
+            await town.stock(1, 5)
+            await town.stock(2, 6)
+            await town.calm()
+            town.stall.stock = {"1-1": absurd, "1-2": 50}
+            await sweep(town, courier)
+            await town.calm()
+        assert town.stall.stock == {"1-1": 5, "1-2": 6}
+
+    play(town, story)
+
+
 def test_what_a_channel_may_not_show_yet_is_no_drift(town: Town) -> None:
     behind = 900.0
 

@@ -11,6 +11,8 @@ from onhand.connectors.flow import Failed, Request, Response, Wait
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+WIDEST = 10**18
+"""No number of a channel's is further from 0; there is room to add to it within 64 bits."""
 LATEST = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
@@ -48,14 +50,14 @@ def text(value: Any, *path: str | int) -> str | None:
 
 def whole(value: Any, *path: str | int) -> int | None:
     """A whole number; None for anything else, also for true and for 1.5. 3.0 and "3" are 3: some
-    channels write whole numbers so."""
+    channels write whole numbers so. What is beyond `WIDEST` is brought to it: a database keeps no more."""
     match at(value, *path):
         case bool():
             return None
         case int(found):
-            return found
+            return max(-WIDEST, min(found, WIDEST))
         case float(found) if found.is_integer():
-            return int(found)
+            return max(-WIDEST, min(int(found), WIDEST))
         case str(found) if found.lstrip("-").isascii() and found.lstrip("-").isdigit() and len(found) < 16:
             return int(found) if found.count("-") <= 1 else None
         case _:
