@@ -115,8 +115,9 @@ def test_what_cannot_be_said_is_refused_here() -> None:
     requests, verdicts = run(squarespace.push(SETTINGS, [nameless, two]), [])
     assert not requests
     assert [type(verdict) for verdict in verdicts] == [Rejected, Rejected]
-    requests, verdicts = run(squarespace.push(SETTINGS, [nameless, told(3, 3), two]), [DONE])
-    assert [type(verdict) for verdict in verdicts] == [Rejected, Accepted, Rejected]
+    requests, verdicts = run(squarespace.push(SETTINGS, [nameless, told(3, 3), two, told(4, 4)]), [DONE])
+    assert [type(verdict) for verdict in verdicts] == [Rejected, Accepted, Rejected, Accepted]
+    assert [verdict.target.listing for verdict in verdicts] == [1, 3, 2, 4]
 
 
 def test_tokens_rotate() -> None:

@@ -18,6 +18,9 @@ ACCOUNT = Account(walmart, SETTINGS)
 push, pulled, polled = ACCOUNT.push, ACCOUNT.pulled, ACCOUNT.polled
 
 
+SINCE = "2026-11-20T00:00:00Z"
+
+
 def states(*pairs: tuple[str, str]) -> dict[str, Any]:
     rows = [{"status": s, "statusQuantity": {"unitOfMeasurement": "EACH", "amount": n}} for s, n in pairs]
     return {"orderLineStatuses": {"orderLineStatus": rows}}
@@ -47,6 +50,7 @@ def listed(*rows: dict[str, Any], cursor: str | None = None, date: str = "") -> 
         (order("3", ("Shipped", "1"), ("Cancelled", "2")), (3, 2, 1)),
         (order("1", ("Delivered", "1")), (1, 0, 1)),
         (order("2", ("Refund", "2")), (2, 0, 2)),
+        (order("2", ("Refunded", "2")), (2, 0, 2)),
         (order("3", ("Shipped", "1"), ("Refund", "2")), (3, 0, 3)),
         (order("2", ("Shipped", "2"), ("Refund", "1")), (2, 0, 2)),
         (order("2", ("Canceled", "2")), (2, 2, 0)),
@@ -59,6 +63,7 @@ def listed(*rows: dict[str, Any], cursor: str | None = None, date: str = "") -> 
         "rest cancelled",
         "delivered",
         "refunded",
+        "refunded in the other word",
         "partly refunded",
         "shipped and refunded",
         "the other spelling",
@@ -72,6 +77,28 @@ def test_orders_are_counts_by_line(row: dict[str, Any], counts: tuple[int, int, 
     (line,) = only.lines
     assert (line.id, line.sku, line.ids) == ("3", "A", {"sku": "A"})
     assert (line.ordered, line.cancelled, line.shipped) == counts
+
+
+def test_a_line_without_a_date_of_its_own_is_as_old_as_its_order() -> None:
+    row = order("2", ("Created", "1"), ("Shipped", "1"))
+    (line,) = row["orderLines"]["orderLine"]
+    plain = line | {"orderLineStatuses": line["orderLineStatuses"]["orderLineStatus"]}
+    del plain["statusDate"]
+    _, found = run(walmart.orders(SETTINGS, SINCE), [listed(row | {"orderLines": [plain]})])
+    (only,) = found.orders
+    assert only.updated == 1_795_000_000_000_000
+    assert [(each.ordered, each.shipped) for each in only.lines] == [(2, 1)]
+
+
+def test_a_first_look_takes_what_is_still_to_be_shipped() -> None:
+    rows = [order("1", ("Shipped", "1")), order("2", ("Shipped", "1"), ("Created", "1"))]
+    requests, found = run(walmart.orders(SETTINGS, None), [listed(date=DATE), listed(*rows, date=DATE)])
+    assert dict(requests[1].query)["status"] == "Created"
+    assert "lastModifiedStartDate" not in dict(requests[1].query)
+    assert [each.lines[0].ordered for each in found.orders] == [2]
+    requests, found = run(walmart.orders(SETTINGS, found.cursor), [listed(date=DATE)])
+    assert dict(requests[0].query)["status"] == "Acknowledged"
+    assert (found.more, found.cursor[:20]) == (False, "2026-11-22T00:00:10Z")
 
 
 def test_a_poll_asks_for_changes_and_names_how_old_orders_may_be() -> None:
