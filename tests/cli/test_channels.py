@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from commands import onhand, write
-from onhand import seals
+from onhand import connectors, seals
+from onhand.connectors.kind import Kind
 from servers import Server, start
 
 outward_shop = importlib.import_module("outward.shop")
@@ -154,6 +156,15 @@ def test_the_doctor_says_which_secrets_do_not_open(
     assert line.json("doctor")["faults"] == []
     monkeypatch.setenv("ONHAND_SECRET_KEY", "nonsense")
     assert line.json("doctor", code=3)["faults"] == ["a key for secrets has 32 bytes, in base64"]
+
+
+@pytest.mark.parametrize("module", connectors.ALL, ids=lambda one: one.CHANNEL.name)
+def test_what_a_channel_needs_is_explained(module: Kind) -> None:
+    told = onhand("channels", module.CHANNEL.name).out
+    settings, _, words = told.partition("settings\n")[2].partition("\n\n")
+    assert "expires_at" not in settings, "nobody is asked for it"
+    named = set(re.findall(r"'([a-z]+_[a-z_]+)'", words))
+    assert words and not [name for name in named if name not in settings]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -14,19 +13,20 @@ import typer
 from onhand.cli import frame
 from onhand.connectors.channel import Channel
 from onhand.office.people import BadAsk
-from onhand.outward.needs import Need, needs, typed
+from onhand.outward import needs
+from onhand.outward.needs import Need
 
 
 def values(channel: Channel, file: Path | None, given: Sequence[str]) -> dict[str, Any]:
     """The settings of a channel as plain values: those in ``file``, those ``given`` as name=value on top.
     Where there is neither and a person is there, each one is asked for. Raises BadAsk."""
-    known = {one.name: one for one in needs(channel)}
+    known = {one.name: one for one in needs.needs(channel)}
     found = _read(file) if file is not None else {}
     for words in given:
         name, _, text = words.partition("=")
         if name not in known:
             raise BadAsk(f"{channel.title} has no setting {name!r}: {', '.join(known)}")
-        found[name] = typed(known[name], _text(text))
+        found[name] = needs.typed(known[name], _text(text))
     if file is None and not given and sys.stdin.isatty():
         return _asked(channel, list(known.values()))
     missing = [one.name for one in known.values() if one.required and one.name not in found]
@@ -52,8 +52,7 @@ def _text(text: str) -> str:
 
 def _asked(channel: Channel, wanted: Sequence[Need]) -> dict[str, Any]:
     frame.say(f"{channel.title}: {channel.version} ({channel.auth})")
-    if words := inspect.getdoc(channel.settings):
-        frame.say(words)
+    frame.say(needs.words(channel))
     frame.say("Enter skips what is not required.\n")
     found: dict[str, Any] = {}
     for one in wanted:
@@ -65,7 +64,7 @@ def _asked(channel: Channel, wanted: Sequence[Need]) -> dict[str, Any]:
             words, default=None if one.required else "", hide_input=one.secret, show_default=False, err=True
         )
         if text:
-            found[one.name] = typed(one, text)
+            found[one.name] = needs.typed(one, text)
     return found
 
 

@@ -16,9 +16,8 @@ from onhand.connectors.channel import Channel
 from onhand.inventory import clock
 from onhand.office import channels, door, people
 from onhand.office.people import BadAsk
-from onhand.outward import explaining, telling, watching
+from onhand.outward import explaining, needs, telling, watching
 from onhand.outward.equipment import Refusal
-from onhand.outward.needs import needs
 from onhand.outward.telling import moment
 from onhand.store import linking, showing
 
@@ -62,9 +61,12 @@ def _one(channel: Channel) -> None:
     frame.print_table(("", ""), facts.items())
     frame.say("\nsettings")
     settings = [
-        (one.name, "yes" if one.required else "", "yes" if one.secret else "") for one in needs(channel)
+        (one.name, "yes" if one.required else "", "yes" if one.secret else "", " or ".join(one.choices))
+        for one in needs.needs(channel)
+        if not one.ours
     ]
-    frame.print_table(("name", "required", "secret"), settings)
+    frame.print_table(("name", "required", "secret", "one of"), settings)
+    frame.say(f"\n{needs.words(channel)}")
     if channel.cannot:
         frame.say("\nlimits\n" + "\n".join(f"- {one}" for one in channel.cannot))
 

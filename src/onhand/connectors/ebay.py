@@ -54,8 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in one call, 25 by the type's description and 1 by the call's. ``by_location``: whether stock is counted
     by location there. ``site``: the number of the eBay site, for "trading". ``orders``: whether they are
     taken in; they are of the whole account, so one of two connections to it leaves them to the other.
-    ``verification_token`` and ``endpoint`` (the whole public address) are for notifications; ``public_keys``
-    are filled in by `keys`.
+    ``verification_token`` and ``endpoint`` (the whole public address) are for notifications.
     """
 
     client_id: Annotated[str, msgspec.Meta(min_length=1)]

@@ -63,7 +63,8 @@ TELLS_OF_ORDERS = ("orders/", "refunds/", "fulfillments/", "order_transactions/"
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A permanent token; or an app's id and secret, which get one for a day; with ``refresh_token`` the
     pair of a public app, which rotates. ``client_secret`` (or ``webhook_secret``) verifies webhooks. The
-    shop's ``plan`` says how fast it may be called."""
+    shop's ``plan`` says how fast it may be called. Scopes: read_inventory, write_inventory, read_products,
+    read_locations, read_orders."""
 
     shop: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     access_token: Secret | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -30,6 +31,11 @@ OURS = frozenset({"expires_at", "public_keys"})
 def needs(channel: Channel) -> list[Need]:
     """What a channel needs to be connected, in the order of its settings."""
     return [_need(field) for field in msgspec.structs.fields(channel.settings)]
+
+
+def words(channel: Channel) -> str:
+    """What its settings mean, from the type's own description, for people."""
+    return (inspect.getdoc(channel.settings) or "").replace("``", "'")
 
 
 def _need(field: msgspec.structs.FieldInfo) -> Need:
