@@ -172,7 +172,11 @@ def test_what_a_channel_needs_is_explained(module: Kind) -> None:
     [
         (("connect", "nowhere"), "there is no channel"),
         (("connect", "sandbox"), "needs url, client_id, client_secret"),
-        (("connect", "sandbox", "--set", "nothing=1"), "has no setting"),
+        (("connect", "sandbox", "--set", "nothing=1"), "has no setting 'nothing'"),
+        (("connect", "sandbox", "--settings", "card.json"), "has no setting 'admin_key': url, client_id"),
+        (("connect", "sandbox", "--set", "url"), "'url' is not like name=value"),
+        (("rules", "sandbox", "--set", "bufer=2"), "there is no rule 'bufer': buffer"),
+        (("rules", "sandbox", "--unset", "bufer"), "there is no rule 'bufer': buffer"),
         (("connect", "sandbox", "--set", "url=x", "--set", "client_id=c", "--set", "client_secret=s"), ""),
         (("pause", "nothing"), "no connection of the name"),
         (("explain", "1"), "no such listing"),
@@ -187,6 +191,7 @@ def test_what_a_channel_needs_is_explained(module: Kind) -> None:
     ],
 )
 def test_mistakes_are_said_in_words(line: Line, words: tuple[str, ...], said: str) -> None:
+    write(Path("card.json"), '{"url": "http://127.0.0.1:1", "client_id": "c", "admin_key": "x"}')
     told = line.run(*words, code=1)
     assert told.startswith("onhand: ") and said in told and "Traceback" not in told
 

@@ -15,6 +15,7 @@ from onhand.connectors.channel import Channel
 from onhand.office.people import BadAsk
 from onhand.outward import needs
 from onhand.outward.needs import Need
+from onhand.stock.offering import Rules
 
 
 def values(channel: Channel, file: Path | None, given: Sequence[str]) -> dict[str, Any]:
@@ -22,11 +23,11 @@ def values(channel: Channel, file: Path | None, given: Sequence[str]) -> dict[st
     Where there is neither and a person is there, each one is asked for. Raises BadAsk."""
     known = {one.name: one for one in needs.needs(channel)}
     found = _read(file) if file is not None else {}
-    for words in given:
-        name, _, text = words.partition("=")
+    said = _said(given)
+    for name in (*found, *said):
         if name not in known:
             raise BadAsk(f"{channel.title} has no setting {name!r}: {', '.join(known)}")
-        found[name] = needs.typed(known[name], _text(text))
+    found |= {name: needs.typed(known[name], text) for name, text in said.items()}
     if file is None and not given and sys.stdin.isatty():
         return _asked(channel, list(known.values()))
     missing = [one.name for one in known.values() if one.required and one.name not in found]
@@ -71,15 +72,31 @@ def _asked(channel: Channel, wanted: Sequence[Need]) -> dict[str, Any]:
 def pairs(given: Sequence[str], *, plain: bool = False) -> dict[str, Any]:
     """``name=value`` words; values are JSON where they can be, unless ``plain``. Raises BadAsk."""
     found: dict[str, Any] = {}
-    for words in given:
-        name, equals, text = words.partition("=")
-        if not name or not equals:
-            raise BadAsk(f"{words!r} is not like name=value")
-        text = _text(text)
+    for name, text in _said(given).items():
         try:
             found[name] = text if plain else json.loads(text)
         except ValueError:
             found[name] = text
+    return found
+
+
+def _said(given: Sequence[str]) -> dict[str, str]:
+    """``name=value`` words, apart."""
+    found: dict[str, str] = {}
+    for words in given:
+        name, equals, text = words.partition("=")
+        if not name or not equals:
+            raise BadAsk(f"{words!r} is not like name=value")
+        found[name] = _text(text)
+    return found
+
+
+def rules(given: Sequence[str], unset: Sequence[str] = ()) -> dict[str, Any]:
+    """Rules from ``name=value`` words. Raises BadAsk, for the name of one that is to be dropped as well."""
+    found = pairs(given)
+    for name in (*found, *unset):
+        if name not in Rules.__struct_fields__:
+            raise BadAsk(f"there is no rule {name!r}: {', '.join(Rules.__struct_fields__)}")
     return found
 
 

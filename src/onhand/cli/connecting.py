@@ -70,7 +70,7 @@ async def connect(
                 channel=channel,
                 values=values,
                 name=name,
-                rules=asking.pairs(rule or []) or None,
+                rules=asking.rules(rule or []) or None,
                 feeds=asking.feeds(feed or []) or None,
             )
             began = msgspec.convert(asked, Began)

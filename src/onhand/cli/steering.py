@@ -147,6 +147,7 @@ async def rules(
     places, mirrored; and of a connection heal, sweep, poll."""
     if (connection is None) == (listing is None):
         raise typer.BadParameter("say which connection, or --listing ID")
+    changed = asking.rules(given or [], unset or [])
     settings = frame.load(db)
     async with door.reading(settings) as inventory:
         number = await people.account_id(inventory, account)
@@ -157,7 +158,7 @@ async def rules(
         except Refusal as refusal:
             raise BadAsk(str(refusal)) from refusal
     new = {name: value for name, value in old.items() if name not in (unset or [])}
-    new |= asking.pairs(given or [])
+    new |= changed
     if new != old or unset:
         async with door.writing(settings) as way:
             if listing is None:
