@@ -72,6 +72,8 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     done = connect(line, shop, "--rule", "buffer=1", "--name", "Our shop")
     link = done["connection"]
     assert done["backlog"] == 2
+    said = line.run("connect", "sandbox", "--again", link, code=3)
+    assert f"connection {link} is told when 'onhand serve' runs; 0 listings wait" in said
     found = {one["sku"]: one for one in line.json("listings")}
     assert {one["state"] for one in found.values()} == {"stale"}
     cut = onhand("listings", "--limit", 1, "--json")
@@ -114,6 +116,8 @@ def server(line: Line) -> Iterator[Server]:
 
 def test_through_the_hub_that_serves(line: Line, shop: Any, server: Server) -> None:
     link = connect(line, shop)["connection"]
+    said = line.run("connect", "sandbox", "--again", link, code=3)
+    assert f"connection {link} is told from now on" in said
     assert "0 wait to be told" in line.run("push", "--all", link)
     rotated = line.json("secrets", "rotate")
     assert (rotated["resealed"], rotated["still_needed"]) == (1, [])

@@ -86,7 +86,11 @@ async def connect(
         told: dict[str, Any] = msgspec.to_builtins(began) if began else {"connection": link}
         frame.print_json(told | _totals(found) | {"backlog": backlog, "paused": paused})
     else:
-        _imported(found, link, backlog, paused=paused)
+        _imported(found)
+        begins = "when 'onhand serve' runs" if way.alone else "from now on"
+        stays = f"is paused: 'onhand resume {link}' begins to tell it"
+        goes_on = f"is told {begins}; {backlog} listings wait to be told"
+        frame.say(f"connection {link} {stays if paused else goes_on}")
     return frame.FOUND if found[1] else frame.OK
 
 
@@ -127,9 +131,7 @@ def _totals(found: tuple[list[Imported], list[Unmatched]]) -> dict[str, Any]:
     return counts | {"unmatched": msgspec.to_builtins(unmatched)}
 
 
-def _imported(
-    found: tuple[list[Imported], list[Unmatched]], link: int, backlog: int, *, paused: bool
-) -> None:
+def _imported(found: tuple[list[Imported], list[Unmatched]]) -> None:
     counts = _totals(found)
     unmatched = found[1]
     for one in unmatched[:UNMATCHED_SHOWN]:
@@ -138,10 +140,6 @@ def _imported(
         frame.complain(f"and {len(unmatched) - UNMATCHED_SHOWN} more (--json shows all)")
     words = f"{counts['seen']} listings: {counts['created']} matched, {counts['known']} known before"
     frame.say(f"{words}, {len(unmatched)} of no item of ours")
-    if paused:
-        frame.say(f"connection {link} is paused: 'onhand resume {link}' begins to tell it")
-    else:
-        frame.say(f"connection {link} is told from now on; {backlog} listings wait to be told")
 
 
 async def named(way: Door, account: int, name: str) -> int:

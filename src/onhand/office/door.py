@@ -51,6 +51,10 @@ CHANNEL_OPERATIONS: dict[str, Operation] = channels.OPERATIONS
 class Door(Protocol):
     """Where operations are asked for."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether no hub serves this database now, as far as can be known."""
+
     async def ask(self, operation: str, **parameters: Any) -> Any:
         """Do an operation; its answer. Raises BadAsk in words."""
 
@@ -59,10 +63,11 @@ class Door(Protocol):
 
 
 class Here:
-    """This process holds the database."""
+    """This process holds the database. Of a PostgreSQL others may be hubs."""
 
     def __init__(self, equipment: Equipment) -> None:
         self.inventory = equipment.inventory
+        self.alone = equipment.inventory.store.sqlite
         self._equipment = equipment
 
     async def ask(self, operation: str, **parameters: Any) -> Any:
@@ -80,6 +85,8 @@ class Here:
 
 class There:
     """A hub holds the database; it is asked over its local door."""
+
+    alone = False
 
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
