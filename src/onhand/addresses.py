@@ -31,6 +31,10 @@ _DENIED6 = tuple(
 )  # fmt: skip
 
 
+ALLOWING = "ONHAND_ALLOW_PRIVATE_CHANNELS=true allows it, for the hub and for commands"
+"""What an operator can do about an address that is theirs on purpose."""
+
+
 class Refused(Exception):
     """An address that nothing is sent to, and why, in words."""
 
@@ -59,10 +63,10 @@ def origin(url: str, *, private: bool = False) -> Origin:
     if parts.username is not None or parts.password is not None:
         raise Refused("an address must not hold a user or a password")
     if not private and parts.scheme != "https":
-        raise Refused("plain http is refused")
+        raise Refused(f"plain http is refused ({ALLOWING})")
     wanted = port or (443 if parts.scheme == "https" else 80)
     if not private and wanted not in PORTS:
-        raise Refused(f"port {wanted} is refused")
+        raise Refused(f"port {wanted} is refused ({ALLOWING})")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Origin(parts.scheme, host, wanted, target)
 

@@ -15,7 +15,7 @@ import httpcore2
 import httpx2
 
 from onhand import __version__
-from onhand.addresses import Refused, origin, public
+from onhand.addresses import ALLOWING, Refused, origin, public
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
 from onhand.wire import BadBody, decode, encode
@@ -101,7 +101,7 @@ class Dial:
         except (OSError, UnicodeError, TimeoutError) as error:
             raise httpcore2.ConnectError(f"the name {host} cannot be resolved") from error
         if not self._private and not (addresses and all(public(one) for one in addresses)):
-            raise Refused(f"{host} is not a public address")
+            raise Refused(f"{host} is not a public address ({ALLOWING})")
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             seconds = None if timeout is None else timeout / left
             try:
