@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from onhand.settings import ANSWER_SECONDS
-from onhand.store import addresses, durability, files, hearing, likeness, roles, strangers, together
+from onhand.store import addresses, durability, files, hearing, likeness, mounts, roles, strangers, together
 from onhand.store.addresses import BadAddress
 from onhand.store.hearing import patient
 
@@ -226,10 +226,14 @@ def _check_version(store: Store) -> None:
 
 
 def durability_faults(store: Store) -> list[str]:
-    """`durability.faults` of the writer. Not while a hub writes: SQLite has one connection for that, which
-    is nobody else's to use."""
+    """`durability.faults` of the writer, and of where a SQLite file lies. Not while a hub writes: SQLite has
+    one connection for that, which is nobody else's to use."""
     with store.writer.connect() as connection:
-        return durability.faults(connection)
+        found = durability.faults(connection)
+    if store.sqlite and (kind := mounts.distant(store.path)):
+        words = "it may lose acknowledged changes, and another hub there may write to it"
+        found.append(f"{store.path} lies on {kind}, another machine's file system: {words}")
+    return found
 
 
 # --- migrations -----------------------------------------------------------------------------------
