@@ -249,3 +249,29 @@ CHECKS = {
     "flipkart": same_numbers,
     "sellbrite": same_queue,
 }
+
+
+def told_of(client: Client, done: list[Done]) -> list[Movement]:
+    """The movements of what a client had done, in order."""
+    shipped = client.name == "orders"
+    changes = [(one, change) for one in done for change in ((0, -1) if shipped else (one.value,))]
+    return [
+        {"item": client.item, "location": 1, "reference": one.name, "on_hand": change}
+        | {"available_after": one.value, "on_hand_after": one.value}
+        for one, change in changes
+    ]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_what_is_lost_or_doubled_is_found(client: Client, tmp_path: Path) -> None:
+    """The checks themselves: each movement that is missing or there twice is told, whoever's it is."""
+    done = [Done(client.name, f"{client.name}-{value}", value) for value in (11, 12, 13)]
+    world = World({}, tmp_path / "log", seed=1)
+    world.sent += done
+    check, book = CHECKS[client.name.rstrip("0123456789")], told_of(client, done)
+    check(Book(book), client, done, world)
+    for at, one in enumerate(book):
+        for wrong in ([*book[:at], *book[at + 1 :]], [*book[:at], one, *book[at:]]):
+            with pytest.raises(AssertionError):
+                check(Book(wrong), client, done, world)
+    asyncio.run(world.close())
