@@ -24,7 +24,7 @@ from onhand.stock.model import (
     Stale,
     Unknown,
 )
-from onhand.store import books, requests
+from onhand.store import books, listed, requests
 from onhand.store.books import Change, Marked, Named, Spot
 from onhand.work import (
     Accepted,
@@ -311,8 +311,8 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
     books.append(connection, rows)
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
-    books.close_listings(connection, closing, now)
-    marked = books.mark_stale(connection, {spot: (one[0], one[-1]) for spot, one in moved.items()}, now)
+    listed.close_listings(connection, closing, now)
+    marked = listed.mark_stale(connection, {spot: (one[0], one[-1]) for spot, one in moved.items()}, now)
     companions.write(connection, _companions(done, desks), now)
     return marked
 

@@ -25,8 +25,9 @@ from onhand.stock.model import (
     SetOnHand,
     Transfer,
 )
-from onhand.store import books
-from onhand.store.books import Guard, Named, Spot, Spotted
+from onhand.store import books, listed
+from onhand.store.books import Named, Spot, Spotted
+from onhand.store.listed import Guard
 from onhand.work import SetStatus, Work
 
 LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer)
@@ -167,7 +168,7 @@ def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
         desks[account].draft.reservations[reference] = desks[account].old_holds[reference] = hold
     if due:
         _fold(connection, desks, due, now)
-    for (account, listing), guard in books.guards(connection, needs.listings).items():
+    for (account, listing), guard in listed.guards(connection, needs.listings).items():
         desks[account].guard(listing, guard)
     return desks
 

@@ -9,7 +9,19 @@ import pytest
 from sqlalchemy import Connection
 
 from onhand.stock.model import Adjust, Expire, Ship, Transfer
-from onhand.store import books, catalog, channels, incidents, levels, past, requests, tallies, verify, wakeups
+from onhand.store import (
+    books,
+    catalog,
+    channels,
+    incidents,
+    levels,
+    listed,
+    past,
+    requests,
+    tallies,
+    verify,
+    wakeups,
+)
 from onhand.work import Plan, PutDetail, PutPrice
 from shops import KIT, START, Shop, answer, key, second
 from transcript import hold, want
@@ -47,7 +59,7 @@ READS: dict[str, Read] = {
     "next expiries": lambda c, a: list(books.next_expiries(c, [(a, 1, 1)], START).values()),
     "holds": lambda c, a: list(books.reservations(c, [(a, "a"), (a, "b")], lock=False).values()),
     "kits": lambda c, a: list(books.components(c, [(a, KIT)]).values()),
-    "listings": lambda c, a: list(books.guards(c, [(a, 1), (a, 2)]).values()),
+    "listings": lambda c, a: list(listed.guards(c, [(a, 1), (a, 2)]).values()),
     "messages": requests.waiting,
     "the ends of the inbox": requests.ends,
     "a key": lambda c, a: requests.look_up(c, (a, "scope", "k")),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import HoldLine, Level, Place, Reservation
+from onhand.stock.model import HoldLine, Level, Reservation
 from onhand.store.sql import Insert, Row, Statement
 
 Spot = tuple[int, int, int]
@@ -16,7 +16,8 @@ Spot = tuple[int, int, int]
 Marked = tuple[int, int]
 """(account, connection) of a listing that has become stale."""
 
-_PLACES = "account int, item int, location int"
+PLACES = "account int, item int, location int"
+"""The columns of a `Spot`."""
 _LOADED = (
     "SELECT r.account, r.item, r.location, l.on_hand, l.reserved, l.infinite, l.present,"
     " l.version, l.next_expiry, i.kit, p.kind FROM {rows}"
@@ -25,7 +26,7 @@ _LOADED = (
     " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location"
 )
 _load = Statement(
-    rows=_PLACES,
+    rows=PLACES,
     # All rows as one: each row that SQLite hands out lets the interpreter go, and on a busy hub it must
     # be won back from the event loop.
     sqlite=_LOADED.replace("{join}", "LEFT JOIN")
@@ -41,7 +42,7 @@ _prepare = Statement(
     " JOIN locations p ON p.account = r.account AND p.id = r.location"
     " WHERE NOT EXISTS (SELECT 1 FROM levels l WHERE l.account = r.account AND l.item = r.item"
     " AND l.location = r.location) ORDER BY r.account, r.item, r.location ON CONFLICT DO NOTHING",
-    rows=_PLACES,
+    rows=PLACES,
 )
 
 
@@ -58,7 +59,7 @@ _oddities = Statement(
     "SELECT r.account, r.item, r.location, i.kit, p.kind FROM {rows}"
     " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
     " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location",
-    rows=_PLACES,
+    rows=PLACES,
 )
 
 
@@ -129,13 +130,13 @@ _due = Statement(
     "SELECT DISTINCT n.account, n.reference FROM {rows}"
     " JOIN reservation_lines n ON n.account = r.account AND n.item = r.item"
     " AND n.location = r.location WHERE n.held > 0 AND n.expires_at <= :now",
-    rows=_PLACES,
+    rows=PLACES,
 )
 _next_due = Statement(
     "SELECT r.account, r.item, r.location, (SELECT MIN(n.expires_at) FROM reservation_lines n"
     " WHERE n.account = r.account AND n.item = r.item AND n.location = r.location"
     " AND n.held > 0 AND n.expires_at > :now) FROM {rows}",
-    rows=_PLACES,
+    rows=PLACES,
 )
 
 Named = tuple[int, str]
@@ -252,7 +253,7 @@ def _line_rows(account: int, change: Change) -> Iterable[Row]:
         yield (account, hold.reference, number, line.item, line.location, *counts, *ending)
 
 
-# --- levels, movements and what follows from them ---------------------------------------------------
+# --- levels and movements ---------------------------------------------------------------------------
 
 _put_levels = Insert(
     "levels",
@@ -284,31 +285,6 @@ _last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
 _last_each = Statement(
     sqlite="SELECT a.id, a.seq, a.recorded_at FROM {rows} JOIN accounts a ON a.id = r.account",
     rows="account int",
-)
-_CLOSED = (
-    "UPDATE {listings} SET status = 'closed', updated_at = :now FROM {rows}"
-    " WHERE listings.account = r.account AND listings.item = r.item"
-    " AND listings.location = r.location AND closes_at_zero = 1 AND status = 'open'"
-)
-# Left to itself, SQLite takes the primary key here and looks at every listing of the account.
-_close = Statement(
-    sqlite=_CLOSED.replace("{listings}", "listings INDEXED BY listings_level"),
-    postgresql=_CLOSED.replace("{listings}", "listings"),
-    rows=_PLACES,
-)
-_mark_text = (
-    "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
-    " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now, :now"
-    " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
-    " AND f.location = r.location JOIN listings g ON g.account = f.account AND g.id = f.listing"
-    " {where} GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
-    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
-    " marks = outbox.marks + 1 RETURNING account, connection"
-)
-_mark = Statement(
-    sqlite=_mark_text.replace("{where}", "WHERE true"),
-    postgresql=_mark_text.replace("{where}", ""),
-    rows=_PLACES + ", seq int",
 )
 
 
@@ -358,43 +334,3 @@ def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
 def append(connection: Connection, rows: Sequence[Row]) -> None:
     """Append movements: the only place in onhand that writes the ledger."""
     _append.later(connection, rows)
-
-
-def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> None:
-    """Close the open listings that close when their level shows nothing."""
-    rows = sorted(spots)
-    if rows:
-        _close.run(connection, rows, now=now)
-
-
-def mark_stale(connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int) -> set[Marked]:
-    """Mark every listing fed by these levels as stale since the first of the given movements and up to the
-    last; the (account, connection) of those that were marked."""
-    rows = [(*spot, seq) for spot, ends in sorted(seqs.items()) for seq in dict.fromkeys(ends)]
-    return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
-
-
-_guards = Statement(
-    "SELECT g.account, g.id, g.status, g.item, g.location, g.closes_at_zero FROM {rows}"
-    " JOIN listings g ON g.account = r.account AND g.id = r.id",
-    rows="account int, id int",
-)
-
-
-class Guard(NamedTuple):
-    """A listing that commands come through: whether it is open, the level it is bound to, and whether
-    it closes when that shows nothing."""
-
-    status: str
-    place: Place | None
-    closes: bool
-
-
-def guards(connection: Connection, listings: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Guard]:
-    """The listings of these (account, id)."""
-    rows = sorted(set(listings))
-    found = _guards.run(connection, rows) if rows else []
-    return {
-        (account, listing): Guard(status, (item, at) if at is not None else None, bool(closes))
-        for account, listing, status, item, at, closes in found
-    }

@@ -1,0 +1,78 @@
+"""What a commit asks and writes of listings: which are open, which close, which channels must be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand.stock.model import Place
+from onhand.store.books import PLACES, Marked, Spot
+from onhand.store.sql import Statement
+
+_CLOSED = (
+    "UPDATE {listings} SET status = 'closed', updated_at = :now FROM {rows}"
+    " WHERE listings.account = r.account AND listings.item = r.item"
+    " AND listings.location = r.location AND closes_at_zero = 1 AND status = 'open'"
+)
+# Left to itself, SQLite takes the primary key here and looks at every listing of the account.
+_close = Statement(
+    sqlite=_CLOSED.replace("{listings}", "listings INDEXED BY listings_level"),
+    postgresql=_CLOSED.replace("{listings}", "listings"),
+    rows=PLACES,
+)
+_mark_text = (
+    "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
+    " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now, :now"
+    " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
+    " AND f.location = r.location JOIN listings g ON g.account = f.account AND g.id = f.listing"
+    " {where} GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
+    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
+    " marks = outbox.marks + 1 RETURNING account, connection"
+)
+_mark = Statement(
+    sqlite=_mark_text.replace("{where}", "WHERE true"),
+    postgresql=_mark_text.replace("{where}", ""),
+    rows=PLACES + ", seq int",
+)
+
+
+def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> None:
+    """Close the open listings that close when their level shows nothing."""
+    rows = sorted(spots)
+    if rows:
+        _close.run(connection, rows, now=now)
+
+
+def mark_stale(connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int) -> set[Marked]:
+    """Mark every listing fed by these levels as stale since the first of the given movements and up to the
+    last; the (account, connection) of those that were marked."""
+    rows = [(*spot, seq) for spot, ends in sorted(seqs.items()) for seq in dict.fromkeys(ends)]
+    return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
+
+
+_guards = Statement(
+    "SELECT g.account, g.id, g.status, g.item, g.location, g.closes_at_zero FROM {rows}"
+    " JOIN listings g ON g.account = r.account AND g.id = r.id",
+    rows="account int, id int",
+)
+
+
+class Guard(NamedTuple):
+    """A listing that commands come through: whether it is open, the level it is bound to, and whether
+    it closes when that shows nothing."""
+
+    status: str
+    place: Place | None
+    closes: bool
+
+
+def guards(connection: Connection, listings: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Guard]:
+    """The listings of these (account, id)."""
+    rows = sorted(set(listings))
+    found = _guards.run(connection, rows) if rows else []
+    return {
+        (account, listing): Guard(status, (item, at) if at is not None else None, bool(closes))
+        for account, listing, status, item, at, closes in found
+    }
