@@ -198,7 +198,8 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
         outcomes.append(outcome)
         if isinstance(outcome, Accepted):
             for movement, _ in outcome.entries:
-                touched[movement.place] = levels[movement.place]
+                place = movement.place
+                touched[place] = levels[place]
             for place in _held_at(desk, commands):
                 touched[place] = levels[place]
         elif commands:
@@ -240,11 +241,13 @@ def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...
     entries = desk.draft.group(commands, now, group.caller or work.caller)
     if isinstance(entries, Refused):
         return entries
+    levels = desk.draft.levels
     for movement, _ in entries:
-        if desk.draft.levels[movement.place].shown == 0:
-            desk.close(movement.place)
-    if guard is not None and guard.place in desk.draft.levels:
-        if desk.draft.levels[guard.place].shown == 0:
+        place = movement.place
+        if levels[place].shown == 0:
+            desk.close(place)
+    if guard is not None and guard.place in levels:
+        if levels[guard.place].shown == 0:
             desk.close(guard.place)
     for companion in group.also:
         if isinstance(companion, SetStatus):

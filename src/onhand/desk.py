@@ -144,7 +144,8 @@ def _needs(jobs: list[Job]) -> Needs:
             listings.update((account, one.listing) for one in group.also if isinstance(one, SetStatus))
             spots.update((account, *place) for place, _ in group.expect)
         for command in chain.from_iterable(commands):
-            spots.update([(account, item, at) for item, at in ledger.places(command, {})])
+            for item, at in ledger.places(command, {}):
+                spots.add((account, item, at))
             if not isinstance(command, LEVEL_COMMANDS):
                 names.add((account, command.reference))
         spots.update([(account, item, at) for item, at in work.watch])

@@ -141,7 +141,7 @@ def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: M
     """What a change did; where it moved nothing, the levels it named as the commit left them."""
     if not entries:
         return Done("done", None, None, [brief(at, after[at]) for at in places if at in after])
-    levels = {entry.movement.place: brief(entry.movement.place, entry.level) for entry in entries}
+    levels = {(place := movement.place): brief(place, level) for movement, level in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
 
 

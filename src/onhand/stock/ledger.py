@@ -51,12 +51,12 @@ def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Out
     folded before (`holds.fold`). ``caller`` owns the reservations it makes.
     """
     match command:
+        case Adjust():
+            return _adjust(books, command)
         case SetOnHand():
             return _set_on_hand(books, command)
         case SetAvailable():
             return _set_available(books, command)
-        case Adjust():
-            return _adjust(books, command)
         case Transfer():
             return _transfer(books, command)
         case SetInfinite():
@@ -94,7 +94,7 @@ def apply(level: Level, movement: Movement) -> Level:
 def places(command: AnyCommand, books: Mapping[str, Reservation]) -> tuple[Place, ...]:
     """Every level that ``command`` may touch, given the reservations it names."""
     match command:
-        case SetOnHand() | SetAvailable() | Adjust() | SetInfinite() | Forget():
+        case Adjust() | SetOnHand() | SetAvailable() | SetInfinite() | Forget():
             return ((command.item, command.location),)
         case Transfer():
             return ((command.item, command.source), (command.item, command.destination))

@@ -33,6 +33,7 @@ _load = Statement(
     .replace("SELECT ", "SELECT json_group_array(json_array(", 1)
     .replace(" FROM {rows}", ")) FROM {rows}", 1),
     postgresql=_LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l",
+    listed=True,
 )
 # A row that is not there cannot be locked, so a version 0 stands in for it.
 _prepare = Statement(
@@ -262,6 +263,7 @@ _put_levels = Insert(
     "ON CONFLICT (account, item, location) DO UPDATE SET on_hand = excluded.on_hand,"
     " reserved = excluded.reserved, infinite = excluded.infinite, present = excluded.present,"
     " version = excluded.version, next_expiry = excluded.next_expiry",
+    listed=True,
 )
 _append = Insert(
     "movements",
