@@ -13,6 +13,7 @@ from onhand.stock.model import (
     SetOnHand,
     Ship,
     TooLarge,
+    Unknown,
 )
 from transcript import hold, hold_text, ledger, parts, say, want
 
@@ -67,3 +68,14 @@ def test_lines_that_come_back_to_one_level_do_not_burst_it_together() -> None:
     say(draft, hold("a", Line(1, 2, (1,), kit=9, per=2), want(1, 1)))
     say(draft, Ship("a"), SetOnHand(1, 1, TOP - 2))
     assert say(draft, Return("a")) == TooLarge(TOP + 1)
+
+
+def test_a_kit_does_not_leave_in_halves() -> None:
+    draft = ledger("1@1 9/0, 2@1 1/0, 2@2 2/0")
+    say(draft, hold("a", Line(1, 6, (1,), kit=9, per=2), Line(2, 3, (1, 2), kit=9, per=1)))
+    assert hold_text(draft.reservations["a"]) == "held: 1@1(9x2) 6h, 2@1(9x1) 1h, 2@2(9x1) 2h"
+    for command in (Ship, Release, Return):
+        assert say(draft, command("a", parts((9, 1, 2)))) == Unknown("line", "9")
+    assert say(draft, Ship("a", parts((9, 1, 1)))) == "shipped 1@1 -2-2 7/4, shipped 2@1 -1-1 0/0"
+    assert say(draft, Ship("a", parts((9, 2)))) == "shipped 1@1 -4-4 3/0, shipped 2@2 -2-2 0/0"
+    assert say(draft, Return("a", parts((9, 1, 2)))) == Unknown("line", "9")

@@ -96,15 +96,16 @@ def _pick(
 
 
 def _groups(hold: Reservation, part: Part) -> list[tuple[int, list[int]]]:
-    """The lines a part draws on; a kit draws on each of its components."""
+    """The lines a part draws on; a kit draws on each of its components, and has none where one is missing."""
     groups: dict[int, tuple[int, list[int]]] = {}
+    whole: set[int] = set()
     for index, line in enumerate(hold.lines):
-        if part.location not in (None, line.location):
-            continue
         if part.item == (line.item if line.kit is None else line.kit):
-            wanted = part.quantity * line.per
-            groups.setdefault(line.item, (wanted, []))[1].append(index)
-    return list(groups.values())
+            whole.add(line.item)
+            if part.location in (None, line.location):
+                wanted = part.quantity * line.per
+                groups.setdefault(line.item, (wanted, []))[1].append(index)
+    return list(groups.values()) if groups.keys() == whole else []
 
 
 def _from(
