@@ -12,7 +12,7 @@ from market import FAST, GROSS, LATER, STOCK, add_listings, line, market, open_m
 from onhand.appliers import APPLIERS
 from onhand.connectors.flow import Order
 from onhand.stock.model import Release, Ship
-from onhand.store import channels, feeding, incidents
+from onhand.store import catalog, channels, feeding, incidents
 from onhand.store.channels import Listing
 from onhand.work import Group, Work
 from stores import Databases
@@ -149,6 +149,24 @@ def test_kits_ship_and_come_back_whole(sqlite_url: str) -> None:
             assert await here.stock() == "1@1 8/0, 1@2 10/0, 2@1 9/0"
             await here.take(order("X", 3, line(3, 2, c=1, s=1, r=1)))
             assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 10/0"
+
+    asyncio.run(go())
+
+
+def test_an_order_keeps_the_kit_of_which_a_part_has_left(sqlite_url: str) -> None:
+    async def go() -> None:
+        async with open_market(sqlite_url) as here:
+            await here.take(order("X", 1, line(3, 2)), order("Y", 1, line(3, 1)))
+            await here.take(order("X", 2, line(3, 2, s=1)))
+            made_of = {1: 1}
+            await here.inventory.write(
+                here.account, lambda c: catalog.set_kit(c, here.account, 3, made_of, 1)
+            )
+            await here.take(order("X", 3, line(3, 3, s=1)), order("Y", 3, line(3, 2)))
+            assert await here.stock() == "1@1 8/6, 1@2 10/0, 2@1 9/2"
+            await here.take(order("X", 4, line(3, 3, s=3, r=3)), order("Y", 4, line(3, 2, s=2)))
+            assert await here.stock() == "1@1 8/0, 1@2 10/0, 2@1 10/0"
+            assert await here.of_kind(incidents.REFUSED) == []
 
     asyncio.run(go())
 

@@ -26,6 +26,7 @@ from onhand.stock.model import (
     Ship,
     Value,
 )
+from onhand.stock.reserving import as_left
 
 
 class Footing(StrEnum):
@@ -167,8 +168,7 @@ def _by_id(seen: Snapshot) -> Iterable[Told]:
     """The lines of a snapshot, each once: should an id come twice, its counts belong together."""
     lines: dict[str, Told] = {}
     for line in seen.lines:
-        old = lines.get(line.id)
-        sums = line if old is None else _sum(old, line)
+        sums = _sum(lines[line.id], line) if line.id in lines else line
         lines[line.id] = replace(sums, returned=min(sums.returned, sums.shipped))
     return lines.values()
 
@@ -394,7 +394,7 @@ def _holding(reference: str, wants: Sequence[_Want], hold: Reservation | None) -
     changed = {want.item for want in other}
     stays = [line for line in hold.lines if line.held and _named(line) not in changed] if hold else []
     pinned = [Line(line.item, line.held, (line.location,), line.kit, line.per) for line in stays]
-    lines = (*pinned, *(line for want in other for line in want.lines))
+    lines = (*pinned, *(part for want in other for line in want.lines for part in as_left(line, hold)))
     if not lines:
         return [Release(reference)]
     return [Reserve(reference, lines, confirmed=True, force=True)]

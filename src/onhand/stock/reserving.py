@@ -51,6 +51,17 @@ def reserve(books: Books, command: Reserve, now: int, caller: str) -> Decision |
     return _changed(books, old, new, before, command.reason)
 
 
+def as_left(line: Line, hold: Reservation | None) -> tuple[Line, ...]:
+    """``line`` as the components of its kit, where units of that have left under ``hold`` before: what the
+    kit has been made of since would not add up with them."""
+    parts = {one.item: one.per for one in hold.lines if one.kit == line.item and one.shipped} if hold else {}
+    if not parts:
+        return (line,)
+    return tuple(
+        Line(item, line.quantity * per, line.locations, line.item, per) for item, per in parts.items()
+    )
+
+
 def _may_reserve(old: Reservation | None, command: Reserve, now: int, caller: str) -> AnyRefusal | None:
     if not command.lines:
         return Forbidden("a reservation needs at least one line")
