@@ -142,6 +142,20 @@ PLACES: list[tuple[AnyCommand, AnyRefusal]] = [
 ]
 
 
+def test_prices_of_one_commit_leave_one_another_what_they_do_not_name(shop: Shop) -> None:
+    shop.say(also=(PutPrice(1, 1, "3.00", "2.50"),))
+    shop.commit(
+        shop.work(also=(PutPrice(1, 1, price="4.00"), PutPrice(2, 1, price="9.00"))),
+        shop.work(also=(PutPrice(1, 1, sale_price=None),)),
+        shop.work(also=(PutPrice(1, 1, currency="EUR"), PutPrice(1, 1, price="4.10"))),
+    )
+    with shop.reading() as connection:
+        assert catalog.prices(connection, 1, [1, 2]) == {
+            (1, 1): catalog.Price("4.10", None, "EUR"),
+            (2, 1): catalog.Price("9.00", None, None),
+        }
+
+
 def test_places_that_cannot_be_written(shop: Shop) -> None:
     shop.say(SetOnHand(1, 1, 5))
     for command, refusal in PLACES:
