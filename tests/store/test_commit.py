@@ -125,6 +125,9 @@ def test_companions_are_in_the_commit_and_the_last_word_stands(shop: Shop) -> No
         assert requests.due_plans(connection, 1, START + 899) == []
     assert (plan.due, plan.caller, plan.context, plan.status) == (START + 900, "me", "soon", "waiting")
     assert (shop.status(5), shop.status(6)) == ("open", "closed")
+    shop.say(also=(PutDetail("treet", "level", 1, 1, None), PutDetail("treet", "level", 3, 1, None)))
+    with shop.reading() as connection:
+        assert channels.details(connection, 1, "treet", "level", [1, 2, 3]) == {}
 
 
 PLACES: list[tuple[AnyCommand, AnyRefusal]] = [
