@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,41 @@ def test_two_connections_have_orders_of_one_name(migrated_url: str) -> None:
             await here.take(order("X", 1, line(1, 2)))
             await here.take(order("X", 1, line(1, 3)), connection=2)
             assert await here.stock() == "1@1 10/5, 1@2 10/0, 2@1 10/0"
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("bound", "own", "above", "stock"),
+    [
+        pytest.param(2, {}, {}, "1@1 10/0, 1@2 10/3, 2@1 10/0", id="bound to a location"),
+        pytest.param(2, {"locations": [1]}, {}, "1@1 10/3, 1@2 10/0, 2@1 10/0", id="rules say more"),
+        pytest.param(None, {"locations": [2, 1]}, {}, "1@1 10/0, 1@2 10/3, 2@1 10/0", id="in its order"),
+        pytest.param(None, {}, {"places": {"a": [2]}}, "1@1 10/0, 1@2 10/3, 2@1 10/0", id="one place of two"),
+        pytest.param(
+            None,
+            {},
+            {"places": {"a": [2], "b": [1]}},
+            "1@1 10/3, 1@2 10/0, 2@1 10/0",
+            id="as the connection's",
+        ),
+        pytest.param(None, {}, {"places": {"a": []}}, "1@1 10/3, 1@2 10/0, 2@1 10/0", id="fed by nothing"),
+    ],
+)
+def test_a_line_reserves_where_its_listing_is_fed(
+    sqlite_url: str, bound: int | None, own: dict[str, Any], above: dict[str, Any], stock: str
+) -> None:
+    """Or the listing would go on to offer what was sold."""
+
+    async def go() -> None:
+        async with open_market(sqlite_url) as here:
+            await here.run(
+                f"UPDATE listings SET location = {bound or 'NULL'}, rules = '{json.dumps(own)}' WHERE id = 1",
+                f"UPDATE connections SET rules = '{json.dumps(above)}' WHERE id = 1",
+            )
+            await here.inventory.write(here.account, lambda c: feeding.refeed(c, here.account, [1]))
+            await here.take(order("X", 1, line(1, 3)))
+            assert await here.stock() == stock
 
     asyncio.run(go())
 

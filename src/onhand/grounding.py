@@ -84,7 +84,7 @@ def _ground(view: _View, line: Told) -> Ground:
         return Ground(Footing.UNKNOWN)
     slots = view.slots.get(found.listing, {}) if found else {}
     listing, slot = (found.listing if found else None), _slot(slots, line.place)
-    locations = _locations(view, found, slots, line.place)
+    locations = _locations(view, slots, line.place)
     ours = tuple(at for at in dict.fromkeys(locations) if view.kinds.get(at) == STOCK)
     if not ours:
         theirs = any(view.kinds.get(at) == MIRRORED for at in locations)
@@ -101,15 +101,14 @@ def _slot(slots: Mapping[str, tuple[int, ...]], place: str) -> str | None:
     return next(iter(slots)) if len(slots) == 1 else None
 
 
-def _locations(
-    view: _View, found: Found | None, slots: Mapping[str, tuple[int, ...]], place: str
-) -> tuple[int, ...]:
+def _locations(view: _View, slots: Mapping[str, tuple[int, ...]], place: str) -> tuple[int, ...]:
     if place and place in slots:
         return slots[place]
     if place in view.places:
         return (view.places[place],)
-    if found is not None and found.location is not None:
-        return (found.location,)
     if "" in slots:
         return slots[""]
-    return tuple(view.link.locations) or tuple(at for fed in slots.values() for at in fed)
+    # Where a sale lowers no number of the listing, that number would go on to offer what is sold.
+    fed = {at for some in slots.values() for at in some}
+    usual = view.link.locations
+    return tuple(at for at in usual if at in fed) + tuple(sorted(fed.difference(usual))) or tuple(usual)

@@ -103,22 +103,21 @@ def _order(row: Row) -> KeptOrder:
 
 
 class Found(NamedTuple):
-    """A listing as an order's line needs it; ``location`` when it is bound to one level."""
+    """A listing as an order's line needs it."""
 
     listing: int
     external_id: str
     sku: str | None
     item: int
-    location: int | None
 
 
-_FOUND = "SELECT g.id, g.external_id, g.sku, g.item, g.location FROM {rows} JOIN listings g"
+_FOUND = "SELECT g.id, g.external_id, g.sku, g.item FROM {rows} JOIN listings g"
 _by_name = Statement(
     f"{_FOUND} ON g.account = r.account AND g.connection = r.link AND g.external_id = r.name",
     rows="account int, link int, name text",
 )
 _by_sku = Statement(
-    "SELECT g.id, g.external_id, COALESCE(g.sku, i.sku), g.item, g.location FROM {rows}"
+    "SELECT g.id, g.external_id, COALESCE(g.sku, i.sku), g.item FROM {rows}"
     " JOIN items i ON i.account = r.account AND i.sku = r.name"
     " JOIN listings g ON g.account = i.account AND g.item = i.id AND g.connection = r.link ORDER BY g.id",
     rows="account int, link int, name text",
