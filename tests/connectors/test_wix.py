@@ -109,9 +109,27 @@ def test_each_record_has_its_own_result_inside_a_200() -> None:
 
 
 def test_a_stale_record_that_cannot_be_looked_up_is_stale_all_the_same() -> None:
-    aim = of(1, 5)
-    _, verdicts = push(aim, answers=[results(result(0, "INVALID_REVISION")), answer(b"", 503)])
+    _, verdicts = push(aim := of(1, 5), answers=[results(result(0, "INVALID_REVISION")), answer(b"", 503)])
     assert verdicts == [Stale(aim, words="INVALID_REVISION no")]
+
+
+@pytest.mark.parametrize(
+    ("location", "kept", "observed"),
+    [
+        pytest.param(None, ["loc-2"], {None: 2}, id="the only one there is"),
+        pytest.param(None, ["loc-1", "loc-2"], {}, id="nobody says which of two"),
+        pytest.param("loc-1", ["loc-2"], {}, id="another than ours is left"),
+        pytest.param("loc-1", ["loc-1", "loc-2"], {"loc-1": 2}, id="ours"),
+    ],
+)
+def test_what_a_stale_record_shows_now_is_of_its_own_location(
+    location: str | None, kept: list[str], observed: dict[str | None, int]
+) -> None:
+    known = {"catalog": "V3", "product": "p-1", "variant": "v-1", f"item:{location or ''}": "i-1"}
+    aim = Target(1, known, (Slot(5, location, token="7"),), "k")
+    look = records(*(record(1, 2 if place == kept[0] else 8, location=place) for place in kept))
+    _, verdicts = push(aim, answers=[results(result(0, "INVALID_REVISION")), look])
+    assert verdicts == [Stale(aim, observed, "INVALID_REVISION no", dict.fromkeys(observed, "9"))]
 
 
 def test_without_a_revision_the_number_is_compared() -> None:

@@ -48,6 +48,33 @@ def test_no_more_than_the_channel_can_bear(town: Town, parallel: int) -> None:
     play(town, story)
 
 
+def test_who_waits_for_a_place_has_reckoned_nothing_yet(town: Town) -> None:
+    """A number is what it is when it is sent, and not when somebody began to wait in line with it."""
+
+    async def story(town: Town) -> None:
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def during(wire: Wire) -> None:
+            asked.set()
+            await go_on.wait()
+
+        town.stall.during = during
+        async with town.driven(Like(parallel=1, batch=1)):
+            await town.stock(1, 1)
+            await asked.wait()
+            await town.stock(2, 5)
+            await asyncio.sleep(0.2)  # time enough for another lane to claim it
+            await town.stock(2, 3)
+            go_on.set()
+            await town.calm()
+        assert [(one["id"], one["quantity"]) for push in town.stall.pushes for one in push] == [
+            ("1-1", 1),
+            ("1-2", 3),
+        ]
+
+    play(town, story)
+
+
 def test_a_token_that_has_ended_is_replaced_where_one_request_is_allowed(town: Town) -> None:
     """Who waits for the token must not hold the only place that its refresh needs."""
 

@@ -117,8 +117,7 @@ def _entries(index: int, target: Target, here: Mapping[str | None, Record]) -> l
         if known := _known(target, slot):
             found.append(Entry(index, slot, *known))
             continue
-        record = next(iter(here.values())) if slot.location is None and len(here) == 1 else None
-        record = record or here.get(slot.location)
+        record = _at(here, slot.location)
         if record is None:
             where = f"location {slot.location}" if slot.location else "the location that is meant"
             return Rejected(target, f"Wix keeps no stock of this variant at {where}", "no_record")
@@ -127,6 +126,13 @@ def _entries(index: int, target: Target, here: Mapping[str | None, Record]) -> l
             changed[slot.location] = record
         found.append(Entry(index, slot, record.id, record.revision))
     return _stale(target, changed, "the number has changed there") if changed else found
+
+
+def _at(here: Mapping[str | None, Record], location: str | None) -> Record | None:
+    """The record at a location; the only one there is where none is named."""
+    if location is None and len(here) == 1:
+        return next(iter(here.values()))
+    return here.get(location)
 
 
 def _stale(target: Target, here: Mapping[str | None, Record], said: str) -> Stale:
@@ -264,9 +270,8 @@ def _looked_up(verdicts: Verdicts) -> Flow[Verdicts]:
         return verdicts
     for index, verdict in stale.items():
         here = records.get(key_of(verdict.target), {})
-        single = next(iter(here.values()), None) if len(here) == 1 else None
         slots = {slot.location for slot in verdict.target.slots}
-        shown = {place: record for place in slots if (record := here.get(place) or single)}
+        shown = {place: record for place in slots if (record := _at(here, place))}
         verdicts[index] = _stale(verdict.target, shown, verdict.words)
     return verdicts
 
