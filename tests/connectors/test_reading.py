@@ -125,7 +125,14 @@ def test_a_moment_goes_round_in_whole_seconds() -> None:
 
 @pytest.mark.parametrize(
     ("date", "micros"),
-    [("Sun, 22 Nov 2026 00:00:00 GMT", 1_795_305_600_000_000), ("yesterday", None), ("", None)],
+    [
+        ("Sun, 22 Nov 2026 00:00:00 GMT", 1_795_305_600_000_000),
+        ("Sun, 22 Nov 2026 00:00:00 -0000", 1_795_305_600_000_000),
+        ("Sun, 22 Nov 2026 00:00:00 +99999999999999999999", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 253_402_387_139_000_000),
+        ("yesterday", None),
+        ("", None),
+    ],
 )
 def test_the_channel_s_clock(date: str, micros: int | None) -> None:
     assert said_at(answer("", date=date)) == micros

@@ -73,6 +73,28 @@ def test_throttling_without_a_time_backs_off() -> None:
     pace, lots = Pace([]), random.Random(1)
     held = [pace.heard(Response(429), "a", None, NOW, lots) for _ in range(6)]
     assert all(0.5 * 2**n <= seconds <= 2**n for n, seconds in enumerate(held))
+    assert pace.heard(Response(200), "a", None, NOW, lots) == 0
+    assert 0.5 <= pace.heard(Response(429), "a", None, NOW, lots) <= 1, "it was let in again meanwhile"
+
+
+def test_what_a_channel_asks_for_holds_what_it_is_about() -> None:
+    pace = Pace([Limit(name, calls=1 / SHARE, seconds=1) for name in ("a", "b")])
+    lots, soon = random.Random(1), {"retry-after": "9"}
+    assert pace.heard(Response(429, soon), "a", None, NOW, lots) == 9
+    assert (pace.held("a", NOW), pace.held("b", NOW), pace.take("b", NOW)) == (9, 0, 0)
+    assert pace.heard(Response(429), "b", 0.2, NOW, lots) == 0.2, "its connector has read when"
+    assert pace.heard(Response(500, soon), "b", None, NOW + 1, lots) == 0, "only 503 is said to pass"
+    assert pace.heard(Response(503, soon), "a", None, NOW + 1, lots) == 9
+    assert pace.held("b", NOW + 1) == 9
+
+
+def test_a_place_in_a_bucket_is_given_back_by_its_name() -> None:
+    pace = Pace([Limit("a", calls=1 / SHARE, seconds=1)])
+    assert pace.take("a", NOW) == 0
+    pace.give_back("b")
+    pace.give_back("a")
+    assert pace.take("a", NOW) == 0
+    assert pace.take("a", NOW) == pytest.approx(1)
 
 
 def test_a_clock_that_is_set_back_does_not_stop_everything() -> None:
@@ -94,6 +116,12 @@ def test_a_clock_that_is_set_back_does_not_stop_everything() -> None:
         ("soon", None),
         ("", None),
         ("nan", 0.0),
+        ("1e999", 86_400.0),
+        ("9" * 400, 86_400.0),
+        ("Sun, 22 Nov 2026 00:00:40", 40.0),
+        ("Sun, 22 Nov 2026 00:00:40 -0000", 40.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400.0),
+        ("Sun, 22 Nov 2026 00:00:40 +99999999999999999999", None),
     ],
 )
 def test_retry_after(header: str, seconds: float | None) -> None:

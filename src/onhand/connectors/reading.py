@@ -115,13 +115,18 @@ def iso(micros: int) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def dated(words: str) -> int | None:
+    """A header's date in microseconds since 1970 UTC, also one that names no zone; None for what is none."""
+    try:
+        when = parsedate_to_datetime(words)
+        return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+
+
 def said_at(answer: Response) -> int | None:
     """The channel's own clock, in microseconds since 1970 UTC, from the Date header of its answer."""
-    try:
-        when = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (ValueError, IndexError, TypeError):
-        return None
-    return (when.astimezone(UTC) - EPOCH) // MICROSECOND
+    return dated(answer.headers.get("date", ""))
 
 
 def now_there(answer: Response) -> int:

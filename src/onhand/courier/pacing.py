@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
 
 from onhand.connectors.channel import (
     Limit,
@@ -17,6 +16,7 @@ from onhand.connectors.flow import (
     Response,
     retry_after,
 )
+from onhand.connectors.reading import dated
 
 SHARE = 0.98
 """The share of an allowed rate that is used: clocks and networks are not exact."""
@@ -45,11 +45,8 @@ def told_to_wait(response: Response, now: float) -> float | None:
     seconds = retry_after(response)
     if seconds is not None:
         return seconds
-    try:
-        when = parsedate_to_datetime(response.headers.get("retry-after", ""))
-    except (ValueError, IndexError, TypeError):
-        return None
-    return min(LONGEST_RETRY, max(0.0, when.timestamp() - now))
+    when = dated(response.headers.get("retry-after", ""))
+    return None if when is None else min(LONGEST_RETRY, max(0.0, when / 1_000_000 - now))
 
 
 class Bucket:
