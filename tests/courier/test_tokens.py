@@ -15,6 +15,9 @@ def secrets(town: Town) -> Any:
     return json.loads(town.sql("SELECT secrets FROM connections WHERE id = 1")[0][0])[1]
 
 
+FAR = 4_000_000_000_000_000
+
+
 def test_an_expired_token_is_refreshed_once_for_many(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.token, town.stall.latency = "another", 0.02
@@ -117,6 +120,24 @@ def test_who_is_cut_off_while_a_pair_is_exchanged_keeps_the_new_one(town: Town) 
         assert (secrets(town)["token"], secrets(town)["refresh"]) == ("t1", "r1")
         assert await session.run(bazaar.check) == "stall"
         assert town.stall.refreshed == 1
+
+    play(town, story)
+
+
+@pytest.mark.parametrize(("moved", "kept"), [(True, "t0"), (False, "t1")])
+def test_what_one_address_gave_is_not_kept_for_another(town: Town, moved: bool, kept: str) -> None:
+    """Also when the connection is moved at the moment when tokens are fetched."""
+
+    async def story(town: Town) -> None:
+        async def meanwhile(wire: Wire) -> None:
+            if wire.path == "/token":
+                await town.change("connections", 1, settings={"expires_at": FAR if moved else FAR - 1})
+
+        module = Like(base_url=lambda one: f"https://{'other' if one.expires_at == FAR else 'bazaar'}.test")
+        town.stall.token, town.stall.after = "another", meanwhile
+        session = await town.courier(module).session(1, 1)
+        assert await session.run(bazaar.check) == "stall"
+        assert secrets(town)["token"] == kept
 
     play(town, story)
 

@@ -24,10 +24,7 @@ import structlog
 
 from onhand.connectors import kind
 from onhand.connectors.auth import Wire, render
-from onhand.connectors.channel import (
-    plain_settings,
-    read_settings,
-)
+from onhand.connectors.channel import plain_settings, read_settings
 from onhand.connectors.flow import (
     Failed,
     Flow,
@@ -91,8 +88,9 @@ class Keeps(Protocol):
     async def load(self) -> dict[str, Any]:
         """The secrets as they are stored now."""
 
-    async def keep(self, values: Mapping[str, Any]) -> None:
-        """Store these in place of those of the same names; returns after the commit."""
+    async def keep(self, values: Mapping[str, Any], still: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Store these in place of those of the same names, if ``still`` says so of the settings as they are
+        stored now; returns after the commit."""
 
 
 class Way(NamedTuple):
@@ -355,6 +353,7 @@ class Session:
         return await finished(self._exchanged(get), TIMEOUT_SECONDS)
 
     async def _exchanged(self, get: kind.Tokens) -> bool:
+        there = self.module.base_url(self.settings)
         try:
             found = await self._follow(get(self.settings), PATIENCE_SECONDS)
         except Failed:
@@ -368,8 +367,15 @@ class Session:
         fresh = {name: value for name, value in found.items() if name in fields}
         if self._vault is not None:
             # Before it is used: the old one of a rotating pair is void as soon as the new one is out.
-            await self._vault.keep(fresh)
+            await self._vault.keep(fresh, lambda stored: self._leads(stored, there))
         return self._take(fresh)
+
+    def _leads(self, values: Mapping[str, Any], there: str) -> bool:
+        """Whether settings lead to this address: what one gave must never be sent to another."""
+        try:
+            return self.module.base_url(read_settings(type(self.settings), values)) == there
+        except ValueError:  # they do not fit: nothing is sent by them
+            return False
 
     def use(self, settings: Any) -> None:
         """Go on with other settings."""

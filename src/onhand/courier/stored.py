@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,11 +31,19 @@ class Vault:
         query = partial(drives.secrets, account=self._account, link=self._link)
         return self._open(await self._inventory.read(self._account, query))
 
-    async def keep(self, values: Mapping[str, Any]) -> None:
-        """Store these in place of those of the same names; returns after the commit."""
+    async def keep(
+        self, values: Mapping[str, Any], still: Callable[[Mapping[str, Any]], bool] = lambda settings: True
+    ) -> None:
+        """Store these in place of those of the same names, if ``still`` says so of all settings as they are
+        stored now; returns after the commit."""
 
         def unit(connection: Connection) -> None:
-            old = self._open(drives.secrets(connection, self._account, self._link))
+            row = drives.driven(connection, self._account, self._link)
+            if row is None:
+                return
+            old = self._open(row.secrets)
+            if not still({**row.settings, **old}):
+                return
             envelope = self._seals.seal(self._account, self._link, {**old, **values})
             drives.keep_secrets(connection, self._account, self._link, envelope)
 
