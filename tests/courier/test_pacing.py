@@ -6,7 +6,16 @@ import pytest
 
 from onhand.connectors.channel import Limit
 from onhand.connectors.flow import Response
-from onhand.courier.pacing import SHARE, Bucket, Circuit, Pace, backoff, told_to_wait
+from onhand.courier.pacing import (
+    CIRCUIT_FAILURES,
+    CIRCUIT_LAST,
+    SHARE,
+    Bucket,
+    Circuit,
+    Pace,
+    backoff,
+    told_to_wait,
+)
 
 NOW = 1_795_305_600.0
 
@@ -100,8 +109,10 @@ def test_a_place_in_a_bucket_is_given_back_by_its_name() -> None:
 def test_a_clock_that_is_set_back_does_not_stop_everything() -> None:
     pace = Pace([Limit("a", calls=1 / SHARE, seconds=1)])
     pace.hold(5, NOW, "a")
-    assert pace.held("a", NOW - 3600) <= 5
-    assert pace.take("a", NOW - 3600) <= 6
+    assert pace.held("a", NOW + 2) == 3
+    assert pace.held("a", NOW - 3600) == 3
+    assert pace.held("a", NOW - 3602) == 5, "that little is no jump"
+    assert pace.take("a", NOW - 3600) == pytest.approx(3)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +154,17 @@ def test_the_circuit_opens_tries_and_closes() -> None:
     assert circuit.succeeded() is True
     assert (circuit.open_until, circuit.words, circuit.failures) == (None, None, 0)
     assert circuit.failed("void", NOW, lots, at_once=True) is True
+    assert circuit.failures == CIRCUIT_FAILURES
+    later = NOW + circuit.waits(NOW)
+    assert circuit.failed("void", later, lots, at_once=True) is True
+    assert circuit.failures == CIRCUIT_FAILURES + 1, "one try, one failure"
+
+
+def test_an_open_circuit_outlasts_small_steps_of_the_clock_only() -> None:
+    circuit = Circuit(9, NOW + CIRCUIT_LAST, "down")
+    assert circuit.waits(NOW - 5) == CIRCUIT_LAST + 5
+    assert circuit.waits(NOW - 6) == 0, "the clock was set back"
+    assert Circuit().waits(NOW) == 0
 
 
 def test_backoff_is_bounded() -> None:
