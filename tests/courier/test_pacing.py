@@ -1,11 +1,15 @@
 """Limits, backoff and the circuit by themselves: tables of calls against a clock that is only a number."""
 
+import asyncio
 import random
 
 import pytest
 
-from onhand.connectors.channel import Limit
+from courier import bazaar
+from courier.town import Like
+from onhand.connectors.channel import Limit, Secret
 from onhand.connectors.flow import Response
+from onhand.courier.flows import Session, Way
 from onhand.courier.pacing import (
     CIRCUIT_FAILURES,
     CIRCUIT_LAST,
@@ -16,6 +20,7 @@ from onhand.courier.pacing import (
     backoff,
     told_to_wait,
 )
+from onhand.transport import ChannelTransport
 
 NOW = 1_795_305_600.0
 
@@ -113,6 +118,40 @@ def test_a_clock_that_is_set_back_does_not_stop_everything() -> None:
     assert pace.held("a", NOW - 3600) == 3
     assert pace.held("a", NOW - 3602) == 5, "that little is no jump"
     assert pace.take("a", NOW - 3600) == pytest.approx(3)
+
+
+class Steps:
+    """A clock on which time passes by waiting, and which counts how often somebody waits."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+        self._now = int(NOW * 1_000_000)
+
+    def now(self) -> int:
+        """Microseconds UTC."""
+        return self._now
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        """As `ports.Clock`."""
+        self.waits += 1
+        self._now += max(1_000, int(seconds * 1_000_000))
+        return event.is_set()
+
+
+@pytest.mark.parametrize("limits", [(), (Limit("default", calls=1, seconds=1),)], ids=["no limit", "a limit"])
+def test_what_is_held_is_waited_for_at_once(limits: tuple[Limit, ...]) -> None:
+    """Whoever asks each millisecond whether it is over keeps a processor busy for as long."""
+
+    async def go() -> Steps:
+        clock = Steps()
+        way = Way(ChannelTransport(), clock, asyncio.Event(), random.Random(1))
+        session = Session(Like(limits=limits), bazaar.Settings(Secret("t")), way)
+        session.pace.hold(60, way.now())
+        await session.ready("default")
+        assert session.pace.held("default", way.now()) == 0
+        return clock
+
+    assert asyncio.run(go()).waits <= 2
 
 
 @pytest.mark.parametrize(

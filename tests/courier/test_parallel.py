@@ -75,6 +75,30 @@ def test_who_waits_for_a_place_has_reckoned_nothing_yet(town: Town) -> None:
     play(town, story)
 
 
+def test_a_channel_that_is_told_all_the_time_is_looked_at_and_polled(town: Town) -> None:
+    """While numbers are under way, too: on a busy day they always are."""
+
+    async def story(town: Town) -> None:
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def during(wire: Wire) -> None:
+            if wire.method != "GET":
+                asked.set()
+                await go_on.wait()
+
+        town.stall.during = during
+        async with town.driven(orders=orders_in.Polls(town.inventory)):
+            await town.stock(1, 1)
+            await asked.wait()
+            await town.inventory.write(1, lambda c: drives.note(c, 1, 1, {"swept_at": 0, "polled_at": 0}))
+            await until(lambda: {"GET /stock", "GET /orders"} <= set(town.stall.calls))
+            assert town.stall.stock.get("1-1") is None, "the push is still under way"
+            go_on.set()
+            await town.calm()
+
+    play(town, story)
+
+
 def test_a_token_that_has_ended_is_replaced_where_one_request_is_allowed(town: Town) -> None:
     """Who waits for the token must not hold the only place that its refresh needs."""
 

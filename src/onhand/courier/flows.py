@@ -288,9 +288,10 @@ class Session:
         await self._unheld(name, cost)
 
     async def _unheld(self, name: str, cost: int) -> None:
-        # What the channel said while we waited in line counts, too; and who waited lines up anew.
-        while self.pace.held(name, self._way.now()) > 0:
-            await self._way.sleep(self.pace.take(name, self._way.now(), cost))
+        # What the channel said while we waited in line counts, too; and who waited lines up anew, where
+        # there is a line: a channel may have no limits.
+        while (held := self.pace.held(name, self._way.now())) > 0:
+            await self._way.sleep(max(held, self.pace.take(name, self._way.now(), cost)))
 
     def _heard(self, response: Response, name: str) -> float:
         """Note what an answer says about the channel's state, whatever it says about the request."""
