@@ -1,6 +1,9 @@
 """A hub that is asked to stop while somebody waits for what may not happen soon."""
 
+import contextlib
+import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,7 +12,8 @@ import httpx2
 import pytest
 
 from onhand import merchandise
-from servers import demo_server
+from onhand.__main__ import TERMINATED
+from servers import PROGRAM, STOP_SECONDS, clean_environment, demo_server
 
 SOON = 5.0
 """Seconds; less than what is under way is given to end, and than the wait."""
@@ -41,3 +45,25 @@ def test_who_waits_for_channels_is_answered_at_once(tmp_path: Path, number: sign
         assert (found[0].status_code, found[0].json()["seen"]) == (200, False)
         assert "Traceback" not in server.err.read_text(encoding="utf-8")
         api.close()
+
+
+def apart() -> bool:
+    """Whether a process can be the first one of its own here, as in a container."""
+    try:
+        return subprocess.run(["unshare", "-pf", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not apart(), reason="needs unshare, and the right to use it")
+def test_the_first_process_of_a_container_can_be_stopped_while_it_starts(tmp_path: Path) -> None:
+    words = ["unshare", "-pf", *PROGRAM, "serve", "--db", tmp_path / "a.db", "--port", "0"]
+    with subprocess.Popen([str(word) for word in words], env=clean_environment()) as outer:
+        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        ends = time.monotonic() + STOP_SECONDS
+        while outer.poll() is None and time.monotonic() < ends:
+            for child in children.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGTERM)
+            time.sleep(0.05)
+        assert outer.wait(STOP_SECONDS) == TERMINATED

@@ -10,6 +10,10 @@ import sys
 STOPPED = 130
 """The exit code of a command that was stopped by Ctrl-C."""
 
+TERMINATED = 143
+FIRST = 1
+"""The process that a container begins with: no signal ends it that it does not ask for."""
+
 
 def main() -> None:
     """Run the command line. Until it is imported, which takes a while, Ctrl-C just ends the process."""
@@ -17,6 +21,8 @@ def main() -> None:
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # and not ignored, as in the background of a shell
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(STOPPED))
+    if os.getpid() == FIRST:
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
     # Not at the top: that would be before anybody could say what Ctrl-C means.
     cli = importlib.import_module("onhand.cli")
     signal.signal(signal.SIGINT, usual)
