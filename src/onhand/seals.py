@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +31,8 @@ from onhand.store.engine import is_postgresql
 VERSION = "1"
 KEY_BYTES, NONCE_BYTES = 32, 12
 KEYS_LIMIT = 10
+DRAFT_BYTES = 4
+"""How much chance there is in the name of a file of keys that is being written."""
 
 
 class BadKey(BadSetting, ValueError):
@@ -210,27 +214,41 @@ def read_file(file: Path) -> tuple[Key, ...]:
 
 def write_file(file: Path, keys: Sequence[Key], *, new: bool = False) -> None:
     """Write keys so that only their owner can read them, and never half. A ``new`` file does not replace
-    one that another process has just made."""
-    draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    one that another process has just made. Raises BadKey when it cannot be written."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(DRAFT_BYTES)}")
+    try:
+        try:
+            _write(draft, "".join(f"{key.words()}\n" for key in keys))
+            if new:
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, file)
+            else:
+                draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+        folder = os.open(file.absolute().parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise BadKey(f"the file of keys {file} cannot be written: {error.strerror}") from error
+
+
+def _write(draft: Path, words: str) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write("".join(f"{key.words()}\n" for key in keys))
+        stream.write(words)
         stream.flush()
         os.fsync(stream.fileno())
-    try:
-        if new:
-            os.link(draft, file)
-        else:
-            draft.replace(file)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)
-    folder = os.open(file.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+
+def remove_drafts(file: Path) -> None:
+    """Remove what killed processes have left beside a file of keys that is there: keys lie in it."""
+    ours = re.compile(re.escape(file.name) + rf"\.\d+\.[0-9a-f]{{{2 * DRAFT_BYTES}}}")
+    for one in file.absolute().parent.iterdir():
+        if ours.fullmatch(one.name):
+            one.unlink(missing_ok=True)
 
 
 # --- rotation -----------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def test_several_rotations_at_once(tmp_path: Path, shop: Any, settings: Settings
         api = channel_api.stocked(hub)
         link = channel_api.connected(api, shop)
         equipment = Equipment(hub.inventory, settings)
+        (tmp_path / "key.4711.0a1b2c3d").write_text("what a rotation that was killed has left")
 
         async def several() -> list[Any]:
             return await asyncio.gather(*(rotate(equipment) for _ in range(6)), return_exceptions=True)

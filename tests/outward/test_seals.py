@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,20 @@ def test_a_file_beside_the_database_is_made_on_first_use(tmp_path: Path) -> None
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert seals.seals(settings).open(3, 4, envelope) == VALUES
     assert [one.name for one in tmp_path.iterdir()] == ["onhand.db.key"]
+
+
+def test_a_key_that_has_no_room_on_the_disk(tmp_path: Path) -> None:
+    file = tmp_path / "hub.db.key"
+    seals.write_file(file, [fresh()])
+    before = file.read_bytes()
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(BadKey, match=r"key cannot be written: File too large"):
+            seals.write_file(file, [fresh(), fresh()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert (file.read_bytes(), list(tmp_path.iterdir())) == (before, [file])
 
 
 def test_many_make_one_file(tmp_path: Path) -> None:

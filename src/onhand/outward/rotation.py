@@ -60,6 +60,7 @@ async def _rotate(equipment: Equipment, file: Path | None) -> Rotated:
         # The new key seals from here on, and the old ones open, whoever reads the file. A rotation that did
         # not come to its end has left keys that nothing was sealed with: they must not add up.
         first, *older = seals.read_file(file)
+        seals.remove_drafts(file)
         kept = [first, *(key for key in older if key.id in before)]
         if len(kept) == seals.KEYS_LIMIT:
             raise Refusal("not_allowed", f"{len(kept)} older keys are still needed: there is no room for one")
