@@ -66,23 +66,32 @@ def count(db: str, text: str) -> int:
         return int(database.execute(text).fetchone()[0])
 
 
-POINTS = {
-    "before the channel has answered": "SELECT COUNT(*) FROM connections WHERE connector = 1",
-    "before the listings are in": "SELECT COUNT(*) FROM connections WHERE connector = 1 AND rules != '{}'",
-}
+AT_FIRST = "SELECT COUNT(*) FROM connections WHERE connector = 1"
+"""Before the channel has answered."""
+AT_LISTINGS = "SELECT COUNT(*) FROM connections WHERE connector = 1 AND rules != '{}'"
+"""Before the listings are in."""
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_killed_connect_is_gone_on_with(db: str, shop: Any, point: str) -> None:
+@pytest.mark.parametrize(
+    ("point", "number", "says"),
+    [
+        (AT_FIRST, signal.SIGKILL, ""),
+        (AT_LISTINGS, signal.SIGKILL, ""),
+        (AT_LISTINGS, signal.SIGINT, "the same command goes on from here"),
+    ],
+)
+def test_a_killed_connect_is_gone_on_with(
+    db: str, shop: Any, point: str, number: signal.Signals, says: str
+) -> None:
     shop.ask("/faults", {"delay": 0.5})
     try:
         first = started("connect", "sandbox", "--settings", "settings.json", "--name", "First")
         ends = time.monotonic() + 30
-        while not count(db, POINTS[point]):
+        while not count(db, point):
             assert time.monotonic() < ends and first.poll() is None
             time.sleep(0.01)
-        first.send_signal(signal.SIGKILL)
-        first.communicate()
+        first.send_signal(number)
+        assert says in first.communicate()[1]
     finally:
         shop.ask("/faults", {"delay": 0})
     goes_on()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,24 +66,25 @@ async def connect(
         began = None
         if again is None:
             values = asking.values(kind.CHANNEL, settings, given or [])
-            asked = await way.ask(
-                "connect_begin",
-                account=number,
-                channel=channel,
-                values=values,
-                name=name,
-                rules=asking.rules(rule or []) or None,
-                feeds=asking.feeds(feed or []) or None,
-            )
+            wanted = {
+                "channel": channel,
+                "values": values,
+                "name": name,
+                "rules": asking.rules(rule or []) or None,
+                "feeds": asking.feeds(feed or []) or None,
+            }
+            with _saying(asyncio.CancelledError):
+                asked = await way.ask("connect_begin", account=number, **wanted)
             began = msgspec.convert(asked, Began)
             link = began.connection
             if not as_json:
                 _began(kind.CHANNEL, began)
         else:
             link = await named(way, number, again)
-        found = await _import(way, number, link, began is None or began.pulls)
-        asked_for = {"paused": paused, "begun": again is None}
-        backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
+        with _saying(Exception, asyncio.CancelledError):
+            found = await _import(way, number, link, began is None or began.pulls)
+            asked_for = {"paused": paused, "begun": again is None}
+            backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
     if as_json:
         told: dict[str, Any] = msgspec.to_builtins(began) if began else {"connection": link}
         frame.print_json(told | _totals(found) | {"backlog": backlog, "paused": paused})
@@ -106,6 +109,16 @@ def _began(channel: Channel, began: Began) -> None:
         frame.say(f"{one} is filled by the channel: shown, never written")
     for words in began.notes:
         frame.complain(words)
+
+
+@contextlib.contextmanager
+def _saying(*which: type[BaseException]) -> Iterator[None]:
+    """When the block is ended by one of ``which``: say how it is gone on with."""
+    try:
+        yield
+    except which:
+        frame.complain("not all is imported: the same command goes on from here")
+        raise
 
 
 async def _import(way: Door, account: int, link: int, pulls: bool) -> tuple[list[Imported], list[Unmatched]]:
