@@ -8,8 +8,10 @@ import json
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +25,7 @@ import yaml
 from commands import onhand, started
 from onhand.dialects.trackstar.rules import RULES
 from onhand.faces import FACES, face
-from servers import STOP_SECONDS, Server, demo_server, serving
+from servers import PROGRAM, START_SECONDS, STOP_SECONDS, Server, clean_environment, demo_server, serving
 
 APIS = ("native", "treet", "flipkart", "trackstar", "marketplacer", "sellbrite")
 ELSEWHERE = re.compile(r"(?:https?:|[\"'(=])//(?!127\.0\.0\.1|localhost|[\w.-]*\bexample\.(?:com|org))")
@@ -292,6 +294,31 @@ def test_a_second_start_finds_its_data(tmp_path: Path, number: signal.Signals) -
     assert answer.json()["availableInventory"] == listing["availableInventory"] + 14
     doctor = onhand("doctor", "--db", tmp_path / "hub.db", "--json")
     assert (doctor.code, doctor.json["served by"]) == (0, "nobody")
+
+
+def test_who_gets_an_answer_finds_the_credentials(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    command = [*PROGRAM, "serve", "--demo", "--db", tmp_path / "hub.db", "--port", port]
+    command += ["--demo-json", tmp_path / "demo.json"]
+    with subprocess.Popen(
+        [str(word) for word in command], stdout=subprocess.DEVNULL, env=clean_environment()
+    ) as process:
+        try:
+            until = time.monotonic() + START_SECONDS
+            while not answers(port) and time.monotonic() < until:
+                time.sleep(0.001)
+            assert json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))["native"]["api_key"]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+    except httpx2.HTTPError:
+        return False
 
 
 def test_without_a_demo_nothing_is_made(tmp_path: Path) -> None:

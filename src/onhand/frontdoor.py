@@ -9,7 +9,7 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
 import uvicorn
@@ -57,6 +57,7 @@ async def serve(
     bulk: Callable[[str], bool],
     shape: Shape = problem,
     placed: Placed = as_asked,
+    before: Callable[[int], Awaitable[None]] | None = None,
     on_ready: Callable[[int], None] | None = None,
     on_stop: Callable[[], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -67,10 +68,11 @@ async def serve(
 
     `bulk(path)` says which paths may take bodies of `limits.bulk_bytes`; `shape(path, status, message)` gives
     the body and header fields of a refusal, with the path "" when none could be read; both are asked with
-    `placed(host, path)`. `on_ready` is called with the real port (port 0 takes a free one) once connections
-    are accepted, `on_stop` when it is told to stop and requests may still be answered. With `lifespan` the
-    application's own startup and shutdown are run, and RuntimeError says that its startup failed. Raises
-    OSError when the address cannot be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
+    `placed(host, path)`. `before` is awaited with the real port (port 0 takes a free one) while those who
+    connect wait for the first answer, `on_ready` is called with it once requests are answered, `on_stop` when
+    it is told to stop and requests may still be answered. With `lifespan` the application's own startup and
+    shutdown are run, and RuntimeError says that its startup failed. Raises OSError when the address cannot
+    be taken (errno EADDRINUSE: the port is in use). Run it with `uvloop.run`.
     """
     limits = limits._replace(connections=_room(limits.connections))
     listener = await _listen(host, port)
@@ -92,6 +94,8 @@ async def serve(
     server = _Server(config)
     server.on_ready, server.on_stop = on_ready, on_stop
     with listener, _signals(server.ring):
+        if before is not None:
+            await before(listener.getsockname()[1])
         await _until(stop, server, listener)
 
 

@@ -91,11 +91,13 @@ async def serve(
     settings: Settings,
     on_ready: Callable[[Equipment, str], Awaitable[None]],
     *,
+    before: Callable[[Equipment, str], Awaitable[None]] | None = None,
     beside: Mapping[str, ASGIApp] = {},
     transport: Transport | None = None,
 ) -> None:
-    """Serve until a signal says to stop. ``on_ready`` is run with the base URL once requests are answered;
-    ``beside`` are more applications by path prefix, ``transport`` the way to channels."""
+    """Serve until a signal says to stop. ``on_ready`` is run with the base URL once requests are answered,
+    ``before`` is done before the first one is; ``beside`` are more applications by path prefix,
+    ``transport`` the way to channels."""
     if not is_postgresql(settings.db):
         sys.setswitchinterval(SWITCH_SECONDS)
     lock = lock_for(settings)
@@ -108,6 +110,10 @@ async def serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_LIMIT)
+
+        async def first(port: int) -> None:
+            if before is not None:
+                await before(equipment, frontdoor.address(settings.host, port))
 
         def ready(port: int) -> None:
             url = frontdoor.address(settings.host, port)
@@ -127,6 +133,7 @@ async def serve(
             bulk=_bulk,
             shape=web.shape,
             placed=web.placing(settings),
+            before=first,
             on_ready=ready,
             on_stop=equipment.ending.set,
             stop=stop,

@@ -50,12 +50,20 @@ async def serve(
     log.configure(as_json=settings.log_json)
 
     channel = DemoChannel(settings) if demo else None
+    made: dict[str, Any] = {}
+
+    async def before(equipment: Equipment, url: str) -> None:
+        # Who waits for the first answer may read the file then.
+        if channel is not None:
+            made.update(await trial.create(equipment.inventory, base_url=url, kept=_kept(demo_json)))
+            if demo_json is not None:
+                _write(demo_json, made)
 
     async def ready(equipment: Equipment, url: str) -> None:
         frame.say(f"onhand {__version__} is ready on {url}  (data in {engine.shown(settings.db)})")
         frame.say(f"  documentation  {url}/")
         if channel is not None:
-            await _demo(equipment, url, demo_json, channel)
+            await _demo(equipment, url, demo_json, channel, made)
         frame.say("Press Ctrl-C to stop.")
 
     if channel is None:
@@ -63,14 +71,14 @@ async def serve(
     else:
         beside = {demo_channel.PREFIX: channel.sandbox}
         async with channel.running():
-            await hub.serve(settings, ready, beside=beside, transport=channel.transport)
+            await hub.serve(settings, ready, before=before, beside=beside, transport=channel.transport)
     frame.say("stopped")
 
 
-async def _demo(equipment: Equipment, url: str, file: Path | None, channel: DemoChannel) -> None:
-    made = await trial.create(equipment.inventory, base_url=url, kept=_kept(file))
+async def _demo(
+    equipment: Equipment, url: str, file: Path | None, channel: DemoChannel, made: dict[str, Any]
+) -> None:
     if file is not None:
-        _write(file, made)
         frame.say(f"  credentials    {file}")
     shown = await _channel(equipment, url, file, channel, made)
     frame.say("\nTry one of these:")
