@@ -21,9 +21,11 @@ from marketplacer_calls import (
     STOCK,
     VARIANT,
     VARIANTS,
+    bearer,
     call,
     error,
     get,
+    key,
     put,
     records,
     shown,
@@ -150,6 +152,22 @@ def test_the_list_in_pages(hub: Hub) -> None:
     assert seen == [1, 2, 3, 4, 5, 6, 40]
     beyond = call(hub, "get", VARIANTS, query="?page[number]=9").json()
     assert (beyond["data"], list(beyond["links"])) == ([], ["first", "last"])
+
+
+@pytest.mark.parametrize(
+    ("spoken", "begins"),
+    [
+        ("https", "https://testserver/"),
+        ("HTTPS, http", "https://testserver/"),
+        ("http", "http://testserver/"),
+    ],
+)
+def test_links_behind_a_proxy_that_speaks_tls(hub: Hub, spoken: str, begins: str) -> None:
+    head = bearer(key(hub)) | {"X-Forwarded-Proto": spoken}
+    one = call(hub, "get", VARIANT, variant=LAMP, headers=head).json()
+    many = call(hub, "get", VARIANTS, query="?page[size]=3", headers=head).json()
+    for link in (one["links"]["self"], *many["links"].values()):
+        assert link.startswith(begins + BASE.strip("/"))
 
 
 def test_filters(any_hub: Hub) -> None:

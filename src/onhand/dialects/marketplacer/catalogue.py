@@ -51,7 +51,7 @@ async def list_variants(front: Front, caller: Caller, request: Request) -> Respo
     total, shown = await front.inventory.read(caller.account, look, long=True)
     body: dict[str, object] = {"data": shown}
     if total:
-        body["links"] = _links(request.url, page, total)
+        body["links"] = _links(_address(request), page, total)
     return respond(200, body)
 
 
@@ -65,7 +65,7 @@ async def get_variant(front: Front, caller: Caller, request: Request) -> Respons
         return found, _resources(connection, here, [found], front.inventory.now())[0]
 
     found, shown = await front.inventory.read(caller.account, look)
-    url = str(request.url.replace(query="", fragment=""))
+    url = str(_address(request).replace(query="", fragment=""))
     body = variants.single(url, found, shown, request.query_params.get("include", ""))
     return respond(200, body)
 
@@ -89,6 +89,13 @@ def _resources(
         price = None if one.multi_store or owner is None else priced.get((one.item.id, owner.seller))
         shown.append(variants.resource(one, mine, price))
     return shown
+
+
+def _address(request: Request) -> URL:
+    """Where the client has asked. That it spoke TLS with a proxy only the proxy knows: links to plain http
+    would lead past it, with the key in the open."""
+    spoken = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return request.url.replace(scheme="https") if spoken == "https" else request.url
 
 
 def _links(url: URL, page: Page, total: int) -> dict[str, str]:
