@@ -111,11 +111,11 @@ class Call:
             raise Problem("not_found", "No path holds U+0000")
         return found
 
-    def number(self, name: str, unknown: str) -> int:
-        """An id in the path; Problem ``unknown`` if nothing can have it."""
+    def number(self, name: str, unknown: str, hint: str = "") -> int:
+        """An id in the path; Problem ``unknown``, with a ``hint``, if nothing can have it."""
         found = params.whole(self.path(name))
         if found is None or found < 1:
-            raise Problem(unknown, "Nothing has this id")
+            raise Problem(unknown, "Nothing has this id" + hint)
         return found
 
     def item(self) -> Sellable:
@@ -123,12 +123,14 @@ class Call:
         text = self.path("item")
         if text.startswith("sku:"):
             return Sellable(sku=text[4:])
-        return Sellable(item=self.number("item", "unknown_item"))
+        return Sellable(item=self.number("item", "unknown_item", "; a SKU is written behind sku:"))
 
     def location(self) -> Where:
         """The location in the path: an id, or a name behind "name:"."""
         text = self.path("location")
-        return text[5:] if text.startswith("name:") else self.number("location", "unknown_location")
+        if text.startswith("name:"):
+            return text[5:]
+        return self.number("location", "unknown_location", "; a name is written behind name:")
 
     def place(self, connection: Connection) -> Place:
         """The item and location in the path, as far as this caller may see them."""

@@ -80,6 +80,9 @@ def _command(asked: Put, place: Place) -> model.AnyCommand:
 
 
 def _if_match(call: Call) -> int | None:
+    # Whoever writes only where nothing is must not have it done all the same.
+    if "if-none-match" in call.request.headers:
+        raise bad_header("If-None-Match", "a write compares with If-Match alone")
     given = call.request.headers.getlist("if-match")
     if not given:
         return None

@@ -192,9 +192,10 @@ def _moment(
         return Moment(None, seq)
     found = moment(at)
     if found is None:
-        raise wrong("at", "expected a time as in RFC 3339, like 2026-03-01T12:00:00Z")
+        hint = " (in a URL, + is written %2B)" if " " in at else ""
+        raise wrong("at", f"expected a time as in RFC 3339, like 2026-03-01T12:00:00Z{hint}")
     if seq is not None:
-        raise Problem("moment_out_of_range", "There are two moments: leave out at or seq")
+        raise wrong("seq", "there are two moments: leave out at or seq")
     if found > call.now:
         raise Problem("moment_out_of_range", f"The time must not be later than {time_shown(call.now)}")
     return Moment(found, None)
