@@ -68,6 +68,8 @@ FOUND = [
     ("127.0.0.1", "/api/v1", 404, b'"code":"not_found"'),
     ("127.0.0.1", "//treet/v1/listings", 404, b'"see":"/docs"'),
     ("127.0.0.1", "", 200, b"<title>onhand</title>"),
+    ("127.0.0.1", "/flipkart/listings/v3/A\nB,C\n", 401, b"Full authentication"),
+    ("127.0.0.1", "/treet/v1/listings/1/inventory\n", 404, b'{"error":"Not found"}'),
 ]
 
 

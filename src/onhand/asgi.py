@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -32,10 +33,12 @@ class _Table:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._plain: dict[str, dict[str, Route]] = {}
-        self._patterns: list[tuple[str, Route]] = []
+        self._patterns: list[tuple[str, re.Pattern[str], Route]] = []
         for route in routes:
             if route.param_convertors:
-                self._patterns.append((route.path.partition("{")[0], route))
+                # What others have named may hold the end of a line, too.
+                whole = re.compile(route.path_regex.pattern, re.DOTALL)
+                self._patterns.append((route.path.partition("{")[0], whole, route))
             else:
                 for method in route.methods or ():
                     self._plain.setdefault(route.path, {}).setdefault(method, route)
@@ -46,10 +49,10 @@ class _Table:
         if plain is not None and method in plain:
             return plain[method], {}, set()
         allowed: set[str] = set(plain or ())
-        for beginning, route in self._patterns:
+        for beginning, whole, route in self._patterns:
             if not path.startswith(beginning):
                 continue
-            found = route.path_regex.match(path)
+            found = whole.fullmatch(path)
             if found is None:
                 continue
             if method in (route.methods or ()):
