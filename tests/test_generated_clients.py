@@ -11,6 +11,7 @@ from onhand.faces import FACES
 from onhand.pages import contract
 
 NESTED = ("oneOf", "anyOf", "allOf")
+CHOICES = ("oneOf", "anyOf")
 
 
 def _schemas(node: Any, where: str = "", *, named: bool = False) -> Iterator[tuple[str, Any]]:
@@ -42,7 +43,9 @@ def _unclear(place: str, schema: Any) -> str | None:
             return "a list needs items, if only for what is never in it"
         case {"type": "null"} if "/properties/" in place and not place.rpartition("/")[2].isdigit():
             return "a field of no other type than null stops generators: say const"
-        case {"properties": _} if any(word in schema for word in ("oneOf", "anyOf")):
+        case {"const": bool()} if "/not/" not in place:
+            return "a choice by true or false is none for generators"
+        case {"properties": _} if any(word in schema for word in CHOICES):
             return "fields beside alternatives are dropped by generators: say what may not be with not"
         case {"oneOf": _, "allOf": _}:
             return "what alternatives have in common is dropped by generators"
@@ -50,8 +53,19 @@ def _unclear(place: str, schema: Any) -> str | None:
             return None
 
 
+def _branches(schema: Any) -> Iterator[str]:
+    """The names of the schemas that ``schema`` chooses from."""
+    for word in CHOICES:
+        for one in schema.get(word, []) if isinstance(schema, dict) else []:
+            yield one.get("$ref", "").rpartition("/")[2]
+
+
 @pytest.mark.parametrize("name", [face.name for face in FACES])
 def test_a_generator_understands_the_contract(name: str) -> None:
     found = dict(_schemas(contract(name)))
     assert len(found) > 20
     assert {place: why for place, schema in found.items() if (why := _unclear(place, schema))} == {}
+    named: Any = contract(name)["components"]
+    chosen = {one for schema in found.values() for one in _branches(schema) if one}
+    # What is chosen within a choice is written out as an empty object.
+    assert [one for one in chosen if any(word in named["schemas"][one] for word in CHOICES)] == []
