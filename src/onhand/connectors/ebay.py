@@ -104,6 +104,8 @@ CHANNEL = Channel(
         "sells out or its number halves, and the rest is told after midnight in California.",
         "Listings made elsewhere than with the Inventory API need a connection of the kind 'trading'.",
         "Orders are of the whole account: of two connections to one, set orders to false on the second.",
+        "An order is there once its buyer has checked out: what waits for that is offered once more, unless "
+        "the listing wants to be paid at once.",
         "Orders do not say which location they will ship from.",
         "Returns are not told: they are to be recorded here.",
     ),

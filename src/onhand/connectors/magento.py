@@ -58,6 +58,9 @@ CHANNEL = Channel(
     cannot=(
         "It has no unlimited quantity that is written here: an unlimited item shows its cap.",
         "Reservations are of a stock and not of a source: with several, it is a guess which bears them.",
+        "Reservations that the shop has left over let it sell more than its sources hold, and so does a "
+        "threshold below 0: neither is seen here. Magento's inventory:reservation:list-inconsistencies finds "
+        "the former.",
         "What is salable is read from the shop's index: what was told ten minutes before is not judged.",
         "Open Source has no webhooks, and those of Adobe Commerce are not used: orders are polled.",
         "A refund does not say whether the goods came back; a return of Adobe Commerce does.",
