@@ -145,6 +145,36 @@ def test_nothing_left_switches_the_listing_off_and_remembers_it() -> None:
     assert verdicts == [Accepted(told(0), notes={"off_sale": "yes"})]
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (answer({"state": "active"}), Unsure),
+        (answer("<html>"), Unsure),
+        (answer({"error": "no"}, status=400), Rejected),
+        (answer({"error": "Server Error"}, status=500), Later),
+        (SILENCE, Unsure),
+    ],
+)
+def test_a_listing_that_was_not_switched_off_is_not_said_to_be(said: Response, kind: type) -> None:
+    assert kinds(push([told(0)], answer(inventory(ONE)), said)[1]) == [kind]
+
+
+def test_two_numbers_for_one_variation_are_not_both_told() -> None:
+    both = [told(9), Target(2, told(8).ids, told(8).slots, "key-2", sku="A"), told(9)]
+    requests, verdicts = push(both, answer(TWO), answer(TWO))
+    assert [row["offerings"][0]["quantity"] for row in requests[1].json["products"]] == [9, 4]
+    assert kinds(verdicts) == [Accepted, Rejected, Accepted]
+
+
+def test_a_listing_of_which_nothing_can_be_told_is_left_alone() -> None:
+    sold = inventory(
+        product(700, "A", 0, [BLUE]), product(701, "B", 0, [RED]), state="sold_out", varies=[200]
+    )
+    requests, verdicts = push([told(5, "999", "C")], answer(sold), settings=RENEWS)
+    assert requests == [READ]
+    assert kinds(verdicts) == [Rejected]
+
+
 def test_stock_switches_on_what_we_switched_off() -> None:
     back = told(5, off_sale="yes")
     now = inventory(product(800, "A", 5, []), state=None)
