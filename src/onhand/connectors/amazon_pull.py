@@ -50,7 +50,8 @@ def pull(settings: Seller, cursor: str | None) -> Flow[Page]:
     owned = [own["sku"] for own in ids if own["fulfilled_by"] != OWN]
     stock = (yield from _fba_stock(settings, owned)) if owned else {}
     seen = [_seen(settings, row, own, stock) for row, own in zip(listed, ids, strict=True)]
-    return Page(tuple(seen), text(found, "pagination", "nextToken"), BEHIND)
+    following = text(found, "pagination", "nextToken")
+    return Page(tuple(seen), following if following != cursor else None, BEHIND)
 
 
 def _seen(seller: Seller, row: Mapping[str, Any], ids: Mapping[str, str], stock: Mapping[str, int]) -> Seen:
@@ -85,17 +86,22 @@ def _fba_stock(seller: Seller, skus: Sequence[str] = ()) -> Flow[dict[str, int]]
     stock: dict[str, int] = {}
     token: str | None = ""
     while token is not None:
-        following: Pairs = (("nextToken", token),) if token else ()
-        call = Request("GET", FBA_SUMMARIES, query=asked + following, limit="fba", repeatable=True)
+        more: Pairs = (("nextToken", token),) if token else ()
+        call = Request("GET", FBA_SUMMARIES, query=asked + more, limit="fba", repeatable=True)
         answer = yield from ask(call)
         if answer.status == 403:
             return {}
+        if token and answer.status == 400:
+            # It gives tokens now and then that it does not take, or the same one for ever: what is left out
+            # has no number, and the merchant's own listings are looked at all the same.
+            return stock
         found = expect(answer)
         for row in rows(found, "payload", "inventorySummaries"):
             sku, count = text(row, "sellerSku"), whole(row, "inventoryDetails", "fulfillableQuantity")
             if sku and count is not None:
                 stock[sku] = count
-        token = text(found, "pagination", "nextToken")
+        before, token = token, text(found, "pagination", "nextToken")
+        token = None if token == before else token
     return stock
 
 
