@@ -81,6 +81,7 @@ def test_the_request_as_it_goes_out() -> None:
         (all_of(entry(409, "SKU-1", (25025, "Concurrent access"))), "Later", "Concurrent"),
         (all_of(entry(500, "SKU-1", (25001, "System error"))), "Later", "System error"),
         (all_of(entry(429)), "Later", ""),
+        (all_of(entry(500)), "Later", ""),
         (all_of(entry(400)), "Rejected", "400"),
         (all_of({"sku": "SKU-1"}), "Unsure", "did not say"),
         (all_of(entry(200, "SKU-7")), "Unsure", "did not say"),

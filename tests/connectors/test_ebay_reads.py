@@ -128,6 +128,17 @@ def test_orders_by_status(
     assert (first.id, first.ids, first.sku, first.ordered) == ("1", {"sku": "A"}, "A", 5)
 
 
+def test_one_line_that_is_partly_sent_is_read_beside_others_that_are_not() -> None:
+    row = {"orderId": "1", "lastModifiedDate": "2026-11-22T09:30:00Z", "orderPaymentStatus": "PAID"}
+    states = {"0": "FULFILLED", "1": "IN_PROGRESS", "2": "NOT_STARTED"}
+    lines = [
+        {"lineItemId": n, "quantity": 5, "lineItemFulfillmentStatus": state} for n, state in states.items()
+    ]
+    said = [answer({"orders": [{**row, "lineItems": lines}], "total": 1}, date=DATE), PARCELS]
+    order = run(ebay.orders(SETTINGS, SINCE), said)[1].orders[0]
+    assert [(line.ordered, line.shipped) for line in order.lines] == [(5, 5), (5, 2), (5, 0)]
+
+
 @pytest.mark.parametrize(
     ("line", "ids"),
     [
