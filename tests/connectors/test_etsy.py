@@ -262,6 +262,22 @@ def test_the_state_is_asked_for_where_the_inventory_does_not_tell_it() -> None:
     assert kinds(verdicts) == [Accepted]
 
 
+@pytest.mark.parametrize("offer", [0, 5])
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (answer({}), Later),
+        (answer("<html>", status=404), Later),
+        (answer("", status=500), Later),
+        (SILENCE, Unsure),
+    ],
+)
+def test_a_listing_whose_state_is_not_known_is_left_alone(said: Response, kind: type, offer: int) -> None:
+    requests, verdicts = push([told(offer)], answer(inventory(ONE, state=None)), said)
+    assert [request.method for request in requests] == ["GET", "GET"]
+    assert kinds(verdicts) == [kind]
+
+
 # --- shapes ---------------------------------------------------------------------------------------------
 
 
