@@ -107,6 +107,17 @@ def test_what_an_answer_means(given: Response, expected: list[str]) -> None:
     assert kinds(run(flow, [given])[1]) == expected
 
 
+def test_one_variation_of_a_listing_says_nothing_about_another() -> None:
+    both = [variation("1", "S", 3), variation("1", "M", 4)]
+    given = said(
+        "PartialFailure", ECHO.replace("<SKU></SKU>", "<SKU>M</SKU>") + error("21916664", "no such SKU")
+    )
+    verdicts = run(ebay.push(SETTINGS, both), [given])[1]
+    assert kinds(verdicts) == ["Rejected", "Accepted"]
+    assert isinstance(verdicts[0], Rejected)
+    assert (verdicts[0].words, verdicts[0].code) == ("no such SKU (21916664)", "21916664")
+
+
 def test_what_is_not_about_listings_ends_the_round() -> None:
     requests, verdicts = run(ebay.push(SETTINGS, [plain(str(n), n) for n in range(1, 10)]), [SILENCE])
     assert len(requests) == 1
