@@ -11,7 +11,7 @@ import pytest
 from connectors.driver import NOW, answer, run, settings_of, talk, target
 from fakes.amazon import EXAMPLE, Fake
 from onhand.connectors import amazon
-from onhand.connectors.flow import Target, Verdict, Whole
+from onhand.connectors.flow import Accepted, Target, Verdict, Whole
 
 FEEDING = settings_of(amazon, **EXAMPLE.settings, feed_from=2)
 ACCEPTED = answer({"sku": "x", "status": "ACCEPTED", "submissionId": "1", "issues": []})
@@ -66,7 +66,7 @@ def test_after_that_while_a_feed_is_tried_again(hours: float, note: str) -> None
     for number in (1, 2):
         fake.stock(number, 0)
     targets = [at(told(n, n), hours, not_fed=note) for n in (1, 2)]
-    assert kinds(push(fake, *targets)) == ["Accepted", "Accepted"]
+    assert push(fake, *targets) == [Accepted(each, notes={"not_fed": ""}) for each in targets]
     assert "PATCH" not in [each.method for each in fake.requests]
 
 

@@ -207,7 +207,8 @@ def _judge(name: str, report: bytes, jobs: Sequence[Job]) -> Verdicts:
         if number in wrong:
             verdicts[job.place] = Rejected(job.target, *issue_words(wrong[number]))
         elif complete:
-            verdicts[job.place] = Accepted(job.target, ids=job.learned)
+            forgotten = {NOT_FED: ""} if NOT_FED in job.target.notes else {}
+            verdicts[job.place] = Accepted(job.target, ids=job.learned, notes=forgotten)
         else:
             verdicts[job.place] = Unsure(job.target, f"feed {name} accepted {accepted} messages")
     return verdicts
