@@ -243,7 +243,8 @@ class Seen(Value, frozen=True):
 
 class Page(Value, frozen=True):
     """A page of listings; ``cursor`` is where the next begins, None at the end. ``behind`` are the seconds
-    for which the channel may go on to show a number after it has taken another."""
+    for which the channel may go on to show a number after it has taken another: what was told within them
+    is no drift, and its open orders are left as they are known."""
 
     seen: tuple[Seen, ...]
     cursor: str | None = None
