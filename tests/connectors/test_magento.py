@@ -348,6 +348,7 @@ def test_backorders_keep_a_stock_item_in_stock_too(backorders: bool) -> None:
         ([answer(STOCK_ITEM), answer("<html>")], False, Unsure),
         ([answer("", status=503)], False, Later),
         ([answer("", status=403)], False, Later),
+        ([answer(STOCK_ITEM), answer("", status=409)], False, Later),
     ],
 )
 def test_answers_about_a_stock_item(answers: list[Response], infinite: bool, kind: type) -> None:
