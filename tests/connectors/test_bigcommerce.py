@@ -185,6 +185,13 @@ def test_a_refusal_that_names_what_is_wrong_spares_the_rest(title: str, refused:
     assert all(title == verdict.words for verdict in verdicts if isinstance(verdict, Rejected))
 
 
+def test_a_call_of_which_nothing_is_left_is_not_said_again() -> None:
+    words = "Items with identity: [variant_id 1] not found"
+    requests, verdicts = push([told(1, 1)], problem(words))
+    assert len(requests) == 1
+    assert verdicts == [Rejected(told(1, 1), words, "422")]
+
+
 def test_a_refusal_that_names_nothing_is_of_the_whole() -> None:
     _, verdicts = push([told(1, 1), told(2, 1)], problem("Something is wrong"))
     assert verdicts == [Whole(told(n, 1), "Something is wrong", "422") for n in (1, 2)]
