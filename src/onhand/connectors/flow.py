@@ -30,6 +30,8 @@ from onhand.connectors.channel import Secret, Value
 T = TypeVar("T")
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 LONGEST_RETRY = 86_400.0
+ABOUT_REQUEST = {400, 413, 414, 422, 431}
+"""Statuses by which also a gateway's page speaks of this very request: too large, or malformed."""
 OFF_SALE = "off_sale"
 """The note of a listing that we have switched off because its channel takes no 0: while it is off it offers
 nothing, whatever number it shows."""
@@ -343,11 +345,13 @@ def chunks(targets: Sequence[Target], size: int) -> list[Sequence[Target]]:
 
 
 def for_all(targets: Sequence[Target], answer: Response) -> list[Verdict]:
-    """The verdicts of a batch whose answer says nothing about single targets: silence, throttling,
-    a server's fault, or wrong credentials. A refusal (other 4xx) becomes `Whole`."""
+    """The verdicts of a batch whose answer says nothing about single targets: silence, throttling, a server's
+    fault, wrong credentials, or a page of what stands before the channel (a firewall's 406, the 404 of a shop
+    whose API is switched off). A refusal (other 4xx) becomes `Whole`."""
     if answer.silent:
         return [Unsure(target) for target in targets]
-    if answer.status in (401, 403, 408, 425, 429) or answer.status >= 500:
+    before = answer.page and answer.status not in ABOUT_REQUEST
+    if before or answer.status in (401, 403, 408, 425, 429) or answer.status >= 500:
         return [Later(target, answer.words, retry_after(answer)) for target in targets]
     return [Whole(target, answer.words, str(answer.status)) for target in targets]
 
