@@ -98,6 +98,21 @@ def test_the_cursor_goes_on_from_the_channels_own_clock() -> None:
     assert (last.more, last.cursor) == (False, "1795305610|0|0|0||")
 
 
+def test_a_first_look_takes_what_is_still_to_be_shipped() -> None:
+    rows = [
+        order(line("AWAITING_SHIPMENT")),
+        order(line("CANCELLED"), id="577"),
+        order(line("IN_TRANSIT"), id="578"),
+    ]
+    page = ok(
+        {"orders": [{"id": row["id"], "update_time": 1} for row in rows]}, "Sun, 22 Nov 2026 00:00:10 GMT"
+    )
+    requests, found = run(tiktok.orders(SETTINGS, None), [page, ok({"orders": rows})])
+    assert requests[0].json["order_status"] == "UNPAID"
+    assert [each.id for each in found.orders] == ["576"]
+    assert found.more
+
+
 def test_a_page_that_tiktok_has_forgotten_is_not_asked_for_again() -> None:
     bad = answer({"code": 36009004, "message": "Invalid page_token"}, 400)
     lost = run(tiktok.orders(SETTINGS, "500|900|0|600||t"), [bad])[1]

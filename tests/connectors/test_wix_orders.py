@@ -81,6 +81,8 @@ PARTLY = answer(
         (order(line(3, 3), sent="PARTIALLY_FULFILLED"), [PARTLY], (3, 1, 2, 2)),
         (order(line(3, refundQuantity=3)), [], (3, 0, 0, 0)),
         (order(line(3, 3), status="CANCELED"), [], (3, 3, 0, 0)),
+        (order(line(3, 1), status="CANCELED", sent="PARTIALLY_FULFILLED"), [PARTLY], (3, 1, 2, 0)),
+        (order(line(3, 3), status="CANCELED", sent="PARTIALLY_FULFILLED"), [PARTLY], (3, 1, 2, 2)),
     ],
     ids=[
         "new",
@@ -93,6 +95,8 @@ PARTLY = answer(
         "both",
         "refund without restocking",
         "cancelled and restocked",
+        "the rest cancelled",
+        "the rest cancelled, what was sent came back",
     ],
 )
 def test_orders_are_counts_by_line(
@@ -125,6 +129,15 @@ def test_only_products_of_the_store_count_and_a_simple_one_has_the_zero_variant(
 def test_an_order_holds_once_it_is_placed(status: str, holds: bool) -> None:
     _, found = polled(order(line(1), status=status))
     assert found.orders[0].holds is holds
+
+
+def test_a_first_look_takes_what_is_still_to_be_sent() -> None:
+    rows = [order(line(3, 3)), order(line(3, 1), id="o-2")]
+    requests, found = run(wix.orders(SETTINGS, None), [answer({"orders": rows}, date=DATE), NO_PLACES])
+    states = {"fulfillmentStatus": {"$in": ["NOT_FULFILLED", "PARTIALLY_FULFILLED"]}}
+    assert requests[0].json["search"]["filter"] == states
+    assert [each.id for each in found.orders] == ["o-2"]
+    assert found.cursor == "2026-11-22T00:00:10Z"
 
 
 def test_a_poll_asks_by_time_of_change_and_a_cursor_is_told_alone() -> None:
