@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from connectors.account import Account
 from connectors.driver import SILENCE, answer, run, settings_of, target
-from fakes.wix import EXAMPLE, SIMPLE, ids
+from fakes.wix import EXAMPLE, SIMPLE, Fake, ids
 from onhand.connectors import wix
 from onhand.connectors.flow import (
     Accepted,
@@ -24,6 +25,7 @@ from onhand.connectors.flow import (
 )
 
 SETTINGS = settings_of(wix, **EXAMPLE.settings)
+ACCOUNT = Account(wix, SETTINGS)
 
 
 def push(*targets: Target, answers: list[Response]) -> tuple[list[Request], list[Verdict]]:
@@ -126,6 +128,15 @@ def test_each_variant_of_the_old_catalogue_has_its_own_sku() -> None:
         ("b", "SKU-b", "Lamp - b", (Shown(4),), True),
         (SIMPLE, "Q", "Rug", (Shown(None),), False),
     ]
+
+
+def test_a_hidden_product_of_the_old_catalogue_is_known_by_its_sku() -> None:
+    fake = Fake("V1_CATALOG")
+    for number in (1, 2):
+        fake.add(number, 5)
+    fake.hidden = {"p-2"}
+    seen = ACCOUNT.pulled(fake)
+    assert [(one.sku, one.active) for one in seen] == [("SKU-1", True), ("SKU-2", False)]
 
 
 def _stock(name: str, quantity: int) -> dict[str, Any]:

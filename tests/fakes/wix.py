@@ -66,6 +66,7 @@ class Fake:
 
     version: str = "V3_CATALOG"
     items: list[Item] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent: dict[str, dict[str, int]] = field(default_factory=dict)
     token: str = "token-0001"
@@ -274,12 +275,21 @@ class Fake:
         return reply(200, {"inventoryItems": found, "totalResults": len(names)})
 
     def _products_v1(self, wire: Wire) -> Response:
-        names = json.loads(body(wire)["query"]["filter"])["id"]["$hasSome"]
+        given = body(wire)
+        names = json.loads(given["query"]["filter"])["id"]["$hasSome"]
         found = []
         for name in names:
             own = [item for item in self.items if item.product == name]
+            if name in self.hidden and not given.get("includeHiddenProducts"):
+                continue
             variants = [{"id": item.variant, "variant": {"sku": item.sku}} for item in own]
-            found.append({"id": name, "name": f"Product {name}", "sku": own[0].sku, "variants": variants})
+            row = {
+                "id": name,
+                "name": f"Product {name}",
+                "sku": own[0].sku,
+                "visible": name not in self.hidden,
+            }
+            found.append({**row, "variants": variants})
         return reply(200, {"products": found})
 
     # --- orders -----------------------------------------------------------------------------------------

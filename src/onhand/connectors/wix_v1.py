@@ -122,7 +122,7 @@ def _text(value: Any) -> str:
 def _products(names: list[str]) -> Flow[dict[str, Mapping[str, Any]]]:
     """Products by id, with variants: the stock records have no SKU."""
     query = {"paging": {"limit": PAGE}, "filter": _text({"id": {"$hasSome": names}})}
-    body = {"query": query, "includeVariants": True}
+    body = {"query": query, "includeVariants": True, "includeHiddenProducts": True}
     found = expect((yield from ask(post("/stores/v1/products/query", body))))
     return {need_text(row, "id"): row for row in need_rows(found, "products")}
 
