@@ -2,6 +2,7 @@
 
 GraphQL Admin API 2026-10, https://shopify.dev/docs/api/admin-graphql/2026-10; checked 2026-11-22 against
 that version's published introspection; not yet called live. REST and quantities on products are legacy.
+Shopify serves this version until October 2027 at least, and after that the oldest that it still has.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ CHANNEL = Channel(
         "It has no unlimited quantity: an unlimited item shows its cap.",
         "Orders do not say which location they will ship from.",
         "Orders older than 60 days are seen, and deleted ones missed, only with the scope read_all_orders.",
+        "A public app has to have a refresh token from 2027-01-01 on; a shop's own app need not.",
     ),
 )
 
