@@ -169,6 +169,24 @@ def test_a_part_of_a_unit_is_not_offered(quantity: Any, shown: int | None) -> No
 
 
 @pytest.mark.parametrize(
+    ("kind", "variations", "asked"),
+    [
+        ("variable", [], True),
+        ("variable", [21], True),
+        ("variable-subscription", [21], True),
+        ("simple", [], False),
+        ("simple", None, False),
+    ],
+)
+def test_what_has_variations_is_listed_with_them(kind: str, variations: Any, asked: bool) -> None:
+    parent = row(20, None, manage=False) | {"type": kind, "variations": variations}
+    answers = [answer([parent]), *([answer([row(21, 4)])] if asked else [])]
+    _, page = run(woocommerce.pull(SETTINGS, "0|0"), answers)
+    ids = {"product": "20", "variation": "21"} if asked else {"product": "20"}
+    assert [seen.ids for seen in page.seen] == [ids]
+
+
+@pytest.mark.parametrize(
     ("quantity", "units"), [(2, 2), (2.0, 2), (1.5, 2), (0.25, 1), (0, 0), (-0.5, 0), (None, 0)]
 )
 def test_a_part_of_a_unit_is_sold_whole(quantity: Any, units: int) -> None:

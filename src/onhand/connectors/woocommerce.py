@@ -310,7 +310,8 @@ def look(settings: Settings, names: Sequence[str]) -> Flow[list[Seen]]:
 def _stocked(products: Sequence[Mapping[str, Any]]) -> Flow[list[Seen]]:
     seen: list[Seen] = []
     for row in products:
-        variable = text(row, "type") == "variable"
+        # Plugins have types of their own ("variable-subscription") that name their variations all the same.
+        variable = text(row, "type") == "variable" or bool(at(row, "variations", 0))
         if not variable or row.get("manage_stock") is True:
             seen.append(_seen(row, {"product": need_text(row, "id")}))
         if variable:
