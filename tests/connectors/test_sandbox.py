@@ -279,6 +279,19 @@ def test_pull_in_pages(fake: Fake) -> None:
     )
 
 
+def test_what_is_unlimited_shows_no_number() -> None:
+    levels = [{"location": "l", "quantity": 4, "unlimited": True, "revision": 2}]
+    product = {"id": "p", "variants": [{"id": "v", "sku": "A", "levels": levels}]}
+    _, page = run(sandbox.pull(SETTINGS, None), [answer({"products": [product]})])
+    assert page.seen[0].shown == (Shown(None, "l", "2"),)
+
+
+def test_an_order_without_a_time_is_not_taken() -> None:
+    said = {"orders": [{"id": "o", "paid": True, "lines": []}], "cursor": "1"}
+    with pytest.raises(Failed):
+        run(sandbox.orders(SETTINGS, "0"), [answer(said)])
+
+
 def test_places_and_check(fake: Fake) -> None:
     assert talk(sandbox.places(SETTINGS), sandbox, SETTINGS, fake) == [
         Place("main", "Main", default=True),
