@@ -7,10 +7,13 @@ import asyncio
 import pytest
 from sqlalchemy import Connection
 
+from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, Level, Line, Reserve, SetOnHand
-from onhand.store import keys, levels, requests, wakeups
-from onhand.work import Answer, Group, Key, Plan, Work
-from ticking import SECOND, clock_of, counts, make, note, ticking, world
+from onhand.store import keys, levels, requests, verify, wakeups
+from onhand.work import Answer, Group, Key, Plan, Recorded, Work
+from ticking import SECOND, World, clock_of, counts, make, note, ticking, world
+
+DAY = 86_400 * SECOND
 
 # --- expiry -------------------------------------------------------------------------------------------
 
@@ -50,6 +53,51 @@ def test_a_lost_wake_up_heals(migrated_url: str) -> None:
                     return "expired" in await here.kinds()
 
                 await here.until(written)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY, 365 * DAY], ids=["a day ahead", "a day back", "a year ahead"])
+def test_a_clock_that_jumps_and_comes_back(migrated_url: str, jump: int) -> None:
+    """A hold ends by the clock that the hub has now, and nothing is sold, done or forgotten twice."""
+
+    async def hold(here: World, name: str, units: int, offset: int) -> Recorded:
+        clock_of(here).offset = offset
+        until = here.inventory.now() + 60 * SECOND
+        return await here.record(Reserve(name, (Line(1, units, (1,)),), expires_at=until))
+
+    async def go() -> None:
+        async with world(migrated_url) as here, ticking(here):
+
+            async def ends(name: str, offset: int) -> None:
+                assert (await here.level()).available == 1
+                refused = await hold(here, f"{name}, too", 2, offset)
+                assert isinstance(refused.outcomes[0], Refused)
+                clock_of(here).offset = offset + 61 * SECOND
+
+                async def written() -> bool:
+                    return (await here.kinds())[-1] == "expired"
+
+                await here.until(written)
+                assert (await here.level()).available == 5
+
+            await here.record(SetOnHand(1, 1, 5))
+            key = Key("me", "once", "print")
+            for name, offset in (("before", 0), ("away", jump), ("back", 0), ("away again", jump)):
+                await hold(here, name, 4, offset)
+                await ends(name, offset)
+                again = await here.record(Adjust(1, 1, 1), key=key, answer=lambda _: Answer(200, "{}"))
+                assert (again.replay is None) == (name == "before")
+                if name == "before":
+                    await here.record(Adjust(1, 1, -1))
+            found = await here.inventory.read(here.account, lambda c: list(verify.verify(c, here.account)))
+            assert not found
+
+            def times(connection: Connection) -> list[int]:
+                return [one.recorded_at for one in levels.movements(connection, here.account)]
+
+            told = await here.inventory.read(here.account, times)
+            assert told == sorted(told)
 
     asyncio.run(go())
 
