@@ -26,6 +26,7 @@ app = typer.Typer()
 UNMATCHED_SHOWN = 20
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 60
+HEALED = "'onhand drift --all': what was put right"
 CONNECTION = typer.Argument(help="The connection's id, its name, or its channel.")
 WAIT = typer.Option(min=0, help="Wait at most so many seconds for the channel; 0: do not wait.")
 SET = typer.Option("--set", help="name=value, name=@FILE; may be given again.")
@@ -256,7 +257,7 @@ async def pull(
         told = {"looked": looked, "drifting": state["drifting"], "words": trouble}
         frame.print_json({"connection": link, **told})
     elif looked:
-        frame.say(f"looked: {state['drifting']} listings show another number")
+        frame.say(f"looked: {state['drifting']} listings show another number ({HEALED})")
     else:
         frame.say("asked for; not done yet" + (f": {trouble}" if trouble else ""))
     return frame.OK if looked and not state["drifting"] else frame.FOUND
