@@ -12,6 +12,7 @@ from onhand.pages import contract
 
 NESTED = ("oneOf", "anyOf", "allOf")
 CHOICES = ("oneOf", "anyOf")
+INT32, LARGEST = 2**31 - 1, 2**63 - 1
 
 
 def _schemas(node: Any, where: str = "", *, named: bool = False) -> Iterator[tuple[str, Any]]:
@@ -69,3 +70,28 @@ def test_a_generator_understands_the_contract(name: str) -> None:
     chosen = {one for schema in found.values() for one in _branches(schema) if one}
     # What is chosen within a choice is written out as an empty object.
     assert [one for one in chosen if any(word in named["schemas"][one] for word in CHOICES)] == []
+
+
+def test_large_numbers_fit_into_what_is_generated() -> None:
+    """Without a format a whole number is one of 32 bits in Java, C# and Go, and a quantity may be larger."""
+    narrow = [
+        place
+        for place, schema in _schemas(contract("native"))
+        if "integer" in (found := _types(schema)) and "string" not in found
+        if schema.get("format") != "int64" and schema.get("maximum", LARGEST) > INT32
+        if "/not/" not in place and not place.endswith("/status")
+    ]
+    assert narrow == []
+
+
+def _types(schema: Any) -> list[str]:
+    found = schema.get("type", []) if isinstance(schema, dict) else []
+    return [found] if isinstance(found, str) else list(found)
+
+
+@pytest.mark.parametrize("name", [face.name for face in FACES])
+def test_no_type_is_named_like_the_maker_of_another(name: str) -> None:
+    """In Go, NewKey makes a Key."""
+    document: Any = contract(name)
+    known = document["components"]["schemas"]
+    assert [one for one in known if "New" + one in known] == []
