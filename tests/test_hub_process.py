@@ -219,8 +219,9 @@ def test_a_port_in_use(hub: Running, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"ONHAND_PROT": "1"}, "prot"),
-        ({"ONHAND_PORT": "eighty"}, "port"),
+        ({"ONHAND_PROT": "1"}, "there is no setting ONHAND_PROT: did you mean ONHAND_PORT?"),
+        ({"ONHAND_XYZ": "1"}, "there is no setting ONHAND_XYZ\n"),
+        ({"ONHAND_PORT": "eighty"}, "ONHAND_PORT: Must be a whole number, not text"),
         ({"ONHAND_HOSTS": "a.example.com=nobody"}, "nobody"),
         ({"ONHAND_PORT": "70000"}, "70000"),
     ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from onhand import wording
 from onhand.connectors.channel import Secret
 
 PREFIX = "ONHAND_"
@@ -75,10 +77,23 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         if name.startswith(PREFIX):
             field = name.removeprefix(PREFIX).lower()
             found[field] = _map(value) if field == "hosts" else value
+    for field in found:
+        if field not in Settings.__struct_fields__:
+            raise BadSetting(f"there is no setting {_named(field)}{_meant(field)}")
     try:
         return msgspec.convert(found, Settings, strict=False, dec_hook=_hidden)
     except msgspec.ValidationError as error:
-        raise BadSetting(f"{PREFIX}* settings: {error}") from error
+        said = wording.complaint(str(error))
+        raise BadSetting(": ".join((*map(_named, said.steps[:1]), said.words))) from error
+
+
+def _named(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
+
+
+def _meant(field: str) -> str:
+    near = difflib.get_close_matches(field, Settings.__struct_fields__, 1)
+    return f": did you mean {_named(near[0])}?" if near else ""
 
 
 def _hidden(kind: type, value: Any) -> Any:
