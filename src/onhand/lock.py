@@ -24,8 +24,8 @@ class Held(StoreError):
     """Another process has the database open for writing."""
 
     def __init__(self, path: Path, holder: Holder | None) -> None:
-        who = f"process {holder.pid}, on {holder.url}: stop it first" if holder else "another process"
-        super().__init__(f"{path} is being written by {who}")
+        who = f"process {holder.pid}, on {holder.url}" if holder else "another process"
+        super().__init__(f"{path} is being written by {who}: stop it first")
         self.holder = holder
 
 

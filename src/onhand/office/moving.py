@@ -166,7 +166,7 @@ def _locked(settings: Settings, hint: str = "") -> Iterator[None]:
         if lock is not None:
             lock.take()
     except Held as held:
-        raise StoreError(f"{held}: stop it first{hint}") from held
+        raise StoreError(f"{held}{hint}") from held
     try:
         yield
     finally:
