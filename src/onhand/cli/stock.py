@@ -79,7 +79,7 @@ def _items(connection: Connection, account: int, skus: list[str]) -> dict[str, i
     found = lookup.items(connection, account, skus)
     for sku in skus:
         if sku not in found:
-            raise BadAsk(f"there is no item with the sku {sku!r}")
+            raise BadAsk(f"there is no item with the sku {sku!r} (capitals and blanks count)")
     return found
 
 

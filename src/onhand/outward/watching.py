@@ -72,7 +72,7 @@ def listings(connection: Connection, account: int, name: str) -> list[Numbers]:
     sku = name.removeprefix("sku:")
     item = lookup.items(connection, account, [sku]).get(sku)
     if item is None:
-        raise Refusal("unknown_item", f"there is no item {sku}")
+        raise Refusal("unknown_item", f"there is no item {sku} (capitals and blanks count)")
     found = linking.of_item(connection, account, item)
     if not found:
         raise Refusal("unknown_listing", f"{sku} is listed on no connection that the hub tells")
