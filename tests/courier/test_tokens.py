@@ -124,8 +124,8 @@ def test_who_is_cut_off_while_a_pair_is_exchanged_keeps_the_new_one(town: Town) 
     play(town, story)
 
 
-@pytest.mark.parametrize(("moved", "kept"), [(True, "t0"), (False, "t1")])
-def test_what_one_address_gave_is_not_kept_for_another(town: Town, moved: bool, kept: str) -> None:
+@pytest.mark.parametrize(("moved", "stored"), [(True, "t0"), (False, "t1")])
+def test_what_one_address_gave_is_not_kept_for_another(town: Town, moved: bool, stored: str) -> None:
     """Also when the connection is moved at the moment when tokens are fetched."""
 
     async def story(town: Town) -> None:
@@ -137,7 +137,7 @@ def test_what_one_address_gave_is_not_kept_for_another(town: Town, moved: bool, 
         town.stall.token, town.stall.after = "another", meanwhile
         session = await town.courier(module).session(1, 1)
         assert await session.run(bazaar.check) == "stall"
-        assert secrets(town)["token"] == kept
+        assert secrets(town)["token"] == stored
 
     play(town, story)
 
