@@ -195,6 +195,34 @@ def test_the_old_list_is_not_asked_when_the_new_one_is_only_away(status: int) ->
     assert failed.value.retry
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_the_old_list_is_asked_when_the_new_one_lets_nobody_in(status: int) -> None:
+    empty = answer({"payload": {"inventory": []}})
+    requests, page = run(walmart.pull(SETTINGS, "wfs|0"), [answer({}, status), empty])
+    assert [request.url for request in requests] == ["/v3/wfs/inventory", "/v3/fulfillment/inventory"]
+    assert page.cursor is None
+
+
+@pytest.mark.parametrize(
+    ("node", "quantity", "committed"),
+    [
+        ({"availToSellQty": 4, "inputQty": 9, "reservedQty": 2}, 4, 2),
+        ({"inputQty": 9, "reservedQty": 2}, 7, 2),
+        ({"inputQty": 9}, 9, 0),
+        ({"inputQty": 1, "reservedQty": 2}, 0, 2),
+        ({"reservedQty": 2}, None, 2),
+    ],
+)
+def test_what_can_be_sold_is_less_than_what_was_put_in(
+    node: dict[str, int], quantity: int | None, committed: int
+) -> None:
+    told = {name: {"unit": "EACH", "amount": amount} for name, amount in node.items()}
+    rows = [{"sku": "A", "nodes": [{"shipNode": "node-1", **told}]}]
+    page = answer({"elements": {"inventories": rows}, "meta": {}})
+    (seen,) = run(walmart.pull(SETTINGS, None), [page])[1].seen
+    assert [(shown.quantity, shown.committed) for shown in seen.shown] == [(quantity, committed)]
+
+
 def test_a_number_changed_behind_our_back_is_seen() -> None:
     fake = fake_with(A=9)
     fake.edit("A", "node-1", 3)
