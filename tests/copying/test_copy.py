@@ -22,7 +22,9 @@ from servers import serving
 from stores import PostgresDatabases, SqliteDatabases
 
 
-def test_there_and_back(made: Whole, postgres: PostgresDatabases, tmp_path: Path) -> None:
+def test_there_and_back(
+    made: Whole, postgres: PostgresDatabases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there, back = postgres.empty(), tmp_path / "back.db"
     told = onhand("copy", "--db", made.db, "--to", there, "--json")
     assert told.code == 0, told.err
@@ -39,9 +41,11 @@ def test_there_and_back(made: Whole, postgres: PostgresDatabases, tmp_path: Path
     assert "demo: " in shown.out
     assert "second: 0 movements, 0 levels: clean" in shown.out
     assert rows(back) == kept
+    monkeypatch.setenv("ONHAND_SECRET_KEY_FILE", str(made.db.with_name("hub.db.key")))
     for db in (there, back):
         assert onhand("verify", "--db", db).code == 0
-        assert onhand("doctor", "--db", db).code == 0
+        ran = onhand("doctor", "--db", db)
+        assert ran.code == 0, ran.out
     postgres.drop(there)
 
 

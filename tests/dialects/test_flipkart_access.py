@@ -208,7 +208,7 @@ def test_live_tokens_are_bounded_whatever_the_lifetime(hub: Hub) -> None:
 
 @pytest.mark.parametrize("seconds", ["0", "-5", str(TOKEN_SECONDS_LIMIT + 1), "9" * 30, "1.5", ""])
 def test_a_life_that_no_token_can_have_is_refused_at_the_start(seconds: str) -> None:
-    with pytest.raises(BadSetting, match="flipkart_token_seconds"):
+    with pytest.raises(BadSetting, match="ONHAND_FLIPKART_TOKEN_SECONDS"):
         load({f"{PREFIX}FLIPKART_TOKEN_SECONDS": seconds})
 
 
