@@ -21,7 +21,7 @@ CHUNK = 5_000
 """Rows in one array parameter: a large batch is cut into statements of this size."""
 
 LISTED = 1_024
-"""Rows that SQLite is given as values of their own where a statement says so; more are given as one array."""
+"""Rows that SQLite is given at once as values of their own, where a statement says so."""
 
 STEPPED = 128
 """Rows up to which an insert that could be given values is stepped all the same: it takes no less time."""
@@ -37,8 +37,8 @@ class Statement:
     by one array parameter an engine: ``json_each`` on SQLite, ``unnest`` on PostgreSQL. There, where the
     first column is the account, all rows of a run are one account's, which is a parameter of its own: so
     the planner sees that the statement stays with that account's rows, and a node of Citus has them all.
-    With ``listed`` SQLite is given up to `LISTED` rows as values, which takes half of the time, but what it
-    plans then depends on how many there are: for what every commit asks. The first column is not NULL there.
+    With ``listed`` SQLite is given rows as values, `LISTED` at once: that takes half of the time, but what it
+    plans then depends on how many there are. It is for what every commit asks. The first column is not NULL.
     ``sqlite`` and ``postgresql`` give texts for the engine where one text cannot serve both.
     """
 
@@ -88,9 +88,9 @@ class Statement:
         """Run once; the rows it returned, as tuples. ``rows`` beyond `CHUNK` are sent in pieces."""
         if rows is None:
             return self._once(connection, values)
+        if connection.dialect.name == "sqlite" and self._listed is not None:
+            return self._list(connection, self._listed, rows, values)
         if connection.dialect.name == "sqlite" and 0 < len(rows) <= CHUNK:
-            if self._listed is not None and len(rows) <= LISTED:
-                return self._list(connection, self._listed, rows, values)
             # As nearly always: nothing to cut, and nothing to put together.
             values["rows"] = msgspec.json.encode(rows).decode()
             return self._once(connection, values)
@@ -103,6 +103,11 @@ class Statement:
         self, connection: Connection, texts: dict[int, str], rows: Sequence[Row], values: dict[str, Any]
     ) -> list[Any]:
         """Run on SQLite with rows as values, filled up to a power of two: few texts are to be prepared."""
+        if not rows:
+            return []
+        if len(rows) > LISTED:
+            pieces = (rows[start : start + LISTED] for start in range(0, len(rows), LISTED))
+            return [row for piece in pieces for row in self._list(connection, texts, piece, values)]
         size = 1 << (len(rows) - 1).bit_length()
         (head, before), (tail, after) = self._around
         if size not in texts:
@@ -235,8 +240,7 @@ class Insert:
         elif self._stepped is None or len(filled) <= self._stepped:
             _step(connection, self._sqlite, filled, many=True)
         else:
-            for start in range(0, len(filled), LISTED):
-                self._listed.run(connection, filled[start : start + LISTED])
+            self._listed.run(connection, filled)
 
     def later(self, connection: Connection, rows: Iterable[Row]) -> None:
         """The same, with the next statement of the transaction: see `Statement.later`."""
