@@ -67,6 +67,12 @@ async def asked(town: Town, time: FakeTime) -> None:
     await soon(town, time, 30, lambda: {"GET /orders", "GET /stock"} <= set(town.stall.calls))
 
 
+def looked_at(town: Town) -> int:
+    """When the last of its orders and of what it shows was noted."""
+    status = town.status()
+    return min(status.swept_at or 0, status.polled_at or 0)
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_orders_are_asked_for_and_the_channel_is_looked_at(
     slow_town: tuple[Town, FakeTime], again: bool
@@ -76,9 +82,11 @@ def test_orders_are_asked_for_and_the_channel_is_looked_at(
 
     async def story(town: Town) -> None:
         options: dict[str, Any] = {"clock": time, "beats": BUSY, "settings": OFTEN}
+        began = time.now()
         async with town.driven(orders=Polls(town.inventory), **options):
             await time.ahead(60, step=5.0)
-            await asked(town, time)
+            # Noted, too: else what is under way would be noted with the time after the jump.
+            await soon(town, time, 30, lambda: looked_at(town) > began)
             if not again:
                 back(time, 10 * HOUR)
                 town.stall.calls.clear()
