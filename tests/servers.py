@@ -73,6 +73,7 @@ def start(
     while READY not in out.read_text(encoding="utf-8"):
         if process.poll() is not None or time.monotonic() > until:
             process.kill()
+            process.wait(STOP_SECONDS)
             raise AssertionError(f"the hub did not start: {err.read_text(encoding='utf-8')}")
         time.sleep(POLL_SECONDS)
     found = re.search(r"is ready on (\S+)", out.read_text(encoding="utf-8"))
