@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from hubs import Call, Hub, demo_hub
 from onhand.appliers import APPLIERS
 from onhand.stock.model import Line, Reserve, SetInfinite, Transfer
-from onhand.store import catalog, levels
+from onhand.store import catalog, levels, sheets
 from sellbrite_calls import (
     NOTEBOOK,
     PEN,
@@ -292,6 +293,9 @@ def test_filters(hub: Hub) -> None:
     assert {one["warehouse_uuid"] for one in listed(hub, warehouse_uuid=warehouse(hub, 1))[0]} == {
         warehouse(hub, 1)
     }
+    both = listed(hub, sku=[PEN, NOTEBOOK, "NONE"], limit=3)
+    assert ([one["sku"] for one in both[0]], both[1]) == ([NOTEBOOK, NOTEBOOK, PEN], "2")
+    assert [one["sku"] for one in listed(hub, **{"sku[]": [PEN, NOTEBOOK]}, limit=3, page=2)[0]] == [PEN]
     for nothing in ({"sku": "pen-brass-07"}, {"sku": "A\0"}, {"warehouse_uuid": UNKNOWN}, {"sku": "?" * 999}):
         assert listed(hub, **nothing) == ([], "0")
 
@@ -305,6 +309,21 @@ def test_times(hub: Hub) -> None:
     assert [one["sku"] for one in listed(hub, updated_at_min=iso)[0]] == [NOTEBOOK, "FRESH"]
     assert [one["sku"] for one in listed(hub, created_at_min=iso)[0]] == ["FRESH"]
     assert [one["sku"] for one in listed(hub, updated_at_min=iso, created_at_max=iso)[0]] == [NOTEBOOK]
+
+
+def test_a_long_list_is_read_in_the_order_of_its_key(hub: Hub) -> None:
+    """A page of 600,000 records took seconds, half of them to sort what is in order already."""
+    for ends, statement in sheets._page.items():
+        text, names = statement._texts["sqlite"]
+        values = tuple("[[1]]" if name == "rows" else 1 for name in names)
+
+        def plan(connection: Connection, asked: str = text, given: tuple[Any, ...] = values) -> list[str]:
+            found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked}", given)
+            return [row[-1] for row in found]
+
+        steps = hub.read(plan)
+        assert steps[0] == "SEARCH l USING PRIMARY KEY (account=?)", (ends, steps)
+        assert not any("ORDER BY" in step or "items USING PRIMARY" in step for step in steps), (ends, steps)
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "limit=-1", "created_at_min=yesterday", "page="])

@@ -10,8 +10,9 @@ from hubs import demo_hub
 from onhand.appliers import APPLIERS
 from onhand.dialects.sellbrite import queue
 from onhand.dialects.sellbrite.schema import Change, queued
+from onhand.stock.model import SetOnHand
 from onhand.store import catalog, levels, requests
-from onhand.store.catalog import Location
+from onhand.store.catalog import Item, Location
 from sellbrite_calls import NOTEBOOK, PEN, call, open_incidents, put, record, row, shown
 
 
@@ -37,6 +38,29 @@ def test_a_day_of_a_merchant(database: str, request: pytest.FixtureRequest, tmp_
         assert call(hub, "GET", "/inventory", params={"sku": "\0", "page": "9" * 18}).json() == []
         assert call(hub, "GET", "/warehouses").json()[-1]["city"] == "Bath"
         assert open_incidents(hub) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "bound", [(), ("created_at_max",), ("updated_at_max",), ("created_at_max", "updated_at_max")]
+)
+def test_lists_hold_what_has_a_sku_and_a_place_in_time(
+    database: str, bound: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    with demo_hub(where, "sellbrite", appliers=APPLIERS) as hub:
+        nameless = hub.write(lambda c: catalog.add_items(c, hub.account, [Item(0), Item(0, "LAST")], 1))
+        hub.record(*(SetOnHand(one.id, 1, 5) for one in nameless))
+        later = dict.fromkeys(bound, "2999-01-01")
+        listed = [call(hub, "GET", "/inventory", params={"page": page, **later}) for page in (1, 2)]
+        found = [one["sku"] for answer in listed for one in answer.json()]
+        assert (found[-1], found.count("LAST"), None in found) == ("LAST", 1, False)
+        for sku, records in (([NOTEBOOK], 2), (["LAST", NOTEBOOK, "NONE"], 3)):
+            assert len(call(hub, "GET", "/inventory", params={"sku": sku, **later}).json()) == records
+        earlier = dict.fromkeys(bound, "2000-01-01")
+        for sku in ([], [NOTEBOOK]) if bound else ():
+            answer = call(hub, "GET", "/inventory", params={"sku": sku, **later, **earlier})
+            assert (answer.json(), answer.headers["total-pages"]) == ([], "0")
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

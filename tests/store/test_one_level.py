@@ -11,8 +11,9 @@ from onhand.store import levels, past, products, sheets, tallies
 from onhand.store.sql import Statement
 
 STATEMENTS = {
-    "sellbrite's pages": sheets._page[True],
-    "sellbrite's count": sheets._count[True],
+    "sellbrite's pages": sheets._page[True, True],
+    "sellbrite's count": sheets._count[True, True],
+    "sellbrite's records of some items": sheets._of_items[True, True],
     "what a replay began with": tallies._opening,
     "history": levels._history,
     "a level as of a moment": levels._last_before,

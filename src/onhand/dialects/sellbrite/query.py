@@ -17,6 +17,10 @@ FOREVER = 2**62
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
+SKU_NAMES = ("sku", "sku[]")
+"""How clients write the filter by SKU: several of them are several parameters."""
+
+
 class BadQuery(Exception):
     """A parameter that cannot be: 400 with an empty object."""
 
@@ -34,12 +38,12 @@ class Span(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What a list is asked for. Pages count from 1; a filter that is None does not look."""
+    """What a list is asked for. Pages count from 1; a filter that is None or empty does not look."""
 
     page: int = 1
     limit: int = LIMIT_MAX
     warehouse: str | None = None
-    sku: str | None = None
+    skus: tuple[str, ...] = ()
     created: Span = Span()
     updated: Span = Span()
 
@@ -50,16 +54,21 @@ class Query(NamedTuple):
 
 
 def query(pairs: Iterable[tuple[str, str]]) -> Query:
-    """The query of a list; the last of two equal names counts. An empty SKU or warehouse does not look.
+    """The query of a list; the last of two equal names counts, but for SKUs, of which a client may name up to
+    `LIMIT_MAX`. An empty SKU or warehouse does not look.
 
     A limit above `LIMIT_MAX` is taken for that. Raises BadQuery.
     """
-    given = dict(pairs)
+    every = list(pairs)
+    given = dict(every)
+    skus = tuple(dict.fromkeys(value for name, value in every if name in SKU_NAMES and value))
+    if len(skus) > LIMIT_MAX:
+        raise BadQuery
     return Query(
         min(_number(given.get("page", "1")), PAGE_MAX),
         min(_number(given.get("limit", str(LIMIT_MAX))), LIMIT_MAX),
         given.get("warehouse_uuid") or None,
-        given.get("sku") or None,
+        skus,
         _span(given, "created_at"),
         _span(given, "updated_at"),
     )

@@ -223,11 +223,11 @@ def entries(
     here = {one.id: name for name, one in warehouses.by_uuid(connection, account, seller).items()}
     if asked.warehouse is not None:
         here = {number: name for number, name in here.items() if name == asked.warehouse}
-    item = 0
-    if asked.sku is not None:
-        known = [] if "\0" in asked.sku else [asked.sku]
-        item = catalog.item_ids(connection, account, known).get(asked.sku, -1)
-    wanted = sheets.Wanted(list(here), item, asked.created, asked.updated)
+    some: list[int] | None = None
+    if asked.skus:
+        known = [sku for sku in asked.skus if "\0" not in sku]
+        some = list(catalog.item_ids(connection, account, known).values())
+    wanted = sheets.Wanted(list(here), some, asked.created, asked.updated)
     found, count = sheets.page(connection, account, wanted, asked.offset, asked.limit, now)
     ids = {place[0] for place in found}
     items = catalog.items(connection, account, ids)
