@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -40,9 +40,11 @@ def write(connection: Connection, decided: Iterable[tuple[Work, Sequence[Outcome
         ]
         if not refused:
             continue
-        kind = incidents.REFUSED if work.plan is None else incidents.PLANNED
-        found = [(kind, _body(work, group, outcome)) for group, outcome in refused]
-        incidents.report(connection, work.account, found, now)
+        bodies: Sequence[Mapping[str, Any]] = [_body(work, group, outcome) for group, outcome in refused]
+        kind = incidents.PLANNED
+        if work.plan is None:
+            kind, bodies = incidents.REFUSED, incidents.news(connection, work.account, bodies)
+        incidents.report(connection, work.account, [(kind, body) for body in bodies], now)
         if work.plan is not None:
             words = explain(refused[0][1].refusal)
             requests.refuse_plan(connection, work.account, work.plan, words, now)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from hubs import Call, Hub, demo_hub
 from onhand.appliers import APPLIERS
 from onhand.stock.model import Line, Reserve, SetInfinite, Transfer
-from onhand.store import catalog, levels, sheets
+from onhand.store import catalog, incidents, levels, sheets
 from sellbrite_calls import (
     NOTEBOOK,
     PEN,
@@ -210,6 +210,16 @@ def test_what_cannot_be_applied_is_an_incident(hub: Hub) -> None:
     assert incident.body["refusal"]["type"] == "Forbidden"
     assert incident.body["command"]["item"] == PEN_ID
     assert incident.body["context"] == "sellbrite message 1"
+    put(hub, record(hub, PEN, on_hand=6), record(hub, PEN, on_hand=7), record(hub, on_hand=9))
+    assert shown(hub) == (9, 1, 8)
+    assert open_incidents(hub) == [incident]
+    put(hub, record(hub, PEN, 1, on_hand=6))
+    shown(hub)
+    assert [one.body["command"]["location"] for one in open_incidents(hub)] == [1, 2]
+    hub.write(lambda c: incidents.close(c, hub.account, incident.id, "known", "me", 1))
+    put(hub, record(hub, PEN, on_hand=6))
+    shown(hub)
+    assert [one.body["command"]["quantity"] for one in open_incidents(hub)] == [5, 6, 6]
     created = call(hub, "POST", "/inventory", {"inventory": record(hub, PEN, 2, on_hand=5)})
     assert (created.status_code, created.json()) == (
         422,

@@ -38,6 +38,14 @@ def test_a_day_of_a_merchant(database: str, request: pytest.FixtureRequest, tmp_
         assert call(hub, "GET", "/inventory", params={"sku": "\0", "page": "9" * 18}).json() == []
         assert call(hub, "GET", "/warehouses").json()[-1]["city"] == "Bath"
         assert open_incidents(hub) == []
+        kit, part = hub.write(
+            lambda c: catalog.add_items(c, hub.account, [Item(0, "PAIR"), Item(0, "ONE")], 1)
+        )
+        hub.write(lambda c: catalog.set_kit(c, hub.account, kit.id, {part.id: 2}, 1))
+        for number in (3, 4):
+            put(hub, record(hub, "PAIR", on_hand=number))
+            assert shown(hub, "PAIR") is None
+        assert [one.body["command"]["quantity"] for one in open_incidents(hub)] == [3]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

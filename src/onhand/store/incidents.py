@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.stock.model import Place
 from onhand.store import counters
 from onhand.store.sql import Insert, Row, Statement
 
@@ -22,6 +23,10 @@ KINDS = (REFUSED, PLANNED, MESSAGE, OVERSOLD, ORDER)
 OPEN, CLOSED = "open", "closed"
 PERSON, STOCK = "person", "stock"
 """Who ended an incident: somebody who dealt with it, or a movement after which its level is short no more."""
+
+
+LOOKED_BACK = 10_000
+"""Incidents among which one that says the same is looked for: a bound for what a commit takes."""
 
 
 class Incident(NamedTuple):
@@ -44,6 +49,13 @@ _COLUMNS = ", ".join(Incident._fields)
 _open = Insert(
     "incidents",
     "account int, id int, kind text, body text, opened_at int, item int, location int, watched int",
+)
+_last = Statement("SELECT COALESCE(MAX(id), 0) FROM incidents WHERE account = :account")
+_said = Statement(
+    "SELECT n.item, n.location, n.body FROM incidents n WHERE n.account = :account AND n.id > :after"
+    " AND n.kind = :kind AND n.resolved_at IS NULL"
+    " AND (n.item, n.location) IN (SELECT r.item, r.location FROM {rows})",
+    rows="item int, location int",
 )
 _page = Statement(
     f"SELECT {_COLUMNS} FROM incidents WHERE account = :account AND id > :after"
@@ -70,8 +82,37 @@ def report(
 
 
 def _row(kind: str, body: Mapping[str, Any], now: int) -> Row:
-    place = (body["item"], body["location"], 1) if kind == OVERSOLD else (None, None, 0)
+    place = (body["item"], body["location"], 1) if kind == OVERSOLD else (*(_place(body) or (None, None)), 0)
     return (kind, msgspec.json.encode(body).decode(), now, *place)
+
+
+def _place(body: Mapping[str, Any]) -> Place | None:
+    """The level that a refused command was for; some are for none, or for several."""
+    command = body.get("command") or {}
+    return (command["item"], command["location"]) if {"item", "location"} <= command.keys() else None
+
+
+def news(
+    connection: Connection, account: int, bodies: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of refused commands that no open incident says of the same level: clients send the same again
+    and again, and what else is open must not drown in it."""
+    places = {place for place in map(_place, bodies) if place}
+    if not places:
+        return list(bodies)
+    after = _last.run(connection, account=account)[0][0] - LOOKED_BACK
+    asked = {"account": account, "after": after, "kind": REFUSED}
+    said: set[tuple[Place | None, str]] = {
+        ((item, location), msgspec.json.decode(body)["why"])
+        for item, location, body in _said.run(connection, sorted(places), **asked)
+    }
+    found = []
+    for body in bodies:
+        place, why = _place(body), body["why"]
+        if place is None or (place, why) not in said:
+            found.append(body)
+        said.add((place, why))
+    return found
 
 
 def page(
