@@ -92,6 +92,14 @@ def test_reserved_units_are_not_available(hub: Hub) -> None:
     assert (level.on_hand, level.reserved) == (12, 2)
 
 
+@pytest.mark.parametrize("body", [adjust(0), swap(0, 0)])
+def test_an_update_that_leaves_an_open_listing_at_zero_closes_it(hub: Hub, body: dict[str, Any]) -> None:
+    new = hub.write(lambda c: setup.add_listing(c, hub.account, 1, FIRST, 3, 1)).external_id
+    assert state(hub, new) == ("OPEN", 0)
+    assert put(hub, new, body).json()["availableInventory"] == 0
+    assert state(hub, new) == ("CLOSED", 0)
+
+
 def test_it_closes_when_others_take_the_last_unit(hub: Hub) -> None:
     first, shared = ids(hub)[0], ids(hub)[-1]
     hub.record(Reserve("order-1", (Line(FIRST, 5, (1,)),)))
