@@ -324,7 +324,11 @@ def test_a_kit_is_not_adjusted(hub: Hub) -> None:
     answer = put(hub, at, at.body())
     assert (answer.status_code, answer.json()["origin"]) == (422, "integration")
     assert answer.json()["error"].startswith("A kit has no stock")
+    assert list(answer.json()["detail"]["json"]) == ["product_id"]
     assert (product(hub, at)["is_kit"], product(hub, at)["inventory"]) == (True, None)
+    lines = [{"product_id": f"wix-{item}", "quantity": 5} for item in (23, 22)]
+    answer = put(hub, at, {"line_items": lines}, path=BATCH)
+    assert list(answer.json()["detail"]["json"]) == ["line_items.1.product_id"]
 
 
 def test_no_level_grows_without_bound(hub: Hub) -> None:

@@ -137,7 +137,7 @@ REFUSALS: list[tuple[AnyRefusal, int, str, str | None]] = [
     (TooLarge(10**13), 422, "integration", "quantity"),
     (Unknown("item", "1"), 404, "trackstar", None),
     (Unknown("location", "7"), 422, "integration", None),
-    (Forbidden("a mirrored location is written by its channel alone"), 422, "integration", None),
+    (Forbidden("a mirrored location is written by its channel alone"), 422, "integration", "product_id"),
     (Stale(1, 7, 1, 2), 422, "integration", None),
     (Closed(1), 422, "integration", None),
     (Undone(), 422, "integration", None),

@@ -137,7 +137,7 @@ def _settings(
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
             line = wanted.lines[outcome.index]
-            return schema.refused(outcome.refusal, line.product, f"line_items.{outcome.index}.quantity")
+            return schema.refused(outcome.refusal, line.product, f"line_items.{outcome.index}.")
         moved = {entry.movement.item for entry in outcome.entries}
         data = [
             cart_product(one, place.site, recorded.levels, _moved(recorded) if one.item.id in moved else 0)

@@ -322,24 +322,26 @@ def _line(item: object, rule: Rule, site: Site, strict: bool, unused: list[str])
 # --- what the ledger said -----------------------------------------------------------------------------
 
 
-def refused(refusal: AnyRefusal, product: str, quantity: str = "quantity") -> Problem:
+def refused(refusal: AnyRefusal, product: str, line: str = "") -> Problem:
     """The answer to a change that the ledger did not allow.
 
-    ``product`` is the id to name when the item is gone, ``quantity`` the field that could not be met.
+    ``product`` is the id to name when the item is gone; ``line`` goes before the name of the field that is
+    to blame, as "line_items.3." in a batch.
     """
     match refusal:
         case Insufficient(wanted=wanted, available=available):
             words = f"Cannot decrease by {wanted}: {available} available"
-            return problem(422, words, INTEGRATION, detail={"json": {quantity: [f"{words}."]}})
+            return problem(422, words, INTEGRATION, detail={"json": {f"{line}quantity": [f"{words}."]}})
         case TooLarge(limit=limit):
             words = f"No quantity may be above {limit}"
-            return problem(422, words, INTEGRATION, detail={"json": {quantity: [f"{words}."]}})
+            return problem(422, words, INTEGRATION, detail={"json": {f"{line}quantity": [f"{words}."]}})
         case Unknown(kind="item"):
             return unknown("Product", product)
         case Unknown(kind=kind):
             return problem(422, f"The {kind} is not there any more", INTEGRATION)
         case Forbidden(why=why):
-            return problem(422, f"{why[:1].upper()}{why[1:]}", INTEGRATION)
+            words = f"{why[:1].upper()}{why[1:]}"
+            return problem(422, words, INTEGRATION, detail={"json": {f"{line}product_id": [f"{words}."]}})
         case Stale() | Closed() | Expired() | Exists() | Undone():
             return problem(422, "The product cannot be changed now", INTEGRATION)
         case _:
