@@ -289,7 +289,9 @@ def test_a_kit_has_no_stock_of_its_own(hub: Hub) -> None:
     hub.write(lambda c: catalog.set_kit(c, hub.account, SHADE, {BULB: 2}, hub.clock()))
     before = hub.levels(SKUS[SHADE])
     assert error(put(hub, SHADE, records({"seller_id": 3, "price": 5})))[:2] == (422, "data")
-    assert error(call(hub, "post", STOCK, {"count_on_hand": {"3": 1, "2": 1}}))[:2] == (422, "data")
+    for count in (1, "INFINITE"):
+        refused = error(call(hub, "post", STOCK, {"count_on_hand": {"3": 1, str(SHADE): count}}))
+        assert refused[:2] == (422, f"count_on_hand/{SHADE}")
     assert hub.levels(SKUS[SHADE]) == before
 
 

@@ -16,6 +16,7 @@ from onhand.dialects.marketplacer.errors import Problem
 from onhand.dialects.marketplacer.schema import DIALECT
 from onhand.dialects.marketplacer.shop import Shop
 from onhand.dialects.marketplacer.variants import Page, Variant
+from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Level
 from onhand.store import catalog, levels, offers
 from onhand.work import Group, Work
@@ -121,11 +122,15 @@ async def post_stock(front: Front, caller: Caller, request: Request) -> Response
     if here.mine is None:
         raise Problem(403, "The owner of this API key has no place for stock.")
     commands: list[AnyCommand] = []
+    names: list[str] = []
     for name, count in asked.items():
         if name not in found:
             raise schema.unknown_variant(name)
-        commands += schema.stock_commands(count, found[name].item.id, here.mine.location)
+        made = schema.stock_commands(count, found[name].item.id, here.mine.location)
+        commands += made
+        names += [name] * len(made)
     work = Work(caller.account, (Group(tuple(commands)),), caller.principal)
-    recorded = await front.inventory.record(work)
-    schema.accepted(recorded, "variant")
+    outcome = (await front.inventory.record(work)).outcomes[0]
+    if isinstance(outcome, Refused):
+        raise schema.stock_refused(outcome.refusal, names[outcome.index])
     return respond(201, schema.stock_answer(asked))

@@ -228,6 +228,12 @@ def unknown_variant(name: str) -> Problem:
     return invalid(_stock_source(name), "Variant could not be found")
 
 
+def stock_refused(refusal: AnyRefusal, name: str) -> Problem:
+    """The ledger's refusal of what a call says of the variant ``name``, one of thousands perhaps."""
+    problem = refused(refusal, name)
+    return unknown_variant(name) if problem.status == 404 else invalid(_stock_source(name), problem.detail)
+
+
 def _stock_source(name: str) -> str:
     return f"count_on_hand/{name[:20]}"
 
