@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -170,6 +171,12 @@ def test_links_behind_a_proxy_that_speaks_tls(hub: Hub, spoken: str, begins: str
         assert link.startswith(begins + BASE.strip("/"))
 
 
+@pytest.mark.parametrize("name", ["name", "id", "", "sku][", "filter[sku]", "\n"])
+def test_a_filter_that_there_is_not_is_no_list_of_everything(hub: Hub, name: str) -> None:
+    answer = call(hub, "get", VARIANTS, query=f"?filter[{quote(name)}]=9")
+    assert (answer.status_code, answer.json()["errors"][0]["source"]) == (400, "filter")
+
+
 def test_filters(any_hub: Hub) -> None:
     hub = any_hub
     attributes = {"marketplacer": {"external_id": "FIG/9", "notes": "fragile"}}
@@ -190,6 +197,8 @@ def test_filters(any_hub: Hub) -> None:
         "?external_id=FIG/9&sku=BULB-E27-4W": [],
         "?sku=TIMER-COPPER": [SINGLE],
         "?sku=MUG-STONE-OAT": [],
+        "?filter[sku]=BULB-E27-4W": [BULB],
+        "?filter%5Bexternal_id%5D=FIG/9&sku=BULB-E27-4W": [],
     }
     assert {query: listed(hub, query) for query in cases} == cases
     assert listed(hub, "?sku=TIMER-COPPER", seller=2) == []

@@ -35,7 +35,7 @@ async def list_variants(front: Front, caller: Caller, request: Request) -> Respo
     """The caller's variants, filtered, page by page."""
     given = request.query_params
     page = variants.page(given.get("page[number]"), given.get("page[size]"))
-    where = {name: given[name] for name in offers.FILTERS if name in given}
+    where = variants.filters(given)
     possible = not any("\0" in value for value in where.values())
 
     def look(connection: Connection) -> tuple[int, list[dict[str, object]]]:

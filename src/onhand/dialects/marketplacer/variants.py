@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from onhand.dialects.marketplacer.errors import Problem
 from onhand.dialects.marketplacer.schema import DIALECT
 from onhand.stock.model import Level
 from onhand.store.catalog import Item, Price
+from onhand.store.offers import FILTERS
 
 PAGE_SIZE = 50
 PAGE_SIZE_LIMIT = 500
@@ -17,6 +19,7 @@ PAGE_NUMBER_LIMIT = 10**9
 """No collection is that long; beyond it a number is a mistake."""
 
 PARCEL = "shipping_parcel"
+_FILTER = re.compile(r"filter\[(.*)\]", re.DOTALL)
 _BARCODES = ("barcode", "gtin", "ean", "upc", "isbn")
 
 
@@ -91,7 +94,24 @@ def _parcel(number: int, measured: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "shipping_parcels", "id": number, **sizes}
 
 
-# --- pages --------------------------------------------------------------------------------------------
+# --- filters and pages --------------------------------------------------------------------------------
+
+
+def filters(given: Mapping[str, str]) -> dict[str, str]:
+    """What the variants of a list must have. Raises Problem 400.
+
+    JSON:API's clients write ``filter[sku]`` for ``sku``. A filter that there is not is refused: who asks for
+    one variant and takes the first of all would set the stock of another.
+    """
+    where: dict[str, str] = {}
+    for key, value in given.items():
+        found = _FILTER.fullmatch(key)
+        name = found[1] if found else key
+        if name in FILTERS:
+            where[name] = value
+        elif found:
+            raise Problem(400, f"Variants are filtered by {', '.join(FILTERS)} alone", "filter")
+    return where
 
 
 class Page(NamedTuple):
