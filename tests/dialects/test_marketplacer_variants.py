@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from hubs import Hub, demo_hub
@@ -169,6 +170,51 @@ def test_links_behind_a_proxy_that_speaks_tls(hub: Hub, spoken: str, begins: str
     many = call(hub, "get", VARIANTS, query="?page[size]=3", headers=head).json()
     for link in (one["links"]["self"], *many["links"].values()):
         assert link.startswith(begins + BASE.strip("/"))
+
+
+def update(hub: Hub, name: object, attributes: object, seller: int | None = None) -> httpx2.Response:
+    body = {"data": {"type": "variants", "attributes": attributes}}
+    return call(hub, "put", VARIANT, body, variant=name, seller=seller)
+
+
+def test_the_stock_of_a_variant_of_one_seller(any_hub: Hub) -> None:
+    hub = any_hub
+    own = variant(hub, SINGLE)["attributes"]["price"]
+    rest = {"sku": "OTHER", "barcode": None, "seller_id": 2, "notes": 5}
+    answer = update(hub, SINGLE, {"count_on_hand": 7, "price": 27.38, "sale_price": "19.90", **rest})
+    assert answer.json() == call(hub, "get", VARIANT, variant=SINGLE).json()
+    wanted = {"count_on_hand": 7, "price": 27.38, "sale_price": 19.9, "infinite": False, "sku": SKUS[SINGLE]}
+    assert variant(hub, SINGLE)["attributes"].items() >= wanted.items()
+    steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"infinite": True, "price": None}, {"infinite": True, "price": own, "sale_price": 19.9}),
+        ({"infinite": False}, {"infinite": False, "count_on_hand": 7}),
+        ({"count_on_hand": 0}, {"count_on_hand": 0}),
+        ({"sku": "OTHER"}, {"sku": SKUS[SINGLE], "count_on_hand": 0}),
+    ]
+    for asked, told in steps:
+        assert update(hub, SINGLE, asked, seller=1).json()["data"][0]["attributes"].items() >= told.items()
+    assert {name: level.on_hand for name, level in hub.levels(SKUS[SINGLE]).items()} == {
+        "MAIN": 0,
+        "EAST": 10,
+    }
+
+
+def test_a_variant_that_is_not_set_directly(hub: Hub) -> None:
+    before = call(hub, "get", VARIANTS).text
+    words = "The stock of a variant of several sellers is set by its inventories"
+    for seller in (None, 2):
+        assert error(update(hub, LAMP, {"count_on_hand": 7}, seller=seller))[:2] == (422, "data")
+    assert words in update(hub, LAMP, {"count_on_hand": 7}).text
+    assert update(hub, SINGLE, {"count_on_hand": 7}, seller=2).status_code == 404
+    assert update(hub, 999, {"count_on_hand": 7}).status_code == 404
+    bad: dict[str, list[Any]] = {"count_on_hand": [-1, "7", None], "infinite": [1], "price": [-1, "x"]}
+    for name, values in bad.items():
+        for value in values:
+            assert error(update(hub, SINGLE, {name: value}))[:2] == (422, f"data/attributes/{name}")
+    assert error(update(hub, SINGLE, None))[:2] == (422, "data/attributes")
+    for data, source in (([], "data"), ({"type": "inventories", "attributes": {}}, "data/type")):
+        assert error(call(hub, "put", VARIANT, {"data": data}, variant=SINGLE))[:2] == (422, source)
+    assert call(hub, "get", VARIANTS).text == before
 
 
 @pytest.mark.parametrize("name", ["name", "id", "", "sku][", "filter[sku]", "\n"])

@@ -195,6 +195,7 @@ TARGETS = {
         operations={
             "updateInventories": {POSITIVE: OFF},
             "deleteInventory": {POSITIVE: OFF},
+            "updateVariant": {POSITIVE: OFF},
             "updateStockOnHand": {POSITIVE: OFF, ALLOW: OFF},
         },
     ),

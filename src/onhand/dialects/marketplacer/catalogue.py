@@ -1,4 +1,4 @@
-"""The routes around the inventories: members, variants, and stock of many variants at once."""
+"""The routes around the inventories: members, variants, and stock of one or of many of them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from onhand.auth import Caller
 from onhand.dialects.marketplacer import rendering, schema, shop, variants
 from onhand.dialects.marketplacer.door import Front, read_body, respond
 from onhand.dialects.marketplacer.errors import Problem
-from onhand.dialects.marketplacer.schema import DIALECT
+from onhand.dialects.marketplacer.schema import DIALECT, Wish
 from onhand.dialects.marketplacer.shop import Shop
 from onhand.dialects.marketplacer.variants import Page, Variant
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Level
 from onhand.store import catalog, levels, offers
 from onhand.work import Group, Work
+
+NO_PLACE = "The owner of this API key has no place for stock."
 
 
 async def list_memberships(front: Front, caller: Caller, request: Request) -> Response:
@@ -71,6 +73,30 @@ async def get_variant(front: Front, caller: Caller, request: Request) -> Respons
     return respond(200, body)
 
 
+async def put_variant(front: Front, caller: Caller, request: Request) -> Response:
+    """Set the stock and the prices of a variant that one seller sells; it has no inventories."""
+    body = await read_body(front, request)
+    name = request.path_params["variant"]
+
+    def look(connection: Connection) -> tuple[Shop, Variant]:
+        here = shop.enter(connection, caller)
+        return here, shop.variant(connection, here, name)
+
+    here, found = await front.inventory.read(caller.account, look)
+    wish, home = schema.variant(body), here.mine
+    if found.multi_store:
+        raise schema.several_sellers()
+    if home is None:
+        raise Problem(403, NO_PLACE)
+    if wish != Wish():
+        item = found.item.id
+        commands = tuple(schema.commands(wish, item, home.location))
+        group = Group(commands, also=tuple(schema.companions(wish, item, home.seller)))
+        recorded = await front.inventory.record(Work(caller.account, (group,), caller.principal))
+        schema.accepted(recorded, name)
+    return await get_variant(front, caller, request)
+
+
 def _resources(
     connection: Connection, here: Shop, found: Sequence[Variant], now: int
 ) -> list[dict[str, object]]:
@@ -120,7 +146,7 @@ async def post_stock(front: Front, caller: Caller, request: Request) -> Response
 
     here, asked, found = await front.inventory.read(caller.account, look)
     if here.mine is None:
-        raise Problem(403, "The owner of this API key has no place for stock.")
+        raise Problem(403, NO_PLACE)
     commands: list[AnyCommand] = []
     names: list[str] = []
     for name, count in asked.items():

@@ -42,6 +42,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         ("GET", PREFIX + "/variants", READ, catalogue.list_variants),
         ("POST", PREFIX + "/variants/stock_on_hand", WRITE, catalogue.post_stock),
         ("GET", PREFIX + "/variants/{variant}", READ, catalogue.get_variant),
+        ("PUT", PREFIX + "/variants/{variant}", WRITE, catalogue.put_variant),
     )
     routes = [Route(path, guarded(front, scope, do), methods=[verb]) for verb, path, scope, do in table]
     return application(routes, shape)

@@ -207,6 +207,33 @@ def removal(item: int, seller: int, location: int) -> tuple[tuple[AnyCommand, ..
     )
 
 
+# --- PUT variants/{variant} ---------------------------------------------------------------------------
+
+_VARIANT = "variants"
+_OF_STOCK = ("count_on_hand", "infinite", "price", "sale_price")
+
+
+def variant(body: object) -> Wish:
+    """What the one seller of a variant should have of it; what the item says of itself is passed over.
+
+    Raises Problem 422.
+    """
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(data, dict):
+        raise invalid("data", "Data must be an object")
+    if data.get("type", _VARIANT) != _VARIANT:
+        raise invalid("data/type", f"Type must be {_VARIANT}")
+    given = data.get("attributes")
+    if isinstance(given, dict):
+        given = {name: given[name] for name in _OF_STOCK if name in given}
+    return _Element(1, 1).read({"attributes": given})
+
+
+def several_sellers() -> Problem:
+    """The refusal of a variant that each seller has of its own."""
+    return invalid("data", "The stock of a variant of several sellers is set by its inventories")
+
+
 # --- POST variants/stock_on_hand ----------------------------------------------------------------------
 
 
