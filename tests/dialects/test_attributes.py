@@ -72,6 +72,18 @@ def test_a_variant_is_found_by_its_external_id(hub: Hub, name: str) -> None:
     assert variants(hub, "?external_id=E-1") == []
 
 
+@pytest.mark.parametrize("hub", ["marketplacer"], indirect=True)
+def test_a_variant_is_listed_by_a_number(hub: Hub) -> None:
+    api, before = admin(hub), variants(hub)
+    link = next(row["id"] for row in api.get("/connections")["data"] if row["channel"] == "marketplacer")
+    asked = {"connection": link, "item": LAMP}
+    for name in ("abc", "007", "0", "-1", "1.0", " 7", "7\n", "٧", "1" * 19):
+        refused = api.ask("POST", "/listings", asked | {"external_id": name})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/external_id"), name
+    api.post("/listings", asked | {"external_id": "9" * 18}, 201)
+    assert variants(hub) == [*before, 10**18 - 1]
+
+
 @pytest.mark.parametrize("hub", ["flipkart", "flipkart on postgresql"], indirect=True)
 def test_a_flipkart_listing_says_what_it_was_told(hub: Hub) -> None:
     api, known = admin(hub), hub.section["skus"][0]

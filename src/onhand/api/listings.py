@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
@@ -28,6 +29,11 @@ STATUSES = ("open", "closed")
 
 TREET = "treet"
 """The API whose listings are named by a UUID, stand at one level, and close when that shows nothing."""
+
+MARKETPLACER = "marketplacer"
+"""The API whose listings are named by a number, and not shown otherwise."""
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class New(Sellable, frozen=True, kw_only=True):
@@ -128,6 +134,8 @@ def _new(asked: New, link: Link, item: int, location: int | None) -> Listing:
         if location is None:
             raise invalid("/location", "A Treet listing stands at one location")
         name, closes = _uuid(name), True
+    if link.channel == MARKETPLACER and not _NUMBER.fullmatch(name):
+        raise invalid("/external_id", "The id of a Marketplacer variant is a number of up to 18 digits")
     told = _attributes({}, asked.attributes, link.channel)
     return Listing(0, link.id, name, item, location, closes_at_zero=closes, attributes=told)
 
