@@ -48,6 +48,7 @@ EVERY = [
     ("get", MEMBERS, None),
     ("get", VARIANTS, None),
     ("get", VARIANT, None),
+    ("put", VARIANT, {"data": {"attributes": {"count_on_hand": 1}}}),
     ("post", STOCK, {"count_on_hand": {"1": 1}}),
 ]
 
