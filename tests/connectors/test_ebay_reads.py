@@ -116,6 +116,8 @@ CANCELLED = {"cancelStatus": {"cancelState": "CANCELED"}}
         ({}, [], {"cancelStatus": {"cancelState": "IN_PROGRESS"}}, (True, 0, 0)),
         ({}, [], {"orderPaymentStatus": "PENDING"}, (True, 0, 0)),
         ({}, [], {"orderPaymentStatus": "FAILED"}, (False, 0, 0)),
+        ({}, [], {"orderPaymentStatus": "FULLY_REFUNDED"}, (True, 5, 0)),
+        ({}, [], {"orderPaymentStatus": "PARTIALLY_REFUNDED"}, (True, 0, 0)),
         ({"lineItemFulfillmentStatus": "NEW_WORD"}, [], {"cancelStatus": "?"}, (True, 0, 0)),
     ],
 )

@@ -27,6 +27,9 @@ OVERLAP = 300_000_000
 OPEN = "orderfulfillmentstatus:{NOT_STARTED|IN_PROGRESS}"
 UNPAID = {"FAILED"}
 """The buyer's payment failed: eBay does not count the order."""
+REFUNDED = "FULLY_REFUNDED"
+"""The buyer has all of the money back: what was not shipped by then stays here, whether or not somebody
+cancelled the order as well, and eBay goes on to list it as one that waits to be shipped."""
 
 
 def read_orders(account: Account, cursor: str | None) -> Flow[Orders]:
@@ -71,13 +74,14 @@ def _order(account: Account, row: Mapping[str, Any]) -> Flow[Order]:
     sent: Mapping[str, int] = {}
     if any(text(line, "lineItemFulfillmentStatus") == "IN_PROGRESS" for line in lines):
         sent = yield from _shipments(name)
-    cancelled = text(row, "cancelStatus", "cancelState") == "CANCELED"
+    paid = text(row, "orderPaymentStatus")
+    cancelled = paid == REFUNDED or text(row, "cancelStatus", "cancelState") == "CANCELED"
     return Order(
         name,
         need_moment(moment(row, "lastModifiedDate")),
         tuple(_line(account, line, cancelled, sent) for line in lines),
         name=name,
-        holds=text(row, "orderPaymentStatus") not in UNPAID,
+        holds=paid not in UNPAID,
     )
 
 
