@@ -31,6 +31,8 @@ GONE = {"REFUSED", "CANCELED"}
 SENT = {"SHIPPED", "TO_COLLECT", "RECEIVED", "CLOSED"}
 WAITING = {*OPEN.split(","), *NOT_YET, *GONE}
 """States of a line that has not left. Others, as an incident or a refund has them, come before and after."""
+REFUNDED = "REFUNDED"
+"""Of a whole line. Once its buyer has paid, an order is cancelled so, too, and then it never leaves."""
 OWN_CENTRE = "DEFAULT"
 
 
@@ -76,11 +78,14 @@ def _order(row: Mapping[str, Any]) -> Order:
 
 
 def _line(row: Mapping[str, Any], order_state: str) -> OrderLine:
-    """A line has a state of its own; one that we do not know leaves it to the order's whether the units have
-    left, and promised when that does not say so either."""
+    """A line has a state of its own; one that does not say whether the units have left leaves that to the
+    time of its shipping or to the order's state, and they stay promised when these do not say so either."""
     state = text(row, "order_line_state") or order_state
-    if state not in WAITING and order_state in SENT:
-        state = order_state
+    left = text(row, "shipped_date")
+    if state == REFUNDED and "shipped_date" in row and left is None:
+        state = "CANCELED"
+    elif state not in WAITING and (left or order_state in SENT):
+        state = "SHIPPED"
     ordered = units(row, "quantity")
     cancelled = ordered if state in GONE else sum(units(part, "quantity") for part in _cancelations(row))
     cancelled = min(cancelled, ordered)
