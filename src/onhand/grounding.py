@@ -46,7 +46,7 @@ def grounds(connection: Connection, account: int, link: Link, lines: Sequence[To
 
 def _view(connection: Connection, account: int, link: Link, lines: Sequence[Told]) -> _View:
     listed = orders.named(connection, account, link.id, [line.name for line in lines])
-    skus = {line.sku for line in lines if line.sku and line.name not in listed}
+    skus = {line.sku for line in lines if line.sku and not _is(listed.get(line.name), line.sku)}
     by_sku = orders.by_sku(connection, account, link.id, skus)
     items = catalog.item_ids(connection, account, skus - by_sku.keys())
     found = [*listed.values(), *by_sku.values()]
@@ -77,9 +77,23 @@ def tracked(connection: Connection, account: int, items: Set[int]) -> set[int]:
     return kept | {kit for kit, components in parts.items() if components & kept}
 
 
+def _is(listed: Found | None, sku: str) -> bool:
+    """Whether a line of this SKU sold what its listing is known to be: its channel may show that under
+    another SKU since, and then the SKU says what was sold."""
+    return listed is not None and listed.sku in (None, sku)
+
+
+def _item(view: _View, line: Told, found: Found | None) -> int | None:
+    named = None
+    if line.sku and not _is(found, line.sku):
+        other = view.by_sku.get(line.sku)
+        named = other.item if other else view.items.get(line.sku)
+    return found.item if found and named is None else named
+
+
 def _ground(view: _View, line: Told) -> Ground:
     found = view.listed.get(line.name) or view.by_sku.get(line.sku or "")
-    item = found.item if found else view.items.get(line.sku or "")
+    item = _item(view, line, found)
     if item is None:
         return Ground(Footing.UNKNOWN)
     slots = view.slots.get(found.listing, {}) if found else {}

@@ -179,3 +179,20 @@ def test_a_date_that_cannot_be(sqlite_url: str, off: float) -> None:
             assert abs(made - one.here.inventory.now()) < 60_000_000
 
     asyncio.run(go())
+
+
+def test_an_import_finds_what_a_listing_sells_by_now(migrated_url: str) -> None:
+    async def go() -> None:
+        async with shop(migrated_url, Channel()) as one:
+            link = await one.begin()
+            await one.finish(link)
+            mine = f"SELECT item, sku FROM listings WHERE connection = {link}"
+            assert await one.here.rows(mine) == [(1, "A")]
+            variant = one.channel.fake.state.products[0].variants[0]
+            variant.sku = "B"
+            again = await connecting.page(one.equipment, 1, link)
+            assert (again.created, again.known) == (0, 1)
+            assert await one.here.rows(mine) == [(2, "B")]
+            assert await one.here.rows("SELECT DISTINCT item FROM feeds WHERE listing > 8") == [(2,)]
+
+    asyncio.run(go())

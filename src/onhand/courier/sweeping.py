@@ -97,7 +97,8 @@ class Sweep:
         shown = at - int(page.behind * 1_000_000)
         if self._orders is not None and await self._read(lambda c: self._odd(c, found, shown)):
             await self._orders()
-        unit = partial(self._keep, found=found, at=at, shown=shown)
+        skus = {external_id(self._channel, one.ids): one.sku for one in page.seen}
+        unit = partial(self._keep, found=found, skus=skus, at=at, shown=shown)
         marked = await self._inventory.write(self._account, unit, quiet=True)
         if marked:
             self._inventory.marked(marked)
@@ -141,17 +142,26 @@ class Sweep:
         # What it refuses, or is not told yet, differs anyhow: to ask for its orders would change nothing.
         return any(why in judging.HEALED for _, why, _ in self._causes(connection, found, at))
 
-    def _keep(self, connection: Connection, found: Sequence[Found], at: int, shown: int) -> set[Marked]:
+    def _keep(
+        self,
+        connection: Connection,
+        found: Sequence[Found],
+        skus: Mapping[str, str | None],
+        at: int,
+        shown: int,
+    ) -> set[Marked]:
         """Write a page: what was seen, what drifted and what does not any more; what is to be healed."""
         drives.require(connection, self._account, self._link, self._owner)
-        judged = list(self._causes(connection, found, shown))
         now = self._inventory.now()
+        moved = feeding.follow(connection, self._account, self._link, skus, now)
+        judged = list(self._causes(connection, found, shown))
         sights = [sight for one in found for sight in _sights(one, at)]
         observing.observe(connection, self._account, sights, now, at - shown)
         observing.set_ids(connection, self._account, self._renamed(connection, found))
         observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
         observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)
-        return self._report(connection, [(s, why, units) for s, why, units in judged if why is not None])
+        drifted = [(s, why, units) for s, why, units in judged if why is not None]
+        return moved | self._report(connection, drifted)
 
     def _renamed(self, connection: Connection, found: Sequence[Found]) -> dict[int, Mapping[str, str]]:
         """The listings of which the channel tells other ids than are kept: what is told by those that are

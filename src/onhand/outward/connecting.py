@@ -350,6 +350,7 @@ def _keep(
             continue
         good.append(Found(name, items[seen.sku or ""], seen.ids, seen.sku, seen.writable))
         sights[name] = seen
+    feeding.follow(connection, account, link, {one.external_id: one.sku for one in good}, now)
     new, ids = linking.keep_listings(connection, account, link, good, now)
     feeding.refeed(connection, account, new)
     observing.observe(

@@ -107,6 +107,29 @@ def listings_on(
     return [row[0] for row in found]
 
 
+# --- another SKU there --------------------------------------------------------------------------------
+
+_follow = Statement(
+    "UPDATE listings SET item = i.id, sku = r.sku, updated_at = :now FROM {rows}"
+    " JOIN items i ON i.account = r.account AND i.sku = r.sku WHERE listings.account = r.account"
+    " AND listings.connection = r.link AND listings.external_id = r.name AND listings.sku <> r.sku"
+    " RETURNING listings.id",
+    rows="account int, link int, name text, sku text",
+)
+
+
+def follow(
+    connection: Connection, account: int, link: int, skus: Mapping[str, str | None], now: int
+) -> set[Marked]:
+    """Give the listings of a connection (``skus`` by external id) that its channel shows under another SKU
+    than before to the item with that SKU, where there is one, and mark them: what is sold there is that item
+    now. One that was bound to its item without a SKU stays. The result is as that of `mark`."""
+    rows = [(account, link, name, sku) for name, sku in sorted(skus.items()) if sku]
+    moved = [row[0] for row in _follow.run(connection, rows, now=now)] if rows else []
+    refeed(connection, account, moved)
+    return mark(connection, account, moved, now)
+
+
 # --- marking ------------------------------------------------------------------------------------------
 
 _mark = (
