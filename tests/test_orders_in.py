@@ -255,6 +255,30 @@ def test_a_channel_that_counts_gross_has_committed_units(migrated_url: str) -> N
     asyncio.run(go())
 
 
+def test_a_channel_that_counts_gross_and_says_no_place_has_committed_units_at_any(migrated_url: str) -> None:
+    """Told all its places together, it would sell what went out with an order once more for as many units as
+    are still said to be in open orders."""
+
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            places = '{"places": {"a": [1], "b": [2]}}'
+            await here.run(f"UPDATE connections SET rules = '{places}' WHERE id = 1")
+            await here.inventory.write(here.account, lambda c: feeding.refeed(c, here.account, [1]))
+            text = "SELECT committed FROM slots WHERE listing = 1 ORDER BY place"
+            await here.take(order("X", 1, line(1, 5)), channel=GROSS)
+            assert await here.rows(text) == [(5,), (0,)]
+            # A look finds them elsewhere, and one of another hand besides.
+            found = "CASE place WHEN 'a' THEN 2 ELSE 4 END"
+            await here.run(f"UPDATE slots SET committed = {found} WHERE listing = 1")
+            await here.take(order("X", 2, line(1, 5, s=5)), channel=GROSS)
+            assert await here.rows(text) == [(1,), (0,)]
+            await here.take(order("Y", 3, line(1, 1, s=1)), order("Z", 4, line(1, 2)), channel=GROSS)
+            await here.take(order("Z", 5, line(1, 2, c=2)), channel=GROSS)
+            assert await here.rows(text) == [(1,), (0,)]
+
+    asyncio.run(go())
+
+
 def test_what_another_hand_did_to_the_hold_is_seen(sqlite_url: str) -> None:
     async def go() -> None:
         async with open_market(sqlite_url) as here:

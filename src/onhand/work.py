@@ -69,7 +69,7 @@ class PutOrder(msgspec.Struct, frozen=True, tag=True):
     holds: bool
     lines: str
     waiting: bool = False
-    took: tuple[tuple[int, str, int, int], ...] = ()
+    took: tuple[tuple[int, str | None, int, int], ...] = ()
     gross: bool = False
     news: tuple[tuple[str, dict[str, Any]], ...] = ()
     reserves: bool = False

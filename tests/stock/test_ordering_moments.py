@@ -51,19 +51,20 @@ def test_no_more_comes_back_than_left() -> None:
     assert levels_text(book.draft).startswith("1@1 7/2"), "what had not left had not come back"
 
 
+ANYWHERE = Ground(Footing.TAKEN, 1, (1,), 10, None)
 TOOK = [
     # before, after, the ground of the line, what the channel took
     (snap(1, line("a", 5, c=1, s=2)), snap(2), on(1), [(10, "", -2, -2)]),
     (snap(1, line("a", 5, s=2)), snap(2, line("a", 5, s=2), holds=False), on(1), [(10, "", -5, -3)]),
     (snap(1, line("a", 5)), snap(2, line("a", 7)), Ground(Footing.THEIRS, 1, (), 10, ""), []),
     (snap(1, line("a", 5)), snap(2, line("a", 7)), Ground(Footing.TAKEN, 1, (1,), None, None), []),
-    (snap(1, line("a", 5)), snap(2, line("a", 7)), Ground(Footing.TAKEN, 1, (1,), 10, None), []),
+    (snap(1, line("a", 5)), snap(2, line("a", 7)), ANYWHERE, [(10, None, 2, 2)]),
 ]
 
 
 @pytest.mark.parametrize(("before", "after", "ground", "expected"), TOOK)
 def test_what_the_channel_put_back_or_never_had(
-    before: Snapshot, after: Snapshot, ground: Ground, expected: list[tuple[int, str, int, int]]
+    before: Snapshot, after: Snapshot, ground: Ground, expected: list[tuple[int, str | None, int, int]]
 ) -> None:
     old = ordering.merged(None, before)
     assert old is not None

@@ -127,11 +127,11 @@ class State(Value, frozen=True):
 
 
 class Took(NamedTuple):
-    """What the channel did to its own number at a slot: units ``sold`` (below 0: given up again), and the
-    change in the units that its open orders hold (``committed``)."""
+    """What the channel did to its own number at a slot (None: at one of several, nobody knows which): units
+    ``sold`` (below 0: given up again), and the change in the units that its open orders hold."""
 
     listing: int
-    slot: str
+    slot: str | None
     sold: int
     committed: int
 
@@ -252,10 +252,10 @@ def took(old: State | None, new: State) -> list[Took]:
     is taken to have put back what was cancelled. If it has not, it shows too little until the next look at
     it; the other way round it would show too much."""
     before = {line.told.id: line for line in old.lines} if old else {}
-    sums: dict[tuple[int, str], tuple[int, int]] = {}
+    sums: dict[tuple[int, str | None], tuple[int, int]] = {}
     for line in new.lines:
         listing, slot = line.ground.listing, line.ground.slot
-        if listing is None or slot is None or line.ground.footing is not Footing.TAKEN:
+        if listing is None or line.ground.footing is not Footing.TAKEN:
             continue
         had = before.get(line.told.id)
         counted = bool(old and old.holds)

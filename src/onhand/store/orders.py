@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -210,10 +210,17 @@ _took = {
 }
 
 
+_open_units = Statement(
+    "SELECT s.listing, s.place, s.committed FROM {rows} JOIN slots s ON s.account = r.account"
+    " AND s.listing = r.listing ORDER BY s.listing, s.committed DESC, s.place",
+    rows="account int, listing int",
+)
+
+
 def channel_took(
     connection: Connection,
     account: int,
-    taken: Sequence[tuple[int, str, int, int]],
+    taken: Sequence[tuple[int, str | None, int, int]],
     updated: int,
     *,
     gross: bool = False,
@@ -222,7 +229,25 @@ def channel_took(
     change in the units of its open orders), so that the next push compares with the number that is there.
 
     What was confirmed or seen after ``updated`` (microseconds UTC) has it already and stays. ``gross`` is
-    for channels that count their own open orders: their committed units follow.
+    for channels that count their own open orders: their committed units follow, also where it cannot be told
+    at which slot: what all slots of a listing are told together must have them.
     """
-    if taken:
-        _took[gross].run(connection, [(account, *one) for one in sorted(taken)], updated=updated)
+    rows = [(listing, slot, sold, change) for listing, slot, sold, change in taken if slot is not None]
+    if gross:
+        rows += _spread(connection, account, {one[0]: one[3] for one in taken if one[1] is None})
+    if rows:
+        _took[gross].run(connection, [(account, *one) for one in sorted(rows)], updated=updated)
+
+
+def _spread(
+    connection: Connection, account: int, changes: Mapping[int, int]
+) -> list[tuple[int, str, int, int]]:
+    """Changes in the open units of listings, put on the slots that have the most of them."""
+    rows = [(account, listing) for listing in sorted(changes)]
+    left, made = dict(changes), list[tuple[int, str, int, int]]()
+    for listing, place, units in _open_units.run(connection, rows) if rows else ():
+        here = max(left[listing], -units)
+        left[listing] -= here
+        if here:
+            made.append((listing, place, 0, here))
+    return made
