@@ -111,7 +111,7 @@ def _orders(connection: Connection, put: list[tuple[int, PutOrder]], now: int) -
         mine = [one for other, one in put if other == account]
         orders.put(connection, account, [_order_row(one) for one in mine], now)
         for one in mine:
-            orders.channel_took(connection, account, one.took, one.updated, gross=one.gross)
+            orders.channel_took(connection, account, one.took, one.updated - one.off, gross=one.gross)
         incidents.report(connection, account, [news for one in mine for news in one.news], now)
         oversold.report(connection, account, {one.reference: one.loses for one in mine if one.reserves}, now)
 

@@ -58,6 +58,8 @@ class Change(NamedTuple):
     hold: Reservation | None
     gone: bool = False
     """Whether the channel does not have it any more."""
+    off: int = 0
+    """By how many microseconds the channel's clock is ahead of ours."""
 
     @property
     def commands(self) -> tuple[AnyCommand, ...]:
@@ -120,6 +122,7 @@ def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> li
     called = {name: row.name for name, row in rows.items()} | called
     holds = books.reservations(connection, [(account, reference(*name)) for name in new], lock=False)
     gross = {n.connection: n.gross for n in notices}
+    off = {n.connection: n.off for n in notices if n.off}
     changes = []
     for number, link in links.items():
         mine = {name: state for name, state in new.items() if name[0] == number}
@@ -134,7 +137,10 @@ def _look(connection: Connection, account: int, notices: Sequence[Notice]) -> li
                 made = _counted_since(connection, account, rows[name], old[name], made)
             hold = holds.get((account, reference(*name)))
             gone = name in lost and not made.holds
-            change = Change(link, name[1], called[name], gross[number], old.get(name), made, hold, gone)
+            before = old.get(name)
+            change = Change(
+                link, name[1], called[name], gross[number], before, made, hold, gone, off.get(number, 0)
+            )
             if change.new != change.old or change.commands:
                 changes.append(change)
     return changes
@@ -204,6 +210,7 @@ def _group(change: Change, loses: str) -> Group:
         waiting=change.new.waiting,
         took=tuple(ordering.took(change.old, change.new)),
         gross=change.gross,
+        off=change.off,
         news=tuple((incidents.ORDER, body) for body in _news(change)),
         reserves=any(isinstance(one, Reserve) for one in made),
         loses=loses,
@@ -258,5 +265,5 @@ async def _once_more(
     for notice in notices:
         mine = tuple(one for one in notice.orders if (notice.connection, one.id) in refused)
         if mine and notice.attempt < ATTEMPTS:
-            again = Notice(notice.connection, mine, gross=notice.gross, attempt=notice.attempt + 1)
+            again = replace(notice, orders=mine, again=(), gone=(), attempt=notice.attempt + 1)
             await inventory.accept(account, SOURCE, CALLER, message_text(again))

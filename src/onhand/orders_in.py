@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from onhand.connectors import kind
 from onhand.connectors.channel import Channel, Meaning
 from onhand.connectors.flow import Failed, Flow, Order, OrderLine, Orders, Reread
-from onhand.courier.flows import Session
+from onhand.courier.flows import CLOCK_OFF, Session
 from onhand.grounding import grounds, tracked
 from onhand.inventory import Inventory
 from onhand.stock import ordering
@@ -36,6 +36,8 @@ ORDERS_AT_ONCE = 200
 MANY_GONE = 20
 """So many orders are not gone at once, with none that is left."""
 PATIENCE_SECONDS, STEP_SECONDS = 2.0, 0.005
+CLOCK_OFF_LIMIT = 3_600_000_000
+"""Microseconds by which a channel's clock may be off; a date that is further off is not believed."""
 NUMBER_LIMIT = 10**15
 TIME_LIMIT = 2**62
 
@@ -50,7 +52,7 @@ class Seen(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message: orders of a connection, kept ones (by id) to be looked at ``again``, and kept ones that the
-    channel does not have any more (``gone``)."""
+    channel does not have any more (``gone``). Its clock was ahead of ours by ``off``, in microseconds."""
 
     connection: int
     orders: tuple[Seen, ...] = ()
@@ -58,6 +60,7 @@ class Notice(msgspec.Struct, frozen=True, omit_defaults=True):
     gone: tuple[str, ...] = ()
     gross: bool = False
     attempt: int = 1
+    off: int = 0
 
 
 def reference(connection: int, order: str) -> str:
@@ -89,12 +92,18 @@ async def _accept(inventory: Inventory, account: int, bodies: Sequence[str]) -> 
         inventory.arrived(account)
 
 
-def told(connection: int, found: Sequence[Order], channel: Channel) -> list[str]:
-    """Orders as messages for the inbox. Test orders are left out."""
+def told(connection: int, found: Sequence[Order], channel: Channel, off: int = 0) -> list[str]:
+    """Orders as messages for the inbox; ``off`` is by how much the channel's clock is ahead of ours, in
+    microseconds. Test orders are left out."""
     real = [_seen(order, channel) for order in found if not order.test]
     gross = channel.meaning is Meaning.GROSS
     parts = (real[at : at + ORDERS_IN_MESSAGE] for at in range(0, len(real), ORDERS_IN_MESSAGE))
-    return [message_text(Notice(connection, tuple(part), gross=gross)) for part in parts]
+    return [message_text(Notice(connection, tuple(part), gross=gross, off=off)) for part in parts]
+
+
+def _off(session: Session) -> int:
+    """By how much a channel's clock is off, where that is no mere delay, and can be believed."""
+    return session.off if CLOCK_OFF < abs(session.off) <= CLOCK_OFF_LIMIT else 0
 
 
 def arrive(connection: Connection, account: int, bodies: Sequence[str], now: int) -> int:
@@ -166,7 +175,7 @@ class Polls:
             return False
         cursor = driven.orders_cursor
         found: Orders = await session.run(_from(ask, cursor))
-        bodies = told(connection, found.orders, session.module.CHANNEL)
+        bodies = told(connection, found.orders, session.module.CHANNEL, _off(session))
         if not found.more:
             bodies += await self._again(account, connection, session.module.CHANNEL)
         if bodies or found.cursor != cursor:
@@ -183,7 +192,7 @@ class Polls:
         if ask is None or driven is None or driven.orders_cursor is not None:
             return
         found: Orders = await session.run(_from(ask, None))
-        bodies = told(connection, found.orders, session.module.CHANNEL)
+        bodies = told(connection, found.orders, session.module.CHANNEL, _off(session))
         await self._keep(account, connection, bodies, found.cursor)
 
     async def reread(
@@ -201,7 +210,7 @@ class Polls:
             found = await session.run(partial(_named, ask, some))
             if names is None and len(found.gone) == len(some) >= MANY_GONE:
                 raise Failed(f"the channel has none of the {len(some)} orders that hold units here")
-            bodies = told(connection, found.orders, session.module.CHANNEL)
+            bodies = told(connection, found.orders, session.module.CHANNEL, _off(session))
             await _accept(self._inventory, account, [*bodies, *_gone(connection, found, session)])
             if names is not None:
                 return

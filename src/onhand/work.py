@@ -57,7 +57,8 @@ class PutOrder(msgspec.Struct, frozen=True, tag=True):
     """A channel's order as it stands now: a row of `orders`.
 
     ``lines`` is its kept state as JSON, ``took`` what the channel did to its own slots (listing, slot,
-    units sold, change in its open units; ``gross`` where it counts them), ``news`` incidents to open.
+    units sold, change in its open units; ``gross`` where it counts them) by its clock, which is ``off`` by
+    so many microseconds, ``news`` incidents to open.
     With ``reserves``, levels that it leaves oversold become incidents, whose losers ``loses`` chooses.
     """
 
@@ -71,6 +72,7 @@ class PutOrder(msgspec.Struct, frozen=True, tag=True):
     waiting: bool = False
     took: tuple[tuple[int, str | None, int, int], ...] = ()
     gross: bool = False
+    off: int = 0
     news: tuple[tuple[str, dict[str, Any]], ...] = ()
     reserves: bool = False
     loses: str = "newest"

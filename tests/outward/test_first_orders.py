@@ -196,3 +196,25 @@ def test_an_import_finds_what_a_listing_sells_by_now(migrated_url: str) -> None:
             assert await one.here.rows("SELECT DISTINCT item FROM feeds WHERE listing > 8") == [(2,)]
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("off", [0, 300, -300])
+def test_a_clock_that_is_off_does_not_hide_a_sale_behind_a_look(sqlite_url: str, off: int) -> None:
+    """Whether a number that was seen has a sale in it is judged by one clock."""
+
+    async def go() -> None:
+        async with shop(sqlite_url, Channel(off)) as one:
+            link = await one.begin()
+            before = one.channel.sell(2)
+            await asyncio.sleep(1.1)  # a date has no parts of a second
+            await one.finish(link)
+            seen = f"SELECT observed FROM slots JOIN listings ON id = listing WHERE connection = {link}"
+            assert await one.here.rows(seen) == [(8,)], "the look was after the sale"
+            one.channel.sell(3)
+            await one.poll(link)
+            assert await one.here.rows(seen) == [(5,)]
+            one.channel.ship(before)
+            await one.poll(link)
+            assert await one.here.stock() == "1@1 8/3, 1@2 10/0, 2@1 10/0"
+
+    asyncio.run(go())

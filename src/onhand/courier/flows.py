@@ -167,7 +167,7 @@ class Session:
         self.ahead: int | None = None
         """By how much the channel's clock was ahead of ours at its first answer that had a date, in
         microseconds; a date has no parts of a second."""
-        self._off = 0
+        self.off = 0
         """The same at its last answer that had one."""
         self._way = way
         self._vault = vault
@@ -272,7 +272,7 @@ class Session:
             await self._unheld(request.limit, request.cost)
         wire = render(self.module.base_url(self.settings), request)
         if request.signed:
-            now = self._way.clock.now() + (self._off if abs(self._off) > CLOCK_OFF else 0)
+            now = self._way.clock.now() + (self.off if abs(self.off) > CLOCK_OFF else 0)
             wire = self.module.sign(self.settings, wire, now, secrets.token_hex(8))
         if self.leased is not None:
             await self.leased()
@@ -298,8 +298,8 @@ class Session:
         now, lots = self._way.now(), self._way.lots
         # What a cache has kept tells when it was made, and has an age.
         if (there := said_at(response)) is not None and "age" not in response.headers:
-            self._off = there - self._way.clock.now()
-            self.ahead = self._off if self.ahead is None else self.ahead
+            self.off = there - self._way.clock.now()
+            self.ahead = self.off if self.ahead is None else self.ahead
         held = self.pace.heard(response, name, self.module.pace(response), now, lots)
         failed = response.silent or response.status >= 500 or response.status == 408
         self.count.answered(throttled=response.status == 429 or bool(response.ok and held), failed=failed)

@@ -24,7 +24,7 @@ from onhand.connectors.kind import Kind, external_id
 from onhand.courier import mirroring
 from onhand.courier.flows import Session, Stopping
 from onhand.orders_in import CALLER as ORDERS
-from onhand.orders_in import Polls
+from onhand.orders_in import CLOCK_OFF_LIMIT, Polls
 from onhand.outward import sameness
 from onhand.outward.equipment import ASKING_SECONDS, Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
@@ -42,8 +42,6 @@ CURSOR_LIMIT = 4_000
 """Characters of an import's cursor; so many digits are still a number to Python."""
 KEPT_NAMED = 3
 """Orders of removed connections that are named."""
-CLOCK_OFF_LIMIT = 3_600_000_000
-"""Microseconds by which a channel's clock may be off; a date that is further off is not believed."""
 TWICE = (
     "this shop is connected already, as connection {} ({}): a second one would take each of its orders again."
     " Import what is new there with that one, or change its settings"

@@ -228,9 +228,9 @@ def channel_took(
     """Lower what slots are known to show by what the channel itself took off: (listing, place, units sold,
     change in the units of its open orders), so that the next push compares with the number that is there.
 
-    What was confirmed or seen after ``updated`` (microseconds UTC) has it already and stays. ``gross`` is
-    for channels that count their own open orders: their committed units follow, also where it cannot be told
-    at which slot: what all slots of a listing are told together must have them.
+    What was confirmed or seen after ``updated`` (by our clock, microseconds UTC) has it already and stays.
+    ``gross`` is for channels that count their own open orders: their committed units follow, also where it
+    cannot be told at which slot: what all slots of a listing are told together must have them.
     """
     rows = [(listing, slot, sold, change) for listing, slot, sold, change in taken if slot is not None]
     if gross:
