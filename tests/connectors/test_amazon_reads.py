@@ -355,7 +355,7 @@ def test_a_new_connection_first_reads_the_open_orders() -> None:
     known = answer({"items": [], "numberOfResults": 0}, date=DATE)
     requests, orders = run(amazon.orders(SETTINGS, None), [known, answer({"orders": []})])
     asked = dict(requests[1].query)
-    assert asked["lastUpdatedAfter"] == "2026-10-23T10:00:00Z"
+    assert asked["lastUpdatedAfter"] == "2025-11-22T10:00:00Z"
     states = str(asked["fulfillmentStatuses"]).split(",")
     assert "UNSHIPPED" in states
     assert "SHIPPED" not in states

@@ -29,8 +29,9 @@ PATH = "/orders/2026-01-01/orders"
 PAGE = 100
 OVERLAP = 60_000_000
 """Microseconds that a poll looks back behind the end of the one before."""
-OPEN_SPAN = 30 * 24 * 3600 * 1_000_000
-"""How far back open orders of a new connection are looked for, in microseconds."""
+OPEN_SPAN = 365 * 24 * 3600 * 1_000_000
+"""How far back open orders of a new connection are looked for, in microseconds: one for what is yet
+to be released waits for months without a change. Amazon keeps them for two years."""
 OPEN = "PENDING_AVAILABILITY,PENDING,UNSHIPPED,PARTIALLY_SHIPPED"
 PENDING = {"PENDING_AVAILABILITY", "PENDING"}
 """Not yet paid: Amazon holds the units, and does not count them as waiting to be shipped."""
@@ -76,7 +77,7 @@ def read_cursor(told: str) -> Cursor:
 
 
 def orders(settings: Seller, cursor: str | None) -> Flow[Orders]:
-    """Orders changed since the cursor, a page at a time. Without one: those of the last weeks that are
+    """Orders changed since the cursor, a page at a time. Without one: those of the last year that are
     open, then what changed after this first look."""
     here = read_cursor(cursor) if cursor else (yield from _beginning(settings))
     answer = yield from ask(_call(settings, here))
