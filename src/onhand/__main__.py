@@ -24,8 +24,8 @@ def main() -> None:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(STOPPED))
     if os.getpid() == FIRST:
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(TERMINATED))
-    # Not at the top: that would be before anybody could say what Ctrl-C means. What is imported stays: to look
-    # for what of it could go, while it comes and once more at the end, took a third of a short command.
+    # Not at the top: that would be before anybody could say what Ctrl-C means. What is imported stays: to
+    # look for what of it could go, while it comes and once more at the end, took a third of a short command.
     gc.disable()
     cli = importlib.import_module("onhand.cli")
     gc.freeze()
