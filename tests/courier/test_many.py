@@ -29,12 +29,22 @@ OFTEN = Settings(poll_seconds=1, sweep_seconds=86_400)
 
 
 def crowd(connection: Connection, count: int) -> None:
-    """So many items, each listed on connection 1."""
+    """So many items, each counted as 0 and listed on connection 1."""
     items = [
         {"account": 1, "id": n, "sku": f"X{n}", "created_at": 1, "updated_at": 1}
         for n in range(1_000, 1_000 + count)
     ]
     connection.execute(insert(schema.items), items)
+    zero = {
+        "account": 1,
+        "location": 1,
+        "on_hand": 0,
+        "reserved": 0,
+        "infinite": 0,
+        "present": 1,
+        "version": 1,
+    }
+    connection.execute(insert(schema.levels), [zero | {"item": one["id"]} for one in items])
     rows: list[dict[str, Any]] = [
         {
             "account": 1,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from courier import bazaar
 from courier.town import QUIET, START, Like, Town, play, until
@@ -153,6 +154,9 @@ def test_a_connection_that_forbids_it_is_not_healed(town: Town) -> None:
 def test_a_number_that_was_confirmed_and_never_shown_is_lost_there(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.stock = {"1-1": 3, "1-9": 4}
+        await town.stock(1, 0)
+        await town.stock(9, 0)
+        await town.inventory.write(1, lambda c: c.execute(text("DELETE FROM outbox")))
         async with town.driven() as courier:
             await sweep(town, courier)
             await town.calm()

@@ -259,7 +259,8 @@ def _explained(found: dict[str, Any]) -> None:
     frame.say(f"listing {one.id}: {one.sku or one.item_sku} on {link['name']} (connection {link['id']})")
     frame.say(f"state: {found['state']}" + (f": {one.parked}" if one.parked else ""))
     if found["waiting"]:
-        frame.say(f"to be told since {moment(one.marked_at)}: {found['waiting']}")
+        since = f"to be told since {moment(one.marked_at)}" if one.marked_at else "not told"
+        frame.say(f"{since}: {found['waiting']}")
     for rule in found["rules"]:
         value, other = (msgspec.json.encode(rule[name]).decode() for name in ("value", "instead_of"))
         instead = "" if rule["instead_of"] is None else f", instead of the connection's {other}"

@@ -28,6 +28,15 @@ def offers(listed: Listed, rules: Rules) -> list[Offer]:
     return [offer(sources, taken, closed=listed.closed) for sources in listed.sources]
 
 
+def left_alone(listed: Listed, rules: Rules) -> bool:
+    """Whether a channel keeps the number that it has: nobody ever counted here what it sells, so the ledger
+    knows nothing of it. A shop that is connected before its stock is taken in goes on selling. Not where the
+    listing is closed here, or has a cap of 0, which somebody set to empty it."""
+    if listed.counted or not listed.slots:
+        return False
+    return not listed.closed and stacked(rules, listed.rules).cap != 0
+
+
 def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
     """What the channel is to be told of a stale listing, all its slots together.
 

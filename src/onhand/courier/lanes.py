@@ -184,7 +184,7 @@ class Lanes:
         targets = {
             one.stale.listing: aiming.target(one, claimed.rules, self._channel)
             for one in claimed.aims
-            if one.listed.writable and one.listed.slots
+            if one.listed.writable and one.listed.slots and not aiming.left_alone(one.listed, claimed.rules)
         }
         rest = [settling.unsent(one) for one in claimed.aims if one.stale.listing not in targets]
         if rest:

@@ -68,7 +68,7 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
 
 def unsent(aim: Aim) -> Told:
     """A listing that there is nothing to tell about: the channel does not let us set it, or nothing feeds
-    it."""
+    it, or nobody has counted yet what does."""
     return _told(aim, ())
 
 

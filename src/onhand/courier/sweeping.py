@@ -118,12 +118,13 @@ class Sweep:
         offered = _offered(listed.values(), rules)
         for one in found:
             off = listed[one.listing].notes.get(OFF_SALE) and not one.seen.active
+            alone = aiming.left_alone(listed[one.listing], rules)
             for shown in one.seen.shown if one.seen.writable else ():
                 slot = known.get((one.listing, shown.location or ""))
                 if slot is None:
                     continue
                 made, units = offered[slot[:2]], shown.quantity  # net on a gross channel, too
-                if units is None and made.infinite:
+                if alone or (units is None and made.infinite):
                     yield slot, None, None
                 elif units is None and slot.acknowledged is not None:
                     # It was told a number, and somebody there has switched counting off.

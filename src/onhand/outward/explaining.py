@@ -18,6 +18,7 @@ from onhand.store.outgoing import Listed, SlotRow
 
 MOVEMENTS_SHOWN = 5
 HOLDS_SHOWN = 20
+UNCOUNTED = "nobody has counted its stock here: until then the channel keeps its own number"
 ORDER = ("the listing's own rules", "the connection's rules", "what the hub does without a rule")
 """In this order rules are looked for, field by field."""
 
@@ -28,15 +29,23 @@ def explain(connection: Connection, account: int, row: Numbers, now: int) -> dic
     listed = outgoing.listed(connection, account, [row.id], now)[0]
     link = linking.links(connection, account, row.connection)[0]
     made = aiming.offers(listed, link.rules)
+    alone = row.writable and aiming.left_alone(listed, link.rules)
     return {
         "listing": row,
         "state": watching.state(row, row.id in showing.drifting(connection, account, [row.id])),
         "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
-        "waiting": _waiting(connection, account, row, now),
+        "waiting": UNCOUNTED if alone else _waiting(connection, account, row, now),
         "rules": _rules(listed.rules, link.rules),
         "slots": list(_slots(connection, account, listed, made)),
         "as_of_seq": levels.last_seq(connection, account),
     }
+
+
+def uncounted(connection: Connection, account: int, row: Numbers, now: int) -> bool:
+    """Whether a listing is not told because nobody has counted its stock."""
+    listed = outgoing.listed(connection, account, [row.id], now)[0]
+    link = linking.links(connection, account, row.connection)[0]
+    return row.writable and aiming.left_alone(listed, link.rules)
 
 
 def _waiting(connection: Connection, account: int, row: Numbers, now: int) -> str | None:

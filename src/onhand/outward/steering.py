@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from onhand import wording
 from onhand.connectors import kind
 from onhand.connectors.kind import Kind
-from onhand.outward import connecting, sameness, watching
+from onhand.outward import connecting, explaining, sameness, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
@@ -54,6 +54,8 @@ async def push(equipment: Equipment, account: int, listing: int) -> int:
         found = watching.listing(connection, account, listing)
         if not found.writable:
             raise Refusal("not_allowed", "the channel owns this stock: it is shown and never written")
+        if explaining.uncounted(connection, account, found, equipment.now()):
+            raise Refusal("not_allowed", explaining.UNCOUNTED)
         linking.unpark(connection, account, [listing], equipment.now())
         return found.connection, feeding.mark(connection, account, [listing], equipment.now())
 

@@ -50,7 +50,8 @@ class SlotRow(NamedTuple):
 
 class Listed(NamedTuple):
     """A listing with its slots and the stock behind each of them, in the order of the slots. ``item_sku``
-    is our own SKU, ``sku`` the channel's where it has another."""
+    is our own SKU, ``sku`` the channel's where it has another. ``counted`` is False where it was told nothing
+    yet and its item, or all that a kit is made of, never had any stock anywhere, be it 0."""
 
     id: int
     item: int
@@ -65,6 +66,7 @@ class Listed(NamedTuple):
     parked: str | None
     slots: tuple[SlotRow, ...]
     sources: tuple[tuple[Source, ...], ...]
+    counted: bool = True
 
 
 class Aim(NamedTuple):
@@ -157,6 +159,11 @@ _next = Statement(f"{_DUE.replace('{one}', 'MIN(due)')} > :now")
 _kinds = Statement(
     "SELECT p.id, p.kind FROM {rows} JOIN locations p ON p.account = r.account AND p.id = r.id",
     rows="account int, id int",
+)
+_counted = Statement(
+    "SELECT DISTINCT l.item FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
+    " WHERE l.version > 0",
+    rows="account int, item int",
 )
 _rules = Statement("SELECT rules FROM connections WHERE account = :account AND id = :link")
 
@@ -256,7 +263,18 @@ def _made(
         for part, _ in parts[row.item]
     }
     behind = _Stock(connection, account, parts, places, now)
-    return {number: _one(row, tuple(slots[number]), behind) for number, row in rows.items()}
+    new = {
+        number: {part for part, _ in parts[row.item]}
+        for number, row in rows.items()
+        if all(slot.acknowledged is None for slot in slots[number])
+    }
+    known = behind.counted(set().union(*new.values())) if new else set()
+    return {
+        number: _one(
+            row, tuple(slots[number]), behind, counted=number not in new or not known.isdisjoint(new[number])
+        )
+        for number, row in rows.items()
+    }
 
 
 class _Stock:
@@ -270,10 +288,17 @@ class _Stock:
         places: set[tuple[int, int]],
         now: int,
     ) -> None:
+        self._connection, self._account = connection, account
         self._parts = parts
         self._levels = levels.at(connection, account, places, now)
         rows = sorted({(account, where) for _, where in places})
         self._kinds: dict[int, str] = {row[0]: row[1] for row in _kinds.run(connection, rows)} if rows else {}
+
+    def counted(self, items: set[int]) -> set[int]:
+        """Those of some items that ever had stock, here or elsewhere."""
+        here = {item for (item, _), level in self._levels.items() if level.version}
+        rows = [(self._account, one) for one in sorted(items - here)]
+        return here | {row[0] for row in _counted.run(self._connection, rows)} if rows else here
 
     def source(self, item: int, location: int) -> Source:
         """An item, or the components of a kit, at one location."""
@@ -282,7 +307,7 @@ class _Stock:
         return Source(location, self._kinds.get(location, "stock"), made)
 
 
-def _one(row: _Found, slots: tuple[SlotRow, ...], behind: _Stock) -> Listed:
+def _one(row: _Found, slots: tuple[SlotRow, ...], behind: _Stock, *, counted: bool) -> Listed:
     number, item, external_id, ids, sku, item_sku, notes, rules, writable, status, parked, _, _ = row
     sources = tuple([tuple([behind.source(item, at) for at in slot.locations]) for slot in slots])
     return Listed(
@@ -290,4 +315,5 @@ def _one(row: _Found, slots: tuple[SlotRow, ...], behind: _Stock) -> Listed:
         parked,
         slots,
         sources,
+        counted,
     )
