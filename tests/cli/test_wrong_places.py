@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -106,3 +107,18 @@ def test_a_database_that_belongs_to_somebody_else(tmp_path: Path) -> None:
     assert ran.err.startswith(
         f"onhand: cannot open {shop}: unable to open database file: this user has to own "
     )
+
+
+def test_a_disk_without_room(tmp_path: Path) -> None:
+    shop = tmp_path / "shop.db"
+    assert onhand("init", "--db", shop).code == 0
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        ran = onhand("levels", "--db", shop)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    words = "disk I/O error: the disk is full (df says so), or it is broken"
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"onhand: cannot open {shop}: {words}")
+    assert onhand("verify", "--db", shop).code == 0, "nothing is left that keeps anybody out"

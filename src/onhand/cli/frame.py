@@ -49,6 +49,10 @@ SHUT_OUT = ("attempt to write a readonly database", "unable to open database fil
 OWNED = ": this user has to own the database, its folder, and the -wal, -shm, .lock and .key beside it"
 """What SQLite does not say: mostly a command was run as another user than the hub."""
 
+BROKEN = "disk I/O error"
+NO_ROOM = ": the disk is full (df says so), or it is broken (the system's log says so)"
+"""What SQLite calls so when it opens a file is mostly a full disk: it has no room for the -shm beside it."""
+
 SQLITE_BEGINS = b"SQLite format 3\0"
 
 P = ParamSpec("P")
@@ -155,7 +159,7 @@ def _damage(db: Any) -> str:
 
 def complain(words: str) -> None:
     """Say on standard error what went wrong."""
-    more = OWNED if any(one in words for one in SHUT_OUT) else ""
+    more = OWNED if any(one in words for one in SHUT_OUT) else NO_ROOM if BROKEN in words else ""
     print(f"onhand: {harmless(words)}{more}", file=sys.stderr)
 
 
