@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,8 +18,8 @@ from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.wire import TooLong
 
 Shape = Callable[[int, str], Response]
-"""(status, sentence) to the dialect's error response. Statuses: 404 no such path, 405 wrong method,
-413 too long, 500 a fault of ours, 503 try again (the Retry-After header is added here)."""
+"""(status, sentence) to the dialect's error response. Statuses: 400 broken off, 404 no such path, 405 wrong
+method, 413 too long, 500 a fault of ours, 503 try again (the Retry-After header is added here)."""
 
 SLASH = "\ufdd0"
 """Stands for an escaped slash inside a segment of a path: no text may hold this code point."""
@@ -112,6 +112,9 @@ def _fault(error: Exception, shape: Shape, scope: Scope) -> Response:
     match error:
         case TooLong():
             return shape(413, f"The request body may have at most {error.limit} bytes")
+        case ClientDisconnect():
+            # Nobody reads this, and nothing was done: that is no fault of ours to be logged as one.
+            return shape(400, "The client went away")
         case Busy() | StoreFull() | Unknowable():
             words = {
                 Busy: "The hub is busy, nothing was done: try again",
