@@ -202,9 +202,13 @@ def test_what_others_own_is_not_there(second: Api, location: str) -> None:
 @pytest.mark.parametrize("reference", ["main", "both"])
 def test_reservations_of_others_are_not_there(second: Api, reference: str) -> None:
     assert second.ask("GET", f"/reservations/{reference}").status_code == 404
-    for action in ("confirm", "release", "ship", "return"):
-        assert second.ask("POST", f"/reservations/{reference}/{action}").status_code == 404
-        change = {"op": action, "reference": reference}
+    for action in ("extend", "confirm", "release", "ship", "return"):
+        body = {"ttl_seconds": 5} if action == "extend" else {}
+        theirs, nobodys = (
+            second.ask("POST", f"/reservations/{name}/{action}", body) for name in (reference, "none")
+        )
+        assert (theirs.status_code, theirs.text) == (404, nobodys.text)
+        change = {"op": action, "reference": reference, **body}
         assert second.change(change, status=404)["code"] == "unknown_reservation"
 
 

@@ -206,11 +206,11 @@ async def _look(call: Call, change: HoldChange) -> Look:
     names = await call.resolved(wanted([change]))
     held = await call.holds([change.reference])
     known = held.get((call.account, change.reference))
-    if known is None:
+    if names.allowed is not None:
+        names = names._replace(holds=mine(held, names.allowed))
+    # Somebody else's is answered to the letter like none: else every reference could be tried out.
+    if known is None or (names.holds is not None and change.reference not in names.holds):
         raise _unknown()
     items = {line.item for line in known.lines} | set(names.items.values())
     places = {line.location for line in known.lines} | set(names.locations.values())
-    labels = await call.labels(items, places)
-    if names.allowed is not None:
-        names = names._replace(holds=mine(held, names.allowed))
-    return Look(names, labels)
+    return Look(names, await call.labels(items, places))
