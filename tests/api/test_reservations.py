@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hubs import Call
-from native_calls import EAST, GIFT, GIFT_SKU, LAMP, MAIN, PREFIX, SHADE, SHADE_SKU, Api, codes, escaped
+from native_calls import EAST, GIFT, GIFT_SKU, LAMP, MAIN, PREFIX, SHADE, SHADE_SKU, Api, codes, escaped, hold
 
 
 def made(api: Api, quantity: int = 4, reference: str = "r", **more: Any) -> Any:
@@ -188,6 +188,15 @@ def test_parts_that_are_not_there(api: Api) -> None:
     ):
         assert api.ask("POST", "/reservations/r/ship", {"lines": [part]}).json()["code"] == code
     assert counts(api.get("/reservations/r")) == [(4, 0, 0, 0, 0)]
+
+
+def test_a_part_of_several_locations_has_the_figures_of_all(api: Api) -> None:
+    api.change({"op": "set_on_hand", "item": GIFT, "location": EAST, "quantity": 7})
+    api.change(hold(52, lines=[{"item": GIFT, "quantity": 52, "locations": [MAIN, EAST]}]))
+    for where, have, figures in (({}, 52, (57, 52)), ({"location": EAST}, 2, (7, 2))):
+        part = {"item": GIFT, "quantity": 53} | where
+        fault = api.ask("POST", "/reservations/r/ship", {"lines": [part]}).json()["errors"][0]
+        assert (fault["available"], (fault["on_hand"], fault["reserved"])) == (have, figures)
 
 
 def test_two_ship_at_once(either: Api) -> None:

@@ -55,11 +55,11 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
             Step(Ship("a"), "shipped 1@1 -4-4 6/0", "shipped: 1@1 4s"),
             Step(Ship("a"), "nothing"),
             Step(Release("a"), "nothing"),
-            Step(Release("a", parts((1, 1))), Insufficient(1, 1, 1, 0, 0, 0)),
+            Step(Release("a", parts((1, 1))), Insufficient(1, 1, 1, 0, 6, 0)),
             Step(Extend("a", 1950), Exists("a", SHIPPED)),
             Step(Confirm("a"), Exists("a", SHIPPED)),
             Step(four, Exists("a", SHIPPED)),
-            Step(Return("a", parts((1, 5))), Insufficient(1, 1, 5, 4, 0, 4)),
+            Step(Return("a", parts((1, 5))), Insufficient(1, 1, 5, 4, 6, 0)),
             Step(Return("a", parts((1, 1))), "returned 1@1 +1+0 7/0", "shipped: 1@1 4s1b"),
             Step(Return("a"), "returned 1@1 +3+0 10/0", "shipped: 1@1 4s4b"),
             Step(Return("a"), "nothing"),
@@ -70,7 +70,7 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
         [
             first,
             Step(Release("a", parts((1, 1))), "released 1@1 +0-1 10/3", "held: 1@1 3h1r"),
-            Step(Release("a", parts((1, 2), (1, 2))), Insufficient(1, 1, 2, 1, 0, 1)),
+            Step(Release("a", parts((1, 2), (1, 2))), Insufficient(1, 1, 2, 1, 10, 3)),
             Step(Release("a"), "released 1@1 +0-3 10/0", "released: 1@1 4r"),
             Step(Release("a"), "nothing"),
             Step(Ship("a"), Exists("a", RELEASED)),
@@ -85,7 +85,7 @@ LIVES: dict[str, tuple[str, list[Step]]] = {
         [
             first,
             Step(Ship("a", parts((1, 1))), "shipped 1@1 -1-1 9/3", "held: 1@1 3h1s"),
-            Step(Ship("a", parts((1, 4))), Insufficient(1, 1, 4, 3, 0, 3)),
+            Step(Ship("a", parts((1, 4))), Insufficient(1, 1, 4, 3, 9, 3)),
             Step(Ship("a", parts((2, 1))), Unknown("line", "2")),
             Step(Ship("a", parts((1, 1, 2))), Unknown("line", "1")),
             Step(Ship("a", parts((1, 0))), Forbidden("a part is at least 1 unit")),
@@ -293,7 +293,7 @@ def test_a_part_of_a_kit_is_a_part_of_each_component() -> None:
     draft = ledger("1@1 10/0, 2@1 5/0")
     say(draft, kit_hold(3, 1))
     assert say(draft, Release("a", parts((9, 1)))) == "released 1@1 +0-2 10/5, released 2@1 +0-1 5/2"
-    assert say(draft, Ship("a", parts((9, 3)))) == Insufficient(1, 1, 6, 4, 0, 4)
+    assert say(draft, Ship("a", parts((9, 3)))) == Insufficient(1, 1, 6, 4, 10, 5)
     assert say(draft, Ship("a", parts((9, 2)))) == "shipped 1@1 -4-4 6/1, shipped 2@1 -2-2 3/0"
     assert say(draft, Ship("a", parts((2, 1)))) == Unknown("line", "2")
     assert say(draft, Ship("a", parts((1, 1)))) == "shipped 1@1 -1-1 5/0"

@@ -76,7 +76,7 @@ def confirm(books: Books, command: Confirm, now: int) -> Decision | AnyRefusal:
 
 
 def _pick(
-    hold: Reservation, parts: tuple[Part, ...] | None, stock: Callable[[HoldLine], int]
+    books: Books, hold: Reservation, parts: tuple[Part, ...] | None, stock: Callable[[HoldLine], int]
 ) -> list[tuple[int, int]] | AnyRefusal:
     """Which line gives how much: (index, units). All that ``stock`` counts when ``parts`` is None."""
     if parts is None:
@@ -89,9 +89,9 @@ def _pick(
         if not groups:
             return Unknown("line", str(part.item))
         for wanted, indexes in groups:
-            refusal = _from(hold, part, wanted, indexes, picked, stock)
-            if refusal is not None:
-                return refusal
+            left = _from(hold, wanted, indexes, picked, stock)
+            if left:
+                return _too_few(books, [hold.lines[one] for one in indexes], wanted, wanted - left)
     return list(picked.items())
 
 
@@ -110,22 +110,26 @@ def _groups(hold: Reservation, part: Part) -> list[tuple[int, list[int]]]:
 
 def _from(
     hold: Reservation,
-    part: Part,
     wanted: int,
     indexes: list[int],
     picked: dict[int, int],
     stock: Callable[[HoldLine], int],
-) -> AnyRefusal | None:
+) -> int:
+    """Note in ``picked`` what each line gives of ``wanted``; the units that none of them has."""
     left = wanted
     for index in indexes:
         take = min(left, stock(hold.lines[index]) - picked.get(index, 0))
         if take > 0:
             picked[index] = picked.get(index, 0) + take
             left -= take
-    if not left:
-        return None
-    line = hold.lines[indexes[0]]
-    return Insufficient(line.item, line.location, wanted, wanted - left, 0, wanted - left)
+    return left
+
+
+def _too_few(books: Books, lines: list[HoldLine], wanted: int, have: int) -> Insufficient:
+    levels = [books.level(place) for place in dict.fromkeys(line.place for line in lines)]
+    on_hand = sum(level.on_hand for level in levels)
+    reserved = sum(level.reserved for level in levels)
+    return Insufficient(lines[0].item, lines[0].location, wanted, have, on_hand, reserved)
 
 
 def release(books: Books, command: Release | Expire, now: int) -> Decision | AnyRefusal:
@@ -139,7 +143,7 @@ def release(books: Books, command: Release | Expire, now: int) -> Decision | Any
     parts = command.parts if isinstance(command, Release) else None
     if parts is not None and found.status is HoldStatus.EXPIRED:
         return Expired(found.reference, found.expires_at if found.expires_at is not None else now)
-    picked = _pick(found, parts, lambda line: line.held)
+    picked = _pick(books, found, parts, lambda line: line.held)
     if not isinstance(picked, list):
         return picked
     kind = Kind.EXPIRED if expire else Kind.RELEASED
@@ -163,7 +167,7 @@ def ship(books: Books, command: Ship) -> Decision | AnyRefusal:
     found = books.reservations.get(command.reference)
     if found is None:
         return Unknown("reservation", command.reference)
-    picked = _pick(found, command.parts, lambda line: line.held + line.expired)
+    picked = _pick(books, found, command.parts, lambda line: line.held + line.expired)
     if not isinstance(picked, list):
         return picked
     if command.parts is None and not picked:
@@ -219,7 +223,7 @@ def give_back(books: Books, command: Return) -> Decision | AnyRefusal:
     found = books.reservations.get(command.reference)
     if found is None:
         return Unknown("reservation", command.reference)
-    picked = _pick(found, command.parts, lambda line: line.shipped - line.returned)
+    picked = _pick(books, found, command.parts, lambda line: line.shipped - line.returned)
     if not isinstance(picked, list):
         return picked
     lines = list(found.lines)
