@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -154,6 +155,18 @@ def test_a_database_without_an_account(sqlite_url: str, command: list[str], code
     ran = onhand(*command, "--db", sqlite_url)
     assert ran.code == code
     assert "there is no account yet" in ran.err
+
+
+def test_times_of_accounts_and_keys_are_written_as_everywhere(shop: str) -> None:
+    onhand("accounts", "create", "new", "--db", shop)
+    onhand("keys", "create", "native", "--account", "new", "--db", shop)
+    assert onhand("keys", "revoke", "native:1", "--account", "new", "--db", shop).code == 0
+    old, new = onhand("accounts", "list", "--json", "--db", shop).json
+    key = onhand("keys", "list", "--account", "new", "--json", "--db", shop).json[0]
+    for told in (old["created_at"], old["recorded_at"], key["created_at"], key["revoked_at"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", told)
+    assert (new["recorded_at"], key["expires_at"]) == (None, None)
+    assert key["revoked_at"] in onhand("keys", "list", "--account", "new", "--db", shop).out
 
 
 def test_verify(shop: str) -> None:

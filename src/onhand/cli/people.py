@@ -52,7 +52,7 @@ async def list_keys(db: Db = None, account: AccountName = None, as_json: AsJson 
     if as_json:
         frame.print_json(found)
         return
-    columns = ["dialect", "principal", "scopes", "seller", "label", "revoked_at"]
+    columns = ["dialect", "principal", "scopes", "seller", "label", "expires_at", "revoked_at"]
     frame.print_table(columns, [[one[name] for name in columns] for one in found])
 
 

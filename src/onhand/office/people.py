@@ -7,10 +7,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from onhand.inventory import Inventory
+from onhand.outward.telling import moment
 from onhand.store import accounts, catalog, keys
 from onhand.store.catalog import Location, Seller
 
 NAME_LIMIT = 100
+TIMES = ("recorded_at", "created_at", "expires_at", "revoked_at")
 
 
 class BadAsk(Exception):
@@ -44,7 +46,12 @@ async def add_account(inventory: Inventory, *, name: str) -> dict[str, Any]:
 async def list_accounts(inventory: Inventory) -> list[dict[str, Any]]:
     """Every account, with the number of its last movement."""
     found = await inventory.read(0, accounts.accounts)
-    return [one._asdict() for one in found]
+    return [_shown(one._asdict()) for one in found]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with its times as everything else tells them; None for what has not been."""
+    return row | {name: moment(row[name]) for name in TIMES if name in row}
 
 
 async def account_id(inventory: Inventory, name: str | None) -> int:
@@ -67,7 +74,7 @@ async def list_keys(inventory: Inventory, *, account: int) -> list[dict[str, Any
     """The account's keys, without their secrets."""
     found = await inventory.read(account, lambda c: keys.of_account(c, account))
     hidden = {"secret_hash", "lookup", "account", "kind"}
-    return [{k: v for k, v in one._asdict().items() if k not in hidden} for one in found]
+    return [_shown({k: v for k, v in one._asdict().items() if k not in hidden}) for one in found]
 
 
 async def revoke_key(inventory: Inventory, *, account: int, principal: str) -> int:
