@@ -356,6 +356,8 @@ def test_the_journal(shop: str, tmp_path: Path) -> None:
     assert rows[0]["recorded_at"].endswith("Z")
     later = onhand("export", "-", "--movements", "--after", 1, "--json", "--db", shop).out
     assert [json.loads(line)["seq"] for line in later.splitlines()] == [2]
+    nothing_new = onhand("export", "-", "--movements", "--after", 2, "--json", "--db", shop)
+    assert (nothing_new.code, nothing_new.out) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -365,6 +367,9 @@ def test_the_journal(shop: str, tmp_path: Path) -> None:
         (["{dir}/none/x.csv"], 1, "lies in none"),
         (["-", "--location", "nowhere"], 1, "no location named"),
         (["-", "--movements", "--location", "main"], 2, "does not go with"),
+        (["-", "--after", "1"], 2, "is for the journal"),
+        (["-", "--movements", "--after", "3"], 1, "last movement is number 2; 3 is ahead of it"),
+        (["-", "--movements", "--after", str(10**30)], 1, "last movement is number 2"),
         (["-", "--db", "{dir}/none.db"], 1, "there is no database"),
     ],
 )

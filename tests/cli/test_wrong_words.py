@@ -77,7 +77,6 @@ def test_a_key_file_that_is_there_already(tmp_path: Path, monkeypatch: pytest.Mo
 LARGE: list[tuple[object, ...]] = [
     ("levels", "--limit", HUGE),
     ("history", "LAMP-BRASS-40", "--limit", HUGE),
-    ("export", "-", "--movements", "--after", HUGE),
     ("push", HUGE),
     ("release", HUGE),
     ("rules", "--listing", HUGE),

@@ -206,6 +206,8 @@ async def export(
     """Write all levels to a CSV file that can be imported again, or all movements."""
     if movements and location is not None:
         raise typer.BadParameter("the journal is written whole: --location does not go with --movements")
+    if after and not movements:
+        raise typer.BadParameter("--after is for the journal: it goes with --movements")
     settings = frame.load(db)
     async with door.reading(settings) as inventory:
         number = await people.account_id(inventory, account)
@@ -216,6 +218,7 @@ async def export(
             place = named.id
         elif not (mirrored or movements):
             skipped = await inventory.read(number, lambda c: outgoing.mirrored_names(c, number))
+        await inventory.read(number, lambda c: outgoing.not_ahead(c, number, after))
         now = inventory.now()
         columns = outgoing.MOVEMENT_COLUMNS if movements else outgoing.LEVEL_COLUMNS
         with _target(file) as stream:

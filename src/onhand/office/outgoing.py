@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from onhand.office.people import BadAsk
 from onhand.stock.model import Level
 from onhand.store import catalog, levels, lookup
 
@@ -88,6 +89,15 @@ def movement(one: levels.Written, sku: str | None, location: str) -> Row:
     values["effective_at"] = moment(one.effective_at)
     values["sku"], values["location"] = sku, location
     return {name: values[name] for name in MOVEMENT_COLUMNS}
+
+
+def not_ahead(connection: Connection, account: int, after: int) -> None:
+    """Refuse a number that the journal does not reach: who keeps it knows of movements that are not there
+    any more, and would miss those that come to have their numbers. Raises BadAsk."""
+    last = levels.last_seq(connection, account)
+    if after > last:
+        words = f"{after} is ahead of it, as after an older copy was restored: begin without --after"
+        raise BadAsk(f"the account's last movement is number {last}; {words}")
 
 
 def all_movements(connection: Connection, account: int, after: int = 0) -> Iterator[list[Row]]:
