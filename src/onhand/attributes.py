@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from onhand import wording
+
 NAME_LIMIT = 255
 TEXT_LIMIT = 2048
 ENTRIES_LIMIT = 100
@@ -21,7 +23,7 @@ PRODUCT_ID_SHORTEST, PRODUCT_ID_LONGEST = 13, 16
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=NAME_LIMIT)]
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TEXT_LIMIT)]
 Units: TypeAlias = Annotated[int, Meta(ge=0, le=PRICE_LIMIT)]
-Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]
+Currency: TypeAlias = Annotated[str, Meta(pattern=wording.CURRENCY, max_length=3)]
 ProductId: TypeAlias = Annotated[str, Meta(min_length=PRODUCT_ID_SHORTEST, max_length=PRODUCT_ID_LONGEST)]
 
 

@@ -23,6 +23,16 @@ COUNTED = {"str": ("character", "characters"), "array": ("entry", "entries"), "o
 COMPARED = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
 UNKNOWN = "There is no such field here"
 
+NOT_BLANK = r"\S"
+MONEY = r"^[0-9]{1,12}(\.[0-9]{1,4})?\Z"
+CURRENCY = r"^[A-Z]{3}\Z"
+PATTERNS = {
+    NOT_BLANK: "Must not be blank",
+    MONEY: "Must be an amount like 18.00: up to 12 digits, and up to 4 behind a point",
+    CURRENCY: "Must be three capital letters, like EUR",
+}
+"""Patterns of our schemas, and what people are told of them."""
+
 
 class Complaint(NamedTuple):
     """What does not fit, and the names and numbers that lead to it from the outside."""
@@ -73,6 +83,10 @@ def _kind(found: re.Match[str]) -> str:
     return f"Must be {named}, not {got}"
 
 
+def _pattern(pattern: str) -> str:
+    return PATTERNS.get(pattern, f"Must match the pattern {pattern}")
+
+
 def _counted(kind: str, number: str) -> str:
     one, more = COUNTED[kind]
     return f"{number} {one if number == '1' else more}"
@@ -105,7 +119,7 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         re.compile(r"Expected `str` matching regex ['\"](.*)['\"]", re.DOTALL),
-        lambda found: f"Must match the pattern {found[1]}",
+        lambda found: _pattern(found[1].replace("\\\\", "\\")),
     ),
     (
         re.compile(r"Object missing required field `(.*)`", re.DOTALL),

@@ -146,6 +146,7 @@ def test_filters(api: Api, params: dict[str, Any], places: list[tuple[int, int]]
     ("params", "code"),
     [
         ({"limit": 0}, "invalid_parameter"),
+        ({"cursor": ""}, "invalid_parameter"),
         ({"limit": 1001}, "invalid_parameter"),
         ({"limit": "x"}, "invalid_parameter"),
         ({"limit": "١"}, "invalid_parameter"),

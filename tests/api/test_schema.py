@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import Meta
 
+from onhand import wording
 from onhand.api import asked, meaning, problems, schema, told
 from onhand.api.problems import Problem
 from onhand.stock import model
@@ -116,7 +117,10 @@ class Everything(schema.Body, frozen=True, kw_only=True):
     share: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     dozen: Annotated[int, Meta(multiple_of=12)] = 0
     short: Annotated[str, Meta(min_length=1, max_length=3)] = "x"
-    form: Annotated[str, Meta(pattern=r"^[a-z]*$")] = ""
+    form: Annotated[str, Meta(pattern=r"^[a-z]\d*$")] = ""
+    blank: Annotated[str, Meta(pattern=wording.NOT_BLANK)] = "-"
+    money: Annotated[str, Meta(pattern=wording.MONEY)] = "0"
+    currency: Annotated[str, Meta(pattern=wording.CURRENCY)] = "EUR"
     mode: Literal["atomic", "partial"] = "atomic"
     floor: Floor | None = None
 
@@ -154,7 +158,10 @@ NOT_FITTING: list[tuple[dict[str, Any], str, str]] = [
     ({"dozen": 13}, "/dozen", "Must be a multiple of 12"),
     ({"short": ""}, "/short", "Must have at least 1 character"),
     ({"short": "long"}, "/short", "Must have at most 3 characters"),
-    ({"form": "A"}, "/form", "Must match the pattern ^[a-z]*$"),
+    ({"form": "A"}, "/form", r"Must match the pattern ^[a-z]\d*$"),
+    ({"blank": "\u2003"}, "/blank", "Must not be blank"),
+    ({"money": "1,5"}, "/money", wording.PATTERNS[wording.MONEY]),
+    ({"currency": "eur"}, "/currency", wording.PATTERNS[wording.CURRENCY]),
     ({"mode": "all"}, "/mode", "Must be one of the values that are known here, not 'all'"),
     ({"floor": "x"}, "/floor", "Must be one of the values that are known here, not 'x'"),
     ({"more": 1}, "/more", "There is no such field here"),

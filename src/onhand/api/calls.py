@@ -99,7 +99,9 @@ class Call:
         for name, value in self.request.query_params.multi_items():
             if name not in known:
                 raise bad_parameter(name[: schema.NAME_LIMIT], "there is no such parameter here")
-            if not value or "\0" in value:
+            if not value:
+                raise bad_parameter(name, "expected a value: leave it out for none")
+            if "\0" in value:
                 raise bad_parameter(name, "expected a value without U+0000")
             found.setdefault(name, []).append(value)
         return found

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from onhand import wording
 from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.items import found_item, rendered
@@ -32,8 +33,8 @@ ENTRIES_LIMIT = 100
 LONG_TEXT_LIMIT = 2048
 SIZE_LIMIT = 10**12
 
-Money: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?\Z", max_length=17)]
-Currency: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", max_length=3)]
+Money: TypeAlias = Annotated[str, Meta(pattern=wording.MONEY, max_length=17)]
+Currency: TypeAlias = Annotated[str, Meta(pattern=wording.CURRENCY, max_length=3)]
 Short: TypeAlias = Annotated[str, Meta(max_length=255)]
 Long: TypeAlias = Annotated[str, Meta(min_length=1, max_length=LONG_TEXT_LIMIT)]
 Words: TypeAlias = Annotated[list[Name], Meta(max_length=ENTRIES_LIMIT)]

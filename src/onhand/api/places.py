@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from onhand import wording
 from onhand.api import calls, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, fault
@@ -18,7 +19,7 @@ from onhand.store.catalog import Location, Seller
 from onhand.work import Answer
 
 Kind: TypeAlias = Literal["stock", "held", "mirrored"]
-LongName: TypeAlias = Annotated[Name, Meta(pattern=r"\S")]
+LongName: TypeAlias = Annotated[Name, Meta(pattern=wording.NOT_BLANK)]
 
 
 class NewSeller(Body, frozen=True, kw_only=True):
