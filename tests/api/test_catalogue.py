@@ -164,10 +164,13 @@ def test_sellers_and_locations(either: Api) -> None:
     assert (own["seller"], own["kind"]) == (1, "held")
     changed = either.ask("PATCH", "/locations/name:SHELF", {"name": "BENCH", "active": False}).json()
     assert changed == own | {"name": "BENCH", "active": False} == either.get(f"/locations/{own['id']}")
-    other = either.ask("PATCH", f"/sellers/{seller['id']}", {"default_location": own["id"]})
-    assert codes(other) == ("unknown_location", ["/default_location"])
+    for theirs in (own["id"], "BENCH", "none", 999):
+        other = either.ask("PATCH", f"/sellers/{seller['id']}", {"default_location": theirs})
+        assert codes(other) == ("unknown_location", ["/default_location"])
     cleared = either.ask("PATCH", f"/sellers/{seller['id']}", {"default_location": None, "name": "N"}).json()
     assert (cleared["default_location"], cleared["name"]) == (None, "N")
+    named = either.ask("PATCH", f"/sellers/{seller['id']}", {"default_location": "NORTH"}).json()
+    assert named["default_location"] == place["id"]
     assert [row["name"] for row in either.get("/locations")["data"]] == [
         "MAIN",
         "EAST",

@@ -13,7 +13,7 @@ from onhand import wording
 from onhand.api import calls, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, fault
-from onhand.api.schema import Body, Id, Name, missing, shown
+from onhand.api.schema import Body, Id, Name, Where, missing, shown
 from onhand.store import catalog, lookup
 from onhand.store.catalog import Location, Seller
 from onhand.work import Answer
@@ -33,7 +33,7 @@ class SellerChange(Body, frozen=True, kw_only=True):
     """What may change about a seller."""
 
     name: LongName | UnsetType = UNSET
-    default_location: Id | UnsetType | None = UNSET
+    default_location: Where | UnsetType | None = UNSET
 
 
 class NewLocation(Body, frozen=True, kw_only=True):
@@ -92,14 +92,21 @@ async def change_seller(call: Call) -> Response:
     def unit(connection: Connection) -> Answer:
         _seller(connection, call, number)
         fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
-        default = fields.get("default_location")
-        if default is not None and default not in lookup.of_seller(connection, call.account, number):
-            raise missing("unknown_location", f"location {default} of this seller", "/default_location")
+        if fields.get("default_location") is not None:
+            fields["default_location"] = _place_of(connection, call, number, fields["default_location"])
         if fields:
             catalog.change(connection, "seller", call.account, number, fields)
         return answer(200, _seller_body(_seller(connection, call, number)))
 
     return await call.write(unit)
+
+
+def _place_of(connection: Connection, call: Call, seller: int, named: Where) -> int:
+    """The id of one of the seller's locations."""
+    for one in catalog.locations(connection, call.account):
+        if one.seller == seller and named in (one.id, one.name):
+            return one.id
+    raise missing("unknown_location", f"location {named!r} of this seller", "/default_location")
 
 
 def _sellers(connection: Connection, call: Call) -> list[Seller]:
