@@ -73,7 +73,7 @@ def explain(refusal: AnyRefusal) -> str:
     match refusal:
         case Stale(item, location, expected, shown):
             return f"Item {item} at {location} shows {shown}, and {expected} was expected"
-        case Insufficient(item, location, wanted, available, on_hand, reserved):
+        case Insufficient(item, location, wanted, available, on_hand, reserved, _):
             return (
                 f"{wanted} of item {item} at {location} were asked for and {available} can be had"
                 f" ({on_hand} on hand, {reserved} reserved)"

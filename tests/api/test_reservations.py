@@ -7,7 +7,21 @@ from typing import Any
 import pytest
 
 from hubs import Call
-from native_calls import EAST, GIFT, GIFT_SKU, LAMP, MAIN, PREFIX, SHADE, SHADE_SKU, Api, codes, escaped, hold
+from native_calls import (
+    EAST,
+    GIFT,
+    GIFT_SKU,
+    LAMP,
+    MAIN,
+    PREFIX,
+    SHADE,
+    SHADE_SKU,
+    Api,
+    adjust,
+    codes,
+    escaped,
+    hold,
+)
 
 
 def made(api: Api, quantity: int = 4, reference: str = "r", **more: Any) -> Any:
@@ -208,3 +222,42 @@ def test_two_ship_at_once(either: Api) -> None:
     answers = either.hub.together([Call("POST", f"{PREFIX}/reservations/r/ship", sent)] * 8)
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
     assert either.level(GIFT) == (47, 1)
+
+
+SET = 0
+"""A kit of two lamps, whose id is not known yet."""
+
+REFUSED_LINES: list[tuple[list[tuple[int, int, int]], str]] = [
+    ([(LAMP, 1, MAIN), (GIFT, 52, MAIN)], "/lines/1"),
+    ([(GIFT, 51, EAST), (GIFT, 9, MAIN)], "/lines/0"),
+    ([(LAMP, 9, MAIN), (SET, 1, MAIN)], "/lines/1"),
+    ([(SET, 1, MAIN), (LAMP, 10, MAIN)], "/lines/1"),
+    # Together they are too many: which one is, nobody can say.
+    ([(GIFT, 30, MAIN), (GIFT, 30, MAIN)], ""),
+]
+
+
+@pytest.mark.parametrize(("lines", "pointer"), REFUSED_LINES)
+def test_a_refusal_points_at_the_line(api: Api, lines: list[tuple[int, int, int]], pointer: str) -> None:
+    parts = [{"item": LAMP, "quantity": 2}]
+    kit = api.post("/items", {"sku": "SET", "components": parts}, 201)["id"]
+    asked = [{"item": item or kit, "quantity": units, "location": at} for item, units, at in lines]
+    alone = api.ask("POST", "/reservations", {"reference": "r", "confirmed": True, "lines": asked})
+    assert codes(alone) == ("insufficient_stock", [pointer])
+    assert alone.json()["errors"][0].get("kit") == (None if lines[1][0] else kit)
+    change = {"op": "reserve", "reference": "r", "confirmed": True, "lines": asked}
+    body = api.change(adjust(1), change, status=409)
+    assert body["errors"][0]["pointer"] == f"/changes/1{pointer}"
+    each = api.change(change, mode="partial")
+    assert each["changes"][0]["error"]["pointer"] == f"/changes/0{pointer}"
+
+
+def test_a_refused_part_is_pointed_at(api: Api) -> None:
+    made(api)
+    few, none = {"item": GIFT, "quantity": 1}, {"item": LAMP, "quantity": 1}
+    for parts, code, at in (
+        ([few | {"quantity": 5}], "insufficient_stock", "/lines/0"),
+        ([few, none], "unknown_line", "/lines/1"),
+        ([few, few | {"quantity": 4}], "insufficient_stock", ""),
+    ):
+        assert codes(api.ask("POST", "/reservations/r/release", {"lines": parts})) == (code, [at])

@@ -278,7 +278,7 @@ KITS = [
     ("1@1 10/0, 2@1 5/0", (1,), "held: 1@1(9x2) 6h, 2@1(9x1) 3h, 1@1 1h"),
     ("1@1 6/0, 1@2 9/0, 2@1 1/0, 2@2 5/0", (1, 2), "held: 1@1(9x2) 6h, 2@1(9x1) 1h, 2@2(9x1) 2h, 1@2 1h"),
     ("1@1 6/0, 2@1 5/0", (1,), Insufficient(1, 1, 1, 0, 6, 0)),
-    ("1@1 9/0, 2@1 2/0", (1,), Insufficient(2, 1, 3, 2, 2, 0)),
+    ("1@1 9/0, 2@1 2/0", (1,), Insufficient(2, 1, 3, 2, 2, 0, 9)),
 ]
 
 
@@ -293,7 +293,7 @@ def test_a_part_of_a_kit_is_a_part_of_each_component() -> None:
     draft = ledger("1@1 10/0, 2@1 5/0")
     say(draft, kit_hold(3, 1))
     assert say(draft, Release("a", parts((9, 1)))) == "released 1@1 +0-2 10/5, released 2@1 +0-1 5/2"
-    assert say(draft, Ship("a", parts((9, 3)))) == Insufficient(1, 1, 6, 4, 10, 5)
+    assert say(draft, Ship("a", parts((9, 3)))) == Insufficient(1, 1, 6, 4, 10, 5, 9)
     assert say(draft, Ship("a", parts((9, 2)))) == "shipped 1@1 -4-4 6/1, shipped 2@1 -2-2 3/0"
     assert say(draft, Ship("a", parts((2, 1)))) == Unknown("line", "2")
     assert say(draft, Ship("a", parts((1, 1)))) == "shipped 1@1 -1-1 5/0"

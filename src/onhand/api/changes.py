@@ -86,7 +86,8 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
     def made(recorded: Recorded) -> Answer:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            return calls.refusal(told.refused(outcome.refusal, told.at_change(outcome.index)))
+            at = told.at_change(outcome.index) + told.at_line(asked[outcome.index], outcome.refusal)
+            return calls.refusal(told.refused(outcome.refusal, at))
         rows, start = [], 0
         for end, here in zip(outcome.ends, places, strict=True):
             rows.append(told.done(outcome.entries[start:end], outcome.seq + start, here, recorded.levels))
@@ -144,7 +145,8 @@ def _refused_before(problem: Problem, index: int) -> dict[str, Any]:
 def _ended(one: AnyCommand, outcome: Outcome, index: int, recorded: Recorded) -> object:
     if isinstance(outcome, Accepted):
         return told.done(outcome.entries, outcome.seq, places_of(one), recorded.levels)
-    return {"status": "refused", "error": told.refusal(outcome.refusal, told.at_change(index))}
+    at = told.at_change(index) + told.at_line(one, outcome.refusal)
+    return {"status": "refused", "error": told.refusal(outcome.refusal, at)}
 
 
 # --- transfers ----------------------------------------------------------------------------------------------

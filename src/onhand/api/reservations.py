@@ -181,7 +181,7 @@ async def _record(call: Call, change: HoldChange, look: Look) -> Response:
     def made(recorded: Recorded) -> Answer:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            return calls.refusal(told.refused(outcome.refusal))
+            return calls.refusal(told.refused(outcome.refusal, told.at_line(asked, outcome.refusal)))
         body = told.reservation(recorded.holds[change.reference], look.labels)
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
         return answer(200 if change.reference in recorded.known else 201, body | seen)

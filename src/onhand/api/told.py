@@ -246,11 +246,17 @@ def refusal(found: AnyRefusal, at: str) -> Fault:
 
 
 def _figures(found: AnyRefusal) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in found.__struct_fields__}
+    values = {name: getattr(found, name) for name in found.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _unknown(found: model.Unknown, at: str) -> Fault:
     words = f"There is no {found.kind} {found.name}"
+    if found.kind == "line":
+        words = f"The reservation has no such line of item {found.name}; parts of a kit are named by the kit"
+    if found.kind == "level":
+        item, _, location = found.name.partition("@")
+        words = f"There is no level of item {item} at location {location}"
     return fault(f"unknown_{found.kind}", words, pointer=at, name=found.name)
 
 
@@ -258,6 +264,35 @@ def refused(found: AnyRefusal, at: str = "") -> Problem:
     """A refusal as the answer to a whole request."""
     entry = refusal(found, at)
     return Problem(entry["code"], entry["detail"], [entry])
+
+
+def at_line(command: AnyCommand, found: AnyRefusal) -> str:
+    """The pointer from a change to its line that was refused; "" where that cannot be told, as several lines
+    that name one item at one place are refused for what they want together."""
+    location: int | None = None
+    match found:
+        case model.Insufficient():
+            item, location = found.kit or found.item, found.location
+        case model.Unknown(kind="line"):
+            item = int(found.name)
+        case _:
+            return ""
+    fitting = [
+        index
+        for index, (named, places) in enumerate(_lines(command))
+        if named == item and (location is None or places[0] in (None, location))
+    ]
+    return pointer("lines", fitting[0]) if len(fitting) == 1 else ""
+
+
+def _lines(command: AnyCommand) -> list[tuple[int, tuple[int | None, ...]]]:
+    match command:
+        case model.Reserve():
+            return [(line.item, line.locations) for line in command.lines]
+        case model.Release() | model.Ship() | model.Return():
+            return [(part.item, (part.location,)) for part in command.parts or ()]
+        case _:
+            return []
 
 
 def at_change(index: int) -> str:

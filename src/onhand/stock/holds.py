@@ -129,7 +129,8 @@ def _too_few(books: Books, lines: list[HoldLine], wanted: int, have: int) -> Ins
     levels = [books.level(place) for place in dict.fromkeys(line.place for line in lines)]
     on_hand = sum(level.on_hand for level in levels)
     reserved = sum(level.reserved for level in levels)
-    return Insufficient(lines[0].item, lines[0].location, wanted, have, on_hand, reserved)
+    line = lines[0]
+    return Insufficient(line.item, line.location, wanted, have, on_hand, reserved, line.kit)
 
 
 def release(books: Books, command: Release | Expire, now: int) -> Decision | AnyRefusal:
@@ -215,7 +216,8 @@ def _leave(
 
 
 def _lacking(line: HoldLine, wanted: int, level: Level, have: int) -> Insufficient:
-    return Insufficient(line.item, line.location, wanted, max(0, have), level.on_hand, level.reserved)
+    have = max(0, have)
+    return Insufficient(line.item, line.location, wanted, have, level.on_hand, level.reserved, line.kit)
 
 
 def give_back(books: Books, command: Return) -> Decision | AnyRefusal:

@@ -339,7 +339,8 @@ class Stale(Refusal, frozen=True):
 
 
 class Insufficient(Refusal, frozen=True):
-    """There is not enough: ``wanted`` units were asked for, ``available`` can be had."""
+    """There is not enough: ``wanted`` units were asked for, ``available`` can be had. ``kit`` is what was
+    named, where the item is a component of it."""
 
     item: int
     location: int
@@ -347,6 +348,7 @@ class Insufficient(Refusal, frozen=True):
     available: int
     on_hand: int
     reserved: int
+    kit: int | None = None
 
 
 class Unknown(Refusal, frozen=True):

@@ -140,7 +140,7 @@ def _cannot(books: Books, line: Line, free: int) -> Insufficient:
     levels = [books.level((line.item, at)) for at in dict.fromkeys(line.locations)]
     on_hand = sum(level.on_hand for level in levels)
     reserved = sum(level.reserved for level in levels)
-    return Insufficient(line.item, line.locations[0], line.quantity, free, on_hand, reserved)
+    return Insufficient(line.item, line.locations[0], line.quantity, free, on_hand, reserved, line.kit)
 
 
 def _held(lines: Iterable[HoldLine]) -> dict[Place, int]:
