@@ -58,6 +58,8 @@ def _orders(state: State) -> Iterator[str]:
     for order in list(state.orders.values())[: -ORDERS - 1 : -1]:
         what = ", ".join(f"{line.ordered} × {escape(line.sku or line.variant)}" for line in order.lines)
         yield f"<tr><td><code>{escape(order.id)}</code><td>{what}<td>{', '.join(_state(order))}</tr>"
+    if len(state.orders) > ORDERS:
+        yield f"<tr><td colspan=3 class=quiet>and earlier ones: {len(state.orders)} orders in all</tr>"
     if not state.orders:
         yield "<tr><td colspan=3 class=quiet>nobody has bought anything yet</tr>"
 
