@@ -54,6 +54,8 @@ def test_one_level(api: Api, path: str) -> None:
 def test_a_level_that_is_not_there(api: Api, path: str, code: str) -> None:
     answer = api.ask("GET", path)
     assert (answer.status_code, answer.json()["code"]) == (404, code)
+    # What a path names is nowhere in a body.
+    assert "errors" not in answer.json()
 
 
 @pytest.mark.parametrize(

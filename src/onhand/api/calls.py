@@ -141,7 +141,7 @@ class Call:
         wanted.sellable(item)
         wanted.places(location)
         names = self.names(connection, wanted)
-        return item_of(item, names, ""), location_of(location, names, "")
+        return _place(item, location, names)
 
     async def placed(self) -> tuple[Place, Labels]:
         """The same by what is remembered, with what the two are called."""
@@ -150,7 +150,7 @@ class Call:
         wanted.sellable(item)
         wanted.places(location)
         names = await self.resolved(wanted)
-        found = item_of(item, names, ""), location_of(location, names, "")
+        found = _place(item, location, names)
         # What was asked for by its name has that name.
         if item.sku is not None and isinstance(location, str):
             return found, Labels({found[0]: item.sku}, {found[1]: location})
@@ -342,6 +342,14 @@ class Call:
 
 
 # --- answers --------------------------------------------------------------------------------------------
+
+
+def _place(item: Sellable, location: Where, names: Names) -> Place:
+    """What a path names. It has no place in the body that a pointer could lead to. Raises Problem."""
+    try:
+        return item_of(item, names, ""), location_of(location, names, "")
+    except Problem as problem:
+        raise Problem(problem.code, problem.detail) from None
 
 
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
