@@ -174,6 +174,15 @@ DAMAGES = [
         "UPDATE reservation_lines SET shipped = 1 WHERE account = :account AND reference = 'kept'",
         [("line", "shipped by reservations")],
     ),
+    *[
+        (  # at a level that nothing ever left or came back to
+            "INSERT INTO reservation_lines SELECT account, reference, 1,"
+            f" {SHADE}, location, 0, {shipped}, 0, 0, {returned}, NULL, 1, expires_at"
+            " FROM reservation_lines WHERE account = :account AND reference = 'kept'",
+            [("line", f"{kind} by reservations") for kind in kinds],
+        )
+        for shipped, returned, kinds in [(2, 0, ["shipped"]), (2, 1, ["shipped", "returned"])]
+    ],
     (
         "UPDATE reservation_lines SET returned = 1 WHERE account = :account AND reference = 'shipped'",
         [("line", "returned by reservations")],

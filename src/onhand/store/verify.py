@@ -260,18 +260,18 @@ _sums = ", ".join(
     for kind, units in _PAST
 )
 _amiss = " OR ".join(
-    f"COALESCE(n.{kind}, 0) < m.{kind} OR (m.{kind}_endless = 0 AND COALESCE(n.{kind}, 0) <> m.{kind})"
+    f"SUM(said_{kind}) < SUM({kind}) OR (MAX({kind}_endless) = 0 AND SUM(said_{kind}) <> SUM({kind}))"
     for kind, _ in _PAST
 )
+# Put under one another and not joined: what only one side knows is wrong as well.
 _past = Statement(
-    "SELECT m.item, m.location, m.shipped, m.shipped_endless, COALESCE(n.shipped, 0), m.returned,"
-    " m.returned_endless, COALESCE(n.returned, 0) FROM"
-    f" (SELECT +item AS item, +location AS location, {_sums}"
-    " FROM movements WHERE account = :account AND kind IN ('shipped', 'returned')"
-    " GROUP BY 1, 2) m"
-    " LEFT JOIN (SELECT item, location, SUM(shipped) AS shipped, SUM(returned) AS returned"
-    " FROM reservation_lines WHERE account = :account GROUP BY item, location) n"
-    f" ON n.item = m.item AND n.location = m.location WHERE {_amiss} ORDER BY 1, 2 LIMIT :limit"
+    "SELECT item, location, SUM(shipped), MAX(shipped_endless), SUM(said_shipped), SUM(returned),"
+    " MAX(returned_endless), SUM(said_returned) FROM"
+    f" (SELECT +item AS item, +location AS location, {_sums}, 0 AS said_shipped, 0 AS said_returned"
+    " FROM movements WHERE account = :account AND kind IN ('shipped', 'returned') GROUP BY 1, 2"
+    " UNION ALL SELECT item, location, 0, 0, 0, 0, SUM(shipped), SUM(returned) FROM reservation_lines"
+    " WHERE account = :account AND (shipped <> 0 OR returned <> 0) GROUP BY item, location) b"
+    f" GROUP BY item, location HAVING {_amiss} ORDER BY 1, 2 LIMIT :limit"
 )
 
 
