@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from sqlalchemy import Connection, text
 
+from damages import SAID
 from hubs import Hub
 from native_calls import EAST, GIFT, LAMP, MAIN, SHADE, Api, adjust, hold
 from onhand.store import verify
@@ -233,10 +236,12 @@ def test_a_level_that_would_forget_an_expiry(used: Api, late: str) -> None:
     assert [(one.kind, one.what) for one in found] == [(Kind.EXPIRY, "the next expiry of a level")]
 
 
-def test_findings_say_where_and_how_much(used: Api) -> None:
-    found = seen(used.hub, f"UPDATE levels SET on_hand = 7 WHERE {HERE}")
-    there = (GIFT, MAIN, 53, 7)
-    assert [(one.item, one.location, one.expected, one.found) for one in found] == [there]
+@pytest.mark.parametrize(("statements", "findings"), SAID)
+def test_findings_say_where_and_how_much(
+    used: Api, statements: tuple[str, ...], findings: Sequence[tuple[object, ...]]
+) -> None:
+    found = [(one.kind.value, *one[1:]) for one in seen(used.hub, *statements)]
+    assert found == [(*one, *[None] * (len(Finding._fields) - len(one))) for one in findings]
 
 
 def test_a_line_whose_reservation_is_gone(used: Api) -> None:
