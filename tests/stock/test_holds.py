@@ -380,13 +380,8 @@ def test_a_refused_group_leaves_no_trace(force: bool) -> None:
     draft = ledger("1@1 10/0, 2@1 1/0")
     say(draft, hold("a", want(1, 4), until=1900))
     before = (dict(draft.levels), dict(draft.reservations), list(draft.entries))
-    commands = (
-        Release("a"),
-        hold("a", want(1, 9), force=force),
-        hold("c", want(1, 1), until=1500),
-        Ship("x"),
-    )
-    assert say(draft, *commands) == Unknown("reservation", "x")
+    more = hold("a", want(1, 9), force=force), hold("c", want(1, 1), until=1500)
+    assert say(draft, Extend("a", 1100), Release("a"), *more, Ship("x")) == Unknown("reservation", "x")
     assert (draft.levels, draft.reservations, draft.entries) == before
 
 

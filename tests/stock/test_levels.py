@@ -55,6 +55,7 @@ SET = [
     ("1@1 10/3", SetAvailable(1, 1, -1), Forbidden("a level is set to at least 0 units")),
     ("1@1 10/3", SetAvailable(1, 1, 5, expected=7), "counted 1@1 -2+0 8/3"),
     ("1@1 10/3", SetAvailable(1, 1, 5, expected=10), Stale(1, 1, 10, 7)),
+    ("2@3 10/3", SetAvailable(2, 3, 5, expected=10), Stale(2, 3, 10, 7)),
     ("1@1 2/3", SetAvailable(1, 1, 5, expected=0), "counted 1@1 +6+0 8/3"),
     ("1@1 2/3", SetAvailable(1, 1, 5, expected=-1), Stale(1, 1, -1, 0)),
     ("", SetAvailable(1, 1, 5, expected=0), "counted 1@1 +5+0 5/0"),
@@ -67,6 +68,7 @@ ADJUST = [
     ("1@1 10/3", Adjust(1, 1, 5), "adjusted 1@1 +5+0 15/3"),
     ("1@1 10/3", Adjust(1, 1, -7), "adjusted 1@1 -7+0 3/3"),
     ("1@1 10/3", Adjust(1, 1, -8), Insufficient(1, 1, 8, 7, 10, 3)),
+    ("2@3 10/3", Adjust(2, 3, -8), Insufficient(2, 3, 8, 7, 10, 3)),
     ("1@1 10/3", Adjust(1, 1, -8, ON_HAND), "adjusted 1@1 -8+0 2/3"),
     ("1@1 10/3", Adjust(1, 1, -10, ON_HAND), "adjusted 1@1 -10+0 0/3"),
     ("1@1 10/3", Adjust(1, 1, -11, ON_HAND), Insufficient(1, 1, 11, 10, 10, 3)),
@@ -93,6 +95,7 @@ TRANSFER = [
     ("1@1 10/3", Transfer(1, 1, 2, 4), "transferred 1@1 -4+0 6/3, transferred 1@2 +4+0 4/0"),
     ("1@1 10/3", Transfer(1, 1, 2, 7), "transferred 1@1 -7+0 3/3, transferred 1@2 +7+0 7/0"),
     ("1@1 10/3", Transfer(1, 1, 2, 8), Insufficient(1, 1, 8, 7, 10, 3)),
+    ("2@3 10/3, 2@1 9/0", Transfer(2, 3, 1, 8), Insufficient(2, 3, 8, 7, 10, 3)),
     ("1@1 2/3", Transfer(1, 1, 2, 1), Insufficient(1, 1, 1, 0, 2, 3)),
     ("", Transfer(1, 1, 2, 1), Insufficient(1, 1, 1, 0, 0, 0)),
     ("1@1 10/3", Transfer(1, 1, 2, 0), "nothing"),
@@ -117,6 +120,7 @@ OTHERS = [
     ("1@1 ~10/0", Forget(1, 1), "forgotten 1@1 -10+0 -"),
     ("1@1 10/3", Forget(1, 1), Forbidden("3 units are reserved here")),
     ("", Forget(1, 1), Unknown("level", "1@1")),
+    ("3@2 9/0", Forget(2, 3), Unknown("level", "2@3")),
 ]
 
 

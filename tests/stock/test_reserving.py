@@ -5,7 +5,9 @@ import pytest
 from onhand.stock.model import (
     QUANTITY_LIMIT,
     AnyCommand,
+    Confirm,
     Expire,
+    Expired,
     Line,
     Release,
     Reserve,
@@ -79,3 +81,44 @@ def test_a_kit_does_not_leave_in_halves() -> None:
     assert say(draft, Ship("a", parts((9, 1, 1)))) == "shipped 1@1 -2-2 7/4, shipped 2@1 -1-1 0/0"
     assert say(draft, Ship("a", parts((9, 2)))) == "shipped 1@1 -4-4 3/0, shipped 2@2 -2-2 0/0"
     assert say(draft, Return("a", parts((9, 1, 2)))) == Unknown("line", "9")
+
+
+def test_what_is_given_back_in_part_and_then_runs_out_has_expired() -> None:
+    draft = ledger("1@1 5/0, 2@1 5/0")
+    says = [
+        say(draft, hold("a", want(1, 2), want(2, 2), until=1900)),
+        say(draft, Release("a", parts((1, 2)))),
+    ]
+    says.append(say(draft, Expire("a")))
+    assert says[1:] == ["released 1@1 +0-2 5/0", "expired 2@1 +0-2 5/0"]
+    assert hold_text(draft.reservations["a"]) == "expired: 1@1 2r, 2@1 2x until 1900"
+    assert say(draft, Confirm("a")) == Expired("a", 1900)
+
+
+def test_every_movement_under_a_reservation_says_for_what_and_why() -> None:
+    draft = ledger("1@1 2/0")
+    commands: list[AnyCommand] = [
+        Reserve("a", (want(1, 5),), force=True, reason="1"),
+        Reserve("a", (want(1, 4),), force=True, reason="2"),
+        Release("a", parts((1, 1)), reason="3"),
+        Ship("a", parts((1, 2)), reason="4"),
+        Ship("a", force=True, reason="5"),
+        Return("a", parts((1, 1)), reason="6"),
+        Reserve("b", (want(1, 1),), reason="7"),
+        Expire("b", reason="8"),
+        Ship("b", reason="9"),
+    ]
+    for command in commands:
+        assert isinstance(say(draft, command), str)
+    assert [(one.kind.value, one.reference, one.reason) for one, _ in draft.entries] == [
+        ("reserved", "a", "1"),
+        ("released", "a", "2"),
+        ("released", "a", "3"),
+        ("shipped", "a", "4"),
+        ("found", "a", "5"),
+        ("shipped", "a", "5"),
+        ("returned", "a", "6"),
+        ("reserved", "b", "7"),
+        ("expired", "b", "8"),
+        ("shipped", "b", "9"),
+    ]

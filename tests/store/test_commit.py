@@ -89,6 +89,11 @@ def test_an_answer_has_seen_what_its_levels_show_and_no_more(shop: Shop) -> None
         shop.work(Adjust(1, 1, -1), Adjust(1, 1, -1)),
     )
     assert [one.seq for one in recorded] == [3, 4, 5, 5, 7]
+    assert [one.ends for done in recorded for one in done.outcomes if isinstance(one, Accepted)] == [
+        (1,),
+        (1,),
+        (1, 2),
+    ]
     with shop.reading() as connection:
         for one in (recorded[0], recorded[1], *recorded[3:]):
             assert shape(levels.as_of_seq(connection, 1, place, one.seq)) == shape(one.levels[place])
@@ -165,6 +170,11 @@ def test_places_that_cannot_be_written(shop: Shop) -> None:
         assert shop.say(command) == refusal
     assert shop.say(SetOnHand(1, MIRROR, 5), mirror=True) == f"counted 1@{MIRROR} +5+0 5/0"
     assert shop.say(Adjust(1, MIRROR, -1)) == PLACES[8][1]
+    # What is promised there is the channel's, too, though a reservation's name does not say where it lies.
+    shop.say(hold("m", want(1, 2, MIRROR)), mirror=True)
+    for command in (Ship("m"), Release("m"), Expire("m")):
+        assert shop.say(command) == PLACES[8][1]
+    assert shop.say(Ship("m"), mirror=True) == f"shipped 1@{MIRROR} -2-2 3/0"
     with shop.reading() as connection:
         assert incidents.page(connection, 1) == []  # whoever asked was told
     shop.check()
