@@ -188,11 +188,16 @@ def test_a_closed_listing_is_told_nothing_is_left() -> None:
     assert [offer.units for offer in aiming.offers(one.listed, PLAIN)] == [9]
 
 
-def test_stock_without_end_is_told_as_such() -> None:
+@pytest.mark.parametrize(
+    ("rules", "units", "infinite"), [(PLAIN, 999, True), (Rules(cap=1), 1, True), (Rules(cap=0), 0, False)]
+)
+def test_stock_without_end_is_told_as_such_but_on_an_emptied_shelf(
+    rules: Rules, units: int, infinite: bool
+) -> None:
     one = aim()
     endless = ((Source(1, "stock", [Part(1, Level(0, infinite=True, present=True))]),),)
-    (slot,) = aiming.target(one._replace(listed=one.listed._replace(sources=endless)), PLAIN, SANDBOX).slots
-    assert slot.infinite
+    (slot,) = aiming.target(one._replace(listed=one.listed._replace(sources=endless)), rules, SANDBOX).slots
+    assert (slot.offer, slot.infinite) == (units, infinite)
 
 
 SLOTS: list[tuple[str, SlotRow, int | None]] = [

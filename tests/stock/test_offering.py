@@ -44,6 +44,8 @@ OFFERS = [
     (["~0/0"], {}, 999, "infinite"),
     (["3/10", "~0/0"], {"buffer": 2, "cap": 40}, 40, "available infinite"),
     (["~0/0", "3/0"], {}, 999, "available infinite"),
+    (["~0/0"], {"cap": 1}, 1, "infinite"),
+    (["~0/0", "3/0"], {"cap": 0}, 0, "available infinite"),
     ([], {}, 0, ""),
     (["held:10/0", "2/0"], {}, 2, "held available"),
     (["mirrored:10/0", "2/0"], {}, 2, "mirrored available"),
@@ -63,7 +65,7 @@ def test_offer(texts: list[str], rules: dict[str, int], shown: int, names: str) 
     assert made.units == shown
     assert " ".join(term.name for term in made.terms) == names
     assert sum(term.change for term in made.terms) == shown
-    assert made.infinite is ("infinite" in names)
+    assert made.infinite is ("infinite" in names and shown > 0)
     for closed in (False, True):
         whole = offer(sources(*texts), Rules(**rules), closed=closed)  # type: ignore[arg-type]
         number = units(sources(*texts), Rules(**rules), closed=closed)  # type: ignore[arg-type]

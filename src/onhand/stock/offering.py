@@ -10,7 +10,7 @@ The terms, in this order:
 4. at most the cap
 5. never less than 0, and nothing of a closed listing
 
-Unlimited stock skips 2 and 3 and shows the cap, or 999 without one.
+Unlimited stock skips 2 and 3 and shows the cap, or 999 without one. At a cap of 0 it is unlimited no more.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def _reckon(total: _Count | _Sum, sources: Iterable[Source], rules: Rules, *, cl
         total.add("floor", -total.units, "nothing is shown below 0")
     if closed:
         total.add("closed", -total.units, "the listing is closed")
-    return infinite and not closed
+    # A cap of 0 empties a shelf: a channel that is told of stock without limit would sell on.
+    return infinite and total.units > 0
 
 
 def _available(total: _Count | _Sum, source: Source, rules: Rules) -> bool:
