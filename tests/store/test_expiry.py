@@ -9,12 +9,14 @@ from onhand.stock.model import (
     Confirm,
     Expired,
     Extend,
+    Forget,
     Insufficient,
     Level,
     Release,
     SetInfinite,
     SetOnHand,
     Ship,
+    Unknown,
 )
 from onhand.store import levels, past, wakeups
 from onhand.work import Work
@@ -222,10 +224,33 @@ def test_the_past_knows_when_a_hold_expired_whenever_that_was_written(
     lent.now = DUE + 100
     with lent.reading() as connection:
         moments = (START - 1, START, DUE - 1, DUE, DUE + 50, DUE + 90, DUE + 100)
-        found = [levels.as_of(connection, 1, (1, 1), at) for at in moments]
-        many = [past.levels(connection, 1, [(1, 1)], levels.seq_at(connection, 1, at), at) for at in moments]
-    assert [level.reserved for level in found] == [0, 4, 4, 0, 0, 0, 0]
-    assert [page.get((1, 1), Level()) for page in many] == found
+        places = (1, 1), (1, 2)  # what is written down of the second is the last movement that there is
+        found = {place: [levels.as_of(connection, 1, place, at) for at in moments] for place in places}
+        many = [past.levels(connection, 1, places, levels.seq_at(connection, 1, at), at) for at in moments]
+    for place in places:
+        assert [level.reserved for level in found[place]] == [0, 4, 4, 0, 0, 0, 0]
+        assert [page.get(place, Level()) for page in many] == found[place]
+
+
+def test_pages_of_the_past(shop: Shop) -> None:
+    """Every place that ever had a level comes once, whatever became of it, and no other."""
+    places = [(item, at) for item in (1, 2, 3) for at in (1, 2)]
+    shop.say(*(SetOnHand(item, at, 10 * item + at) for item, at in places))
+    shop.say(Forget(2, 2), hold("a", want(3, 1, 2), until=DUE))
+    assert shop.say(Forget(1, 3)) == Unknown("level", "1@3")
+    with shop.reading() as connection:
+        assert past.page(connection, 1, (0, 0), 4) == places[:4]
+        assert past.page(connection, 1, places[3], 4) == places[4:]
+        assert past.page(connection, 1, (0, 0), 2, location=2) == [(1, 2), (2, 2)]
+        assert past.page(connection, 1, (2, 2), 2, location=2) == [(3, 2)]
+        assert past.of_items(connection, 1, [3, 1, 3]) == [*places[:2], *places[4:]]
+        assert past.of_items(connection, 1, []) == []
+        last = levels.last_seq(connection, 1)
+        before, after = (past.levels(connection, 1, places, last, DUE + at) for at in (-1, 0))
+    assert [(place, one.on_hand) for place, one in before.items()] == [
+        (place, 10 * place[0] + place[1]) for place in places if place != (2, 2)
+    ]
+    assert [page[3, 2].reserved for page in (before, after)] == [1, 0]
 
 
 def test_many_movements_at_one_instant(shop: Shop) -> None:
