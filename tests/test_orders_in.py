@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from functools import partial
 
 import pytest
 
 from market import FAST, GROSS, LATER, STOCK, add_listings, line, market, open_market, order
+from onhand import orders_in
 from onhand.appliers import APPLIERS
+from onhand.connectors import sandbox
 from onhand.connectors.flow import Order
 from onhand.stock.model import Release, Ship
 from onhand.store import channels, feeding, incidents
@@ -92,6 +95,41 @@ def test_two_connections_have_orders_of_one_name(migrated_url: str) -> None:
             await here.take(order("X", 1, line(1, 2)))
             await here.take(order("X", 1, line(1, 3)), connection=2)
             assert await here.stock() == "1@1 10/5, 1@2 10/0, 2@1 10/0"
+
+    asyncio.run(go())
+
+
+def test_orders_of_several_connections_are_applied_in_one_commit(migrated_url: str) -> None:
+    """One of which is gone: the others do not wait for it, and nothing is done for it."""
+
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            bodies = [
+                body
+                for connection, units in ((1, 2), (77, 9), (2, 3))
+                for body in orders_in.told(
+                    connection, [order("X", 1, line(1, units)), order(f"Y{connection}", 1)], sandbox.CHANNEL
+                )
+            ]
+            now = here.inventory.now()
+            unit = partial(orders_in.arrive, account=here.account, bodies=bodies, now=now)
+            await here.inventory.write(here.account, unit, orders_in.waking(now), quiet=True)
+            here.inventory.arrived(here.account)
+            await here.until(here.empty)
+            assert [hold_text(await here.hold("X", one)) for one in (1, 2)] == [
+                "confirmed: 1@1 2h",
+                "confirmed: 1@1 3h",
+            ]
+            assert await here.rows("SELECT connection, external_id FROM orders ORDER BY 1, 2") == [
+                (1, "X"),
+                (1, "Y1"),
+                (2, "X"),
+                (2, "Y2"),
+            ]
+            assert await here.rows("SELECT DISTINCT context FROM movements WHERE kind = 'reserved'") == [
+                ("orders in message 1",)
+            ]
+            assert await here.incidents() == []
 
     asyncio.run(go())
 
