@@ -171,6 +171,40 @@ def test_an_unknown_line_is_told_once_and_taken_when_listed(databases: Databases
     asyncio.run(go())
 
 
+def test_an_incident_tells_news_of_an_order_and_nothing_twice(migrated_url: str) -> None:
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+
+            async def told() -> list[list[str]]:
+                await here.until(here.empty)
+                return [
+                    [one["line"] for one in body["lines"]] for body in await here.of_kind(incidents.ORDER)
+                ]
+
+            async def gone(*names: str) -> None:
+                body = orders_in.message_text(orders_in.Notice(1, gone=names))
+                await here.inventory.accept(here.account, orders_in.SOURCE, orders_in.CALLER, body)
+
+            unknown = ["line-8"], ["line-8", "line-9"]
+            await here.take(order("X", 1, line(1, 1), line(8, 1)))
+            assert await told() == [*unknown[:1]]
+            await here.take(order("X", 2, line(1, 1), line(8, 1), line(9, 1)))
+            assert await told() == [*unknown]
+            # It is cancelled, and only then forgotten by the channel: that is no news.
+            await here.take(order("X", 3, line(1, 1), line(8, 1), line(9, 1), holds=False))
+            await gone("X")
+            assert await told() == [*unknown]
+            assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 10/0"
+            await here.take(order("Y", 1, line(1, 2), line(2, 1, s=1)))
+            await gone("Y", "nobody's")
+            assert await told() == [*unknown, ["line-1"]]
+            assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 9/0"
+            await gone("Y")
+            assert await told() == [*unknown, ["line-1"]]
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize("between", [False, True], ids=["at once", "looked at in between"])
 def test_what_left_before_an_item_was_counted_is_not_in_the_count(migrated_url: str, between: bool) -> None:
     async def go() -> None:
@@ -240,6 +274,17 @@ def test_what_cannot_be_kept_is_an_incident(migrated_url: str) -> None:
             # The same again tells nothing new.
             await here.take(second, connection=2)
             assert len(await here.of_kind(incidents.OVERSOLD)) == 1
+
+    asyncio.run(go())
+
+
+def test_what_is_missing_is_told_of_an_order_that_has_left_in_part(sqlite_url: str) -> None:
+    async def go() -> None:
+        async with open_market(sqlite_url) as here:
+            await here.take(order("P", 1, line(2, 13, s=1)))
+            assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 9/12"
+            (told,) = await here.of_kind(incidents.OVERSOLD)
+            assert (told["missing"], told["losers"]) == (3, [{"reference": "order:1:P", "units": 3}])
 
     asyncio.run(go())
 
