@@ -387,7 +387,9 @@ def test_an_order_that_the_ledger_refuses_is_an_incident(sqlite_url: str) -> Non
                 return len(await here.of_kind(incidents.REFUSED)) == 2
 
             await here.until(given_up)
-            assert await here.stock() == "1@1 10/1, 1@2 10/0, 2@1 10/0"
+            await here.take(order("Z", 1, line(2, 1)))
+            assert await given_up(), "it is not tried for ever"
+            assert await here.stock() == "1@1 10/1, 1@2 10/0, 2@1 10/1"
             assert await here.kept("X") is None
 
     asyncio.run(go())
