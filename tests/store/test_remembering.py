@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from sqlalchemy import Connection
 
-from onhand import auth, memory
+from onhand import auth, memory, mixed
 from onhand.inventory import Inventory
 from onhand.stock.model import Adjust
 from onhand.store import catalog, counters, keys
+from onhand.ticket import Ticket
+from onhand.work import Work
 from shops import PATIENCE_SECONDS, START, Shop, running, second
 
 SECONDS = 0.1
@@ -140,6 +142,40 @@ def test_only_what_may_change_the_catalogue_is_counted(shop: Shop) -> None:
         assert number(shop) == before + (not shop.store.sqlite)
 
     play(shop, story)
+
+
+def broken(connection: Connection) -> None:
+    raise LookupError("no such item")
+
+
+@pytest.mark.parametrize(
+    ("kinds_of_work", "counted"),
+    [
+        ("work", 0),
+        ("unit", 1),
+        ("work unit", 1),
+        ("unit work", 1),
+        ("unit unit", 1),
+        ("quiet work", 0),
+        ("broken", 0),
+        ("broken unit", 1),
+    ],
+)
+def test_a_batch_is_counted_once_if_anything_of_it_is(shop: Shop, kinds_of_work: str, counted: int) -> None:
+    if shop.store.sqlite:
+        pytest.skip("there is nobody elsewhere")
+    loop = asyncio.new_event_loop()
+    jobs: dict[str, Work | Callable[[Connection], object]]
+    jobs = {"work": shop.work(Adjust(1, 1, 1)), "broken": broken}
+    tickets = []
+    for kind in kinds_of_work.split():
+        tickets.append(Ticket(1, jobs.get(kind, name_it(kind)), loop.create_future(), loop))
+        tickets[-1].quiet = kind == "quiet"
+    before = number(shop)
+    with shop.writing() as connection:
+        mixed.results(connection, tickets, START, set())
+    assert number(shop) - before == counted
+    loop.close()
 
 
 def test_what_was_changed_past_the_hub_counts_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
