@@ -19,6 +19,18 @@ SECOND = f"{ELSEWHERE} AND version = 2"
 LINES: list[tuple[str, str, list[tuple[object, ...]]]] = [
     ("endless", "held = 9", [("reserved", "held by reservations", 9, 1, LAMP, EAST)]),
     ("kept", "per = 0", [("line", "units in one kit", 1, 0, GIFT, MAIN, None, "kept")]),
+    ("kept", "released = -1", [("line", "released", 0, -1, GIFT, MAIN, None, "kept")]),
+    ("kept", "expired = -1", [("line", "expired", 0, -1, GIFT, MAIN, None, "kept")]),
+    ("endless", "held = 0", [("reserved", "held by reservations", 0, 1, LAMP, EAST)]),
+    ("endless", "returned = 1", [("line", "returned by reservations", 0, 1, LAMP, EAST)]),
+    (
+        "shipped",
+        "returned = -1",
+        [
+            ("line", "returned", 0, -1, GIFT, MAIN, None, "shipped"),
+            ("line", "returned by reservations", 2, -1, GIFT, MAIN),
+        ],
+    ),
     (
         "shipped",
         "held = -1, shipped = 4",
@@ -38,6 +50,7 @@ LINES: list[tuple[str, str, list[tuple[object, ...]]]] = [
 ]
 """Of a reservation: what is changed in its lines, and what is then said."""
 
+LEVEL = ("version", "on_hand", "reserved", "infinite", "present")
 SAID: list[tuple[tuple[str, ...], Sequence[tuple[object, ...]]]] = [
     (("UPDATE accounts SET seq = 3 WHERE id = :account",), [("gap", "the account's last movement", 3, 97)]),
     (
@@ -132,4 +145,56 @@ SAID: list[tuple[tuple[str, ...], Sequence[tuple[object, ...]]]] = [
             ("oversold", "on hand for what is reserved", 0, -1, SHADE, EAST),
         ],
     ),
+    (
+        (f"DELETE FROM levels WHERE account = :account AND item = {LAMP} AND location = {EAST}",),
+        [
+            ("no_level", "version", 6, None, LAMP, EAST, 92),
+            ("reserved", "held by reservations", 1, None, LAMP, EAST),
+        ],
+    ),
+    (  # of two ends it is the first that counts
+        (
+            f"UPDATE reservations SET confirmed = 0, expires_at = 8 WHERE {THE_LINE} 'kept'",
+            f"UPDATE reservation_lines SET expires_at = 8 WHERE {THE_LINE} 'kept'",
+            f"UPDATE levels SET next_expiry = 9 WHERE account = :account AND item = {GIFT}"
+            f" AND location = {MAIN}",
+        ),
+        [("expiry", "the next expiry of a level", 8, 9, GIFT, MAIN)],
+    ),
+    (
+        (
+            "INSERT INTO reservation_lines SELECT account, reference, 2, item, location, 0, 0, 0, 0, 0, NULL,"
+            f" 1, expires_at FROM reservation_lines WHERE {THE_LINE} 'kept'",
+        ),
+        [("line", "lines of a reservation", 3, 2, None, None, None, "kept")],
+    ),
+    *[
+        (
+            (
+                "INSERT INTO levels (account, item, location, version, on_hand, reserved, infinite, present)"
+                f" VALUES (:account, {GIFT}, 3, {', '.join(str(int(name == one)) for one in LEVEL)})",
+            ),
+            [
+                ("no_movements", name, 0, 1, GIFT, 3),
+                *[("reserved", "held by reservations", 0, 1, GIFT, 3)] * (name == "reserved"),
+            ],
+        )
+        for name in LEVEL
+    ],
 ]
+
+FITS = {
+    # what each kind may add to on hand and to reserved, and what it may not
+    "counted": ([(5, 0), (0, 0), (-5, 0)], [(0, 1), (0, -1)]),
+    "adjusted": ([(5, 0), (-5, 0)], [(0, 0), (5, 1), (0, 1)]),
+    "reserved": ([(0, 1)], [(0, 0), (0, -1), (1, 1), (-1, 1)]),
+    "released": ([(0, -1)], [(0, 0), (0, 1), (1, -1), (-1, -1)]),
+    "expired": ([(0, -1)], [(0, 0), (0, 1), (1, -1), (-1, -1)]),
+    "shipped": ([(-1, -1), (-1, 0), (0, -1), (0, 0)], [(1, -1), (-1, 1)]),
+    "returned": ([(1, 0), (0, 0)], [(-1, 0), (1, 1), (1, -1)]),
+    "found": ([(1, 0)], [(0, 0), (-1, 0), (1, 1), (1, -1)]),
+    "transferred": ([(1, 0), (-1, 0)], [(0, 0), (1, 1), (0, 1)]),
+    "infinite": ([(0, 0)], [(1, 0), (-1, 0), (0, 1)]),
+    "finite": ([(0, 0)], [(1, 0), (-1, 0), (0, 1)]),
+    "lost": ([], [(0, 0), (1, 0), (0, 1)]),
+}

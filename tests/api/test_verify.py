@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Connection, text
 
-from damages import SAID
+from damages import FITS, SAID
 from hubs import Hub
 from native_calls import EAST, GIFT, LAMP, MAIN, SHADE, Api, adjust, hold
 from onhand.store import verify
@@ -242,6 +242,21 @@ def test_findings_say_where_and_how_much(
 ) -> None:
     found = [(one.kind.value, *one[1:]) for one in seen(used.hub, *statements)]
     assert found == [(*one, *[None] * (len(Finding._fields) - len(one))) for one in findings]
+
+
+@pytest.mark.parametrize("kind", FITS)
+def test_what_a_kind_of_movement_may_do(used: Api, kind: str) -> None:
+    for fits, given in zip((True, False), FITS[kind], strict=True):
+        for on_hand, reserved in given:
+            change = f"kind = '{kind}', on_hand = {on_hand}, reserved = {reserved}"
+            found = seen(used.hub, f"UPDATE movements SET {change} WHERE {FIRST}")
+            assert (UNFIT not in [(one.kind.value, one.what) for one in found]) is fits, (on_hand, reserved)
+
+
+def test_a_ledger_without_its_movements(used: Api) -> None:
+    last, reckoned, *_ = seen(used.hub, "DELETE FROM movements WHERE account = :account")
+    assert (last.kind, last.expected, last.found) == (Kind.GAP, used.get("/verify")["as_of_seq"], 0)
+    assert (reckoned.kind, reckoned.expected) == (Kind.ORDER, 0)
 
 
 def test_a_line_whose_reservation_is_gone(used: Api) -> None:
