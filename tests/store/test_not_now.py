@@ -127,3 +127,23 @@ async def _held(shop: Shop) -> None:
             assert [type(result) for result in results] == [Busy] * 20
             assert time.monotonic() - began < 20 * 0.3, "they have waited together"
         assert told(await inventory.record(shop.work(PLUS))) == "adjusted 1@1 +1+0 1/0"
+
+
+def test_another_process_is_waited_for(sqlite: SqliteDatabases) -> None:
+    """A backup, an import and a second command are done in a moment: nobody is turned away for them."""
+    for shop in opened(sqlite):
+        asyncio.run(_let_go(shop))
+        assert shop.kinds() == ["adjusted"] * 3
+        shop.check()
+
+
+async def _let_go(shop: Shop) -> None:
+    async with running(shop) as inventory:
+        with contextlib.closing(sqlite3.connect(shop.url, isolation_level=None)) as other:
+            for count in (1, 2, 3):
+                other.execute("BEGIN IMMEDIATE")
+                waiting = asyncio.create_task(inventory.record(shop.work(PLUS)))
+                await asyncio.sleep(0.2)
+                assert not waiting.done()
+                other.execute("ROLLBACK")
+                assert told(await waiting) == f"adjusted 1@1 +1+0 {count}/0"
