@@ -27,9 +27,9 @@ def line(name: str = "a", ordered: int = 1, *, c: int = 0, s: int = 0, r: int = 
     return Told(name, ordered, c, s, r)
 
 
-def snap(updated: int, *lines: Told, holds: bool = True) -> Snapshot:
+def snap(updated: int, *lines: Told, holds: bool = True, sent: int | None = None) -> Snapshot:
     """A snapshot at a moment."""
-    return Snapshot(updated, lines, holds)
+    return Snapshot(updated, lines, holds, sent)
 
 
 def on(item: int, *locations: int) -> Ground:

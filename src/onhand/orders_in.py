@@ -128,7 +128,8 @@ def message_text(notice: Notice) -> str:
 def _seen(order: Order, channel: Channel) -> Seen:
     lines = tuple(_told(line, channel) for line in order.lines)
     updated = max(0, min(order.updated, TIME_LIMIT))
-    return Seen(_clean(order.id), Snapshot(updated, lines, order.holds), _clean(order.name))
+    sent = None if order.sent is None else max(0, min(order.sent, TIME_LIMIT))
+    return Seen(_clean(order.id), Snapshot(updated, lines, order.holds, sent), _clean(order.name))
 
 
 def _told(line: OrderLine, channel: Channel) -> Told:

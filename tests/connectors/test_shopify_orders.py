@@ -85,6 +85,16 @@ def test_units_that_were_taken_off_a_line(
     assert (each.ordered, each.cancelled, each.shipped, each.returned) == counts
 
 
+@pytest.mark.parametrize(
+    ("days", "sent"),
+    [(["02", "01"], 1_793_577_600_000_000), (["02", None], None), ([], None), (["02"] * 5, None)],
+    ids=["the last", "one without a date", "none", "perhaps more than were asked for"],
+)
+def test_when_the_last_shipment_was_made(days: list[str | None], sent: int | None) -> None:
+    made = [{"createdAt": day and f"2026-11-{day}T00:00:00Z"} for day in days]
+    assert read(line(3, 3, 0), fulfillments=made).sent == sent
+
+
 def test_without_its_history_nothing_that_may_have_left_is_let_go() -> None:
     """More parcels than can be asked for: the rest of the line may be among them."""
     history = {"fulfillments": [parcel(0) for _ in range(250)], "refunds": []}

@@ -287,3 +287,22 @@ def test_a_new_connection_reads_what_is_open_and_then_what_changed() -> None:
     found, _ = polled(fake, cursor)
     assert {each.id for each in found} >= {*more, names[1]}
     assert next(each for each in found if each.id == names[1]).lines[0].cancelled == 1
+
+
+@pytest.mark.parametrize(
+    ("shipped", "sent"),
+    [
+        ([1_795_000_050_000], 1_795_000_050_000_000),
+        ([1_795_000_050_000, 1_795_000_060_000], 1_795_000_060_000_000),
+        (["2026-11-18T00:00:00Z"], 1_795_000_000_000_000),
+        ([], None),
+    ],
+    ids=["once", "twice", "the day alone, so not before it was placed", "without a word"],
+)
+def test_when_the_last_parcel_left(shipped: list[Any], sent: int | None) -> None:
+    row = order("2", *(("Shipped", "1") for _ in shipped or [0]))
+    states_there = row["orderLines"]["orderLine"][0]["orderLineStatuses"]["orderLineStatus"]
+    for state, when in zip(states_there, shipped, strict=False):
+        state["trackingInfo"] = {"shipDateTime": when}
+    found = run(walmart.orders(SETTINGS, SINCE), [listed(row)])[1].orders
+    assert [one.sent for one in found] == [sent]

@@ -74,10 +74,10 @@ PARTLY = answer(
         (order(line(3)), [], (3, 0, 0, 0)),
         (order(line(3), status="CANCELED"), [], (3, 3, 0, 0)),
         (order(line(3), status="REJECTED"), [], (3, 3, 0, 0)),
-        (order(line(3), sent="FULFILLED"), [], (3, 0, 3, 0)),
+        (order(line(3), sent="FULFILLED"), [PARTLY], (3, 0, 3, 0)),
         (order(line(3), sent="PARTIALLY_FULFILLED"), [PARTLY], (3, 0, 2, 0)),
         (order(line(3, 1)), [], (3, 1, 0, 0)),
-        (order(line(3, 2), sent="FULFILLED"), [], (3, 0, 3, 2)),
+        (order(line(3, 2), sent="FULFILLED"), [PARTLY], (3, 0, 3, 2)),
         (order(line(3, 3), sent="PARTIALLY_FULFILLED"), [PARTLY], (3, 1, 2, 2)),
         (order(line(3, refundQuantity=3)), [], (3, 0, 0, 0)),
         (order(line(3, 3), status="CANCELED"), [], (3, 3, 0, 0)),
@@ -108,6 +108,17 @@ def test_orders_are_counts_by_line(
     (each,) = only.lines
     assert (each.ordered, each.cancelled, each.shipped, each.returned) == counts
     assert (each.sku, each.ids) == ("A", {"product": "p-1", "variant": "v-1"})
+
+
+@pytest.mark.parametrize(
+    ("days", "sent"),
+    [(["2026-11-02", "2026-11-01"], 1_793_577_600_000_000), (["2026-11-02", None], None), ([], None)],
+)
+def test_when_the_last_parcel_left(days: list[str | None], sent: int | None) -> None:
+    parcels: list[Any] = [{"createdDate": day and f"{day}T00:00:00Z", "lineItems": []} for day in days]
+    said = answer({"ordersWithFulfillments": [{"orderId": "o-1", "fulfillments": parcels}]})
+    _, found = polled(order(line(3), sent="FULFILLED"), more=[said])
+    assert [one.sent for one in found.orders] == [sent]
 
 
 def test_only_products_of_the_store_count_and_a_simple_one_has_the_zero_variant() -> None:

@@ -149,7 +149,8 @@ class Fake:
         parcels = self.shipments.setdefault(order, [])
         name = f"gid://shopify/Fulfillment/{order.rpartition('/')[2]}{len(parcels)}"
         parcels.append({"id": name, "status": "SUCCESS", "fulfillmentLineItems": [node]})
-        self.orders[order]["updatedAt"] = iso(self.clock.tick())
+        now = self.orders[order]["updatedAt"] = iso(self.clock.tick())
+        self.orders[order].setdefault("fulfillments", []).append({"createdAt": now})
 
     def cancel(self, order: str) -> None:
         """The order is cancelled and restocked."""

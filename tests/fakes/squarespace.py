@@ -116,6 +116,8 @@ class Fake:
         """The order is edited, fulfilled or cancelled; a cancelled one gives its units back."""
         row = next(row for row in self.orders if row["id"] == order)
         row |= {**fields, "modifiedOn": iso(self.clock.tick())}
+        if fields.get("fulfillmentStatus") == "FULFILLED":
+            row["fulfilledOn"] = row["modifiedOn"]
         if fields.get("fulfillmentStatus") == "CANCELED":
             for line in row["lineItems"]:
                 self._variant(line["sku"]).quantity += line["quantity"]

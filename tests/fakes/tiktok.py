@@ -121,6 +121,8 @@ class Fake:
         if lines is None:
             order["status"] = status
         order["update_time"] = int(self.clock.tick().timestamp())
+        if status == "IN_TRANSIT":
+            order["collection_time"] = order["update_time"]
 
     # --- the HTTP side ----------------------------------------------------------------------------------
 

@@ -100,6 +100,8 @@ class Fake:
     def move(self, name: str, status: str) -> None:
         """The order goes to another state."""
         self.orders[name] |= {"status": status, "at": self.clock.tick()}
+        if status == "Shipped":
+            self.orders[name]["sent"] = int(self.orders[name]["at"].timestamp() * 1000)
 
     # --- the HTTP side ----------------------------------------------------------------------------------
 
@@ -273,12 +275,15 @@ class Fake:
 
     def _order(self, name: str, order: dict[str, Any]) -> dict[str, Any]:
         count = {"unitOfMeasurement": "EACH", "amount": str(order["units"])}
+        state = {"status": order["status"], "statusQuantity": count}
+        if "sent" in order:
+            state["trackingInfo"] = {"shipDateTime": order["sent"]}
         line = {
             "lineNumber": "1",
             "item": {"sku": order["sku"]},
             "orderLineQuantity": count,
             "statusDate": int(order["at"].timestamp() * 1000),
-            "orderLineStatuses": {"orderLineStatus": [{"status": order["status"], "statusQuantity": count}]},
+            "orderLineStatuses": {"orderLineStatus": [state]},
         }
         return {
             "purchaseOrderId": name,

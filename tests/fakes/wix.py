@@ -69,6 +69,7 @@ class Fake:
     hidden: set[str] = field(default_factory=set)
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     sent: dict[str, dict[str, int]] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
     token: str = "token-0001"
     forgetful: bool = False
     faults: Faults = field(default_factory=Faults)
@@ -114,6 +115,8 @@ class Fake:
     def change(self, name: str, **more: Any) -> None:
         """Something about an order changes."""
         self.orders[name] |= {**more, "updatedDate": iso(self.clock.tick())}
+        if "fulfillmentStatus" in more:
+            self.left[name] = self.orders[name]["updatedDate"]
 
     # --- the HTTP side ----------------------------------------------------------------------------------
 
@@ -313,7 +316,10 @@ class Fake:
         found = [
             {
                 "orderId": name,
-                "fulfillments": [{"lineItems": [{"id": k, "quantity": v}]} for k, v in own.items()],
+                "fulfillments": [
+                    {"createdDate": self.left[name], "lineItems": [{"id": k, "quantity": v}]}
+                    for k, v in own.items()
+                ],
             }
             for name in body(wire)["orderIds"]
             for own in [self.sent.get(name, {})]

@@ -209,6 +209,17 @@ def test_what_shipped_before_the_connection_was_made_is_the_past() -> None:
     assert levels_text(book.draft).startswith("1@1 10/1")
 
 
+@pytest.mark.parametrize(("sent", "levels"), [(9, "1@1 10/3"), (10, "1@1 8/3"), (None, "1@1 8/3")])
+def test_what_was_sent_before_the_connection_is_the_past_when_it_arrives(
+    sent: int | None, levels: str
+) -> None:
+    book = Book(ledger(STOCK), {"a": on(1)})
+    state = play(book, [snap(50, line("a", 5, s=2), sent=sent)], since=10)
+    assert levels_text(book.draft).startswith(levels)
+    play(book, [snap(60, line("a", 5, s=5), sent=55)], state, since=10)
+    assert levels_text(book.draft).startswith("1@1 7/0" if sent == 9 else "1@1 5/0")
+
+
 def test_an_unknown_line_is_taken_when_there_is_a_listing() -> None:
     book = Book(ledger(STOCK), {"a": Ground(Footing.UNKNOWN)})
     state = play(book, [snap(1, line("a", 5, s=2))])

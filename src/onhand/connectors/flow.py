@@ -277,7 +277,8 @@ class OrderLine(Value, frozen=True):
 
 class Order(Value, frozen=True):
     """A snapshot of a channel's order. ``updated`` is the channel's own time of change, in microseconds
-    UTC: an older snapshot is ignored. ``holds`` is False while the channel itself does not count it."""
+    UTC: an older snapshot is ignored. ``holds`` is False while the channel itself does not count it. ``sent``
+    is when the last of its units left, by the same clock; None where the channel does not say."""
 
     id: str
     updated: int
@@ -285,6 +286,7 @@ class Order(Value, frozen=True):
     name: str = ""
     holds: bool = True
     test: bool = False
+    sent: int | None = None
 
 
 class Orders(Value, frozen=True):

@@ -357,7 +357,7 @@ def _order(row: Any) -> Order:
     )
     name = need_text(row, "id")
     holds, test = at(row, "paid") is True, at(row, "test") is True
-    return Order(name, updated, lines, name=name, holds=holds, test=test)
+    return Order(name, updated, lines, name=name, holds=holds, test=test, sent=whole(row, "sent_at"))
 
 
 # --- hearing --------------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ fragment Line on LineItem {
 }"""
 _ORDER = """
       id name updatedAt cancelledAt confirmed test
+      fulfillments(first: 5) { createdAt }
       lineItems(first: 20) { nodes { ...Line } pageInfo { hasNextPage endCursor } }
 """
 ORDERS = (

@@ -26,6 +26,8 @@ from onhand.connectors.walking import given_at, outlived
 
 PAGE = 20
 LINE_PAGE = 100
+SHIPMENTS = 5
+"""As many are asked for with an order."""
 OVERLAP = 120_000_000
 """Microseconds that a poll looks back: Shopify's search index lags."""
 BEGINNING = "1970-01-01T00:00:00Z"
@@ -132,7 +134,15 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
         name=text(row, "name") or "",
         holds=row.get("confirmed") is not False,
         test=row.get("test") is True,
+        sent=_sent(row),
     )
+
+
+def _sent(row: Mapping[str, Any]) -> int | None:
+    """When the last shipment was made; None where there may be more than were asked for."""
+    times = [moment(parcel, "createdAt") for parcel in rows(row, "fulfillments")]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) < SHIPMENTS else None
 
 
 def _gone(line: Mapping[str, Any]) -> int:

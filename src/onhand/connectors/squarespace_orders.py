@@ -144,4 +144,5 @@ def _order(row: Mapping[str, Any]) -> Order:
         name=text(row, "orderNumber") or "",
         holds=text(row, "paymentState") != "FAILED",
         test=row.get("testmode") is True,
+        sent=moment(row, "fulfilledOn") if gone else None,
     )

@@ -117,8 +117,8 @@ def _order(row: Mapping[str, Any]) -> Order:
         OrderLine(sku, *about[sku], ordered, cancelled, shipped, location=where)
         for sku, (ordered, cancelled, shipped) in counts.items()
     )
-    changed = units(row, "update_time") * SECOND
-    return Order(name, need_moment(changed or None), tuple(lines), name=name)
+    changed, sent = (units(row, when) * SECOND or None for when in ("update_time", "collection_time"))
+    return Order(name, need_moment(changed), tuple(lines), name=name, sent=sent)
 
 
 def _skus(line: Mapping[str, Any]) -> list[tuple[dict[str, str], str | None, int]]:

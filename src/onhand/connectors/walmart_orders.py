@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -115,7 +115,22 @@ def _order(row: Mapping[str, Any]) -> Order:
         need_moment(updated),
         tuple(_line(line, where) for line in lines),
         name=text(row, "customerOrderId") or "",
+        sent=_sent(lines, times[0]),
     )
+
+
+def _sent(lines: Sequence[Mapping[str, Any]], placed: int | None) -> int | None:
+    """When the last parcel left. The seller says so, and may say no more than the day: not before the order
+    was placed."""
+    said = (when(state, "trackingInfo", "shipDateTime") for line in lines for state in _states(line))
+    known = [time for time in said if time is not None]
+    return max([*known, placed or 0]) if known else None
+
+
+def _states(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The states of a line's units."""
+    listed = at(line, "orderLineStatuses", "orderLineStatus")
+    return rows(listed) if isinstance(listed, list) else rows(line, "orderLineStatuses")
 
 
 def _line(line: Mapping[str, Any], where: str | None) -> OrderLine:
@@ -123,8 +138,7 @@ def _line(line: Mapping[str, Any], where: str | None) -> OrderLine:
     left but once."""
     sku, ordered = text(line, "item", "sku"), units(line, "orderLineQuantity", "amount")
     counts: dict[str, int] = {}
-    listed = at(line, "orderLineStatuses", "orderLineStatus")
-    for row in rows(listed) if isinstance(listed, list) else rows(line, "orderLineStatuses"):
+    for row in _states(line):
         state = (text(row, "status") or "").upper()
         counts[state] = counts.get(state, 0) + units(row, "statusQuantity", "amount")
     cancelled, shipped = (sum(counts.get(one, 0) for one in states) for states in (CANCELLED, SHIPPED))

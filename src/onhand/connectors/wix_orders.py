@@ -33,6 +33,7 @@ STORES = "215238eb-22a5-4c36-9e7b-e7c08025e04e"
 """The app whose products have stock: orders may hold bookings and tickets of others."""
 OVERLAP = 120_000_000
 """Microseconds that a poll looks back behind the one before it."""
+SENT = {"PARTIALLY_FULFILLED", "FULFILLED"}
 UNCOUNTED = {"INITIALIZED", "REJECTED"}
 """States in which nothing was bought, or not yet."""
 
@@ -49,6 +50,13 @@ class Cursor(NamedTuple):
     def write(self) -> str:
         """As text."""
         return "|".join(self)
+
+
+class Sent(NamedTuple):
+    """What was sent of an order: units by line, and when the last of them left, where that is known."""
+
+    units: Mapping[str, int]
+    last: int | None = None
 
 
 class Where(NamedTuple):
@@ -77,12 +85,10 @@ def orders(settings: Any, cursor: str | None) -> Flow[Orders]:
     here = here._replace(page=page)
     found = expect(answer)
     listed = need_rows(found, "orders")
-    partly = [
-        need_text(row, "id") for row in listed if text(row, "fulfillmentStatus") == "PARTIALLY_FULFILLED"
-    ]
-    sent = (yield from _sent(partly)) if partly else {}
+    left = [need_text(row, "id") for row in listed if text(row, "fulfillmentStatus") in SENT]
+    sent = (yield from _sent(left)) if left else {}
     where = (yield from _where()) if listed else Where()
-    snapshots = [_order(row, sent.get(text(row, "id") or "", {}), where) for row in listed]
+    snapshots = [_order(row, sent.get(text(row, "id") or "", Sent({})), where) for row in listed]
     if not here.high:
         # The channel's own clock when the first page was asked for: nothing older can come up later.
         latest = max((order.updated for order in snapshots), default=0) if here.since else 0
@@ -111,16 +117,19 @@ def _search(here: Cursor) -> Request:
     return post("/ecom/v1/orders/search", {"search": wanted})
 
 
-def _sent(names: Sequence[str]) -> Flow[dict[str, dict[str, int]]]:
-    """What has been sent of orders that are sent in part: units by line, by order."""
+def _sent(names: Sequence[str]) -> Flow[dict[str, Sent]]:
+    """What has been sent of orders that are sent, wholly or in part."""
     found = expect((yield from ask(post("/ecom/v1/fulfillments/list-by-ids", {"orderIds": list(names)}))))
-    sent: dict[str, dict[str, int]] = {}
+    sent: dict[str, Sent] = {}
     for order in need_rows(found, "ordersWithFulfillments"):
-        lines = sent.setdefault(text(order, "orderId") or "", {})
-        for fulfillment in rows(order, "fulfillments"):
-            for row in rows(fulfillment, "lineItems"):
-                name = text(row, "id") or ""
-                lines[name] = lines.get(name, 0) + units(row, "quantity")
+        lines: dict[str, int] = {}
+        parcels = rows(order, "fulfillments")
+        for row in (row for parcel in parcels for row in rows(parcel, "lineItems")):
+            name = text(row, "id") or ""
+            lines[name] = lines.get(name, 0) + units(row, "quantity")
+        times = [moment(parcel, "createdDate") for parcel in parcels]
+        last = max((time for time in times if time is not None), default=None)
+        sent[text(order, "orderId") or ""] = Sent(lines, None if None in times else last)
     return sent
 
 
@@ -137,11 +146,11 @@ def _where() -> Flow[Where]:
     return Where(names, next((one.id for one in stores if one.default), None))
 
 
-def _order(row: Mapping[str, Any], sent: Mapping[str, int], where: Where) -> Order:
+def _order(row: Mapping[str, Any], sent: Sent, where: Where) -> Order:
     status = text(row, "status") or ""
     whole = text(row, "fulfillmentStatus") == "FULFILLED"
     lines = [
-        _line(line, status in ("CANCELED", "REJECTED"), whole, sent, where)
+        _line(line, status in ("CANCELED", "REJECTED"), whole, sent.units, where)
         for line in rows(row, "lineItems")
         if text(line, "catalogReference", "appId") == STORES
     ]
@@ -151,6 +160,7 @@ def _order(row: Mapping[str, Any], sent: Mapping[str, int], where: Where) -> Ord
         tuple(lines),
         name=text(row, "number") or "",
         holds=status not in UNCOUNTED,
+        sent=sent.last,
     )
 
 

@@ -189,6 +189,7 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
         tuple(_line(line, shipped, status in GONE, off) for line in lines),
         name=text(row, "number") or "",
         holds=status not in UNPAID,
+        sent=moment(row, "date_completed_gmt"),
     )
 
 

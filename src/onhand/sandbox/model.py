@@ -62,8 +62,8 @@ class Line(msgspec.Struct):
 
 
 class Order(msgspec.Struct):
-    """``changed`` is its place in the order of all changes, times are microseconds UTC. An order that was
-    not ``paid`` has taken nothing from stock."""
+    """``changed`` is its place in the order of all changes, times are microseconds UTC: at ``sent_at`` the
+    last of its units left. An order that was not ``paid`` has taken nothing from stock."""
 
     id: str
     placed_at: int
@@ -72,6 +72,7 @@ class Order(msgspec.Struct):
     lines: list[Line]
     paid: bool = False
     test: bool = False
+    sent_at: int | None = None
 
     @property
     def open(self) -> bool:

@@ -289,6 +289,7 @@ def order(one: Order) -> dict[str, Any]:
         "id": one.id,
         "placed_at": one.placed_at,
         "updated_at": one.updated_at,
+        "sent_at": one.sent_at,
         "paid": one.paid,
         "test": one.test,
         "lines": lines,

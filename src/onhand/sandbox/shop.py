@@ -153,6 +153,7 @@ class Shop:
             raise Refused(409, "not_paid", "the order is not paid")
         for one, some in self._some(order, line, units, lambda it: it.waiting):
             one.shipped += some
+        order.sent_at = self._now()
         self._note(order)
 
     def refund(self, order: Order, line: str | None = None, units: int | None = None) -> None:

@@ -1,9 +1,8 @@
 """A channel's order as kept state: what a newer snapshot makes of it, and the commands that follow. Pure.
 
-A snapshot says how an order stands; the commands are the difference between that and what the ledger holds,
-ships and has had back under the order's reference. So the same snapshot twice, an old one late, or units that
-somebody here released or shipped by hand lead to the same end. Counts of a line never go down; what an edit
-takes off a line, or a line that is not there any more, counts as cancelled.
+A snapshot says how an order stands; the commands are the difference between that and what the ledger has
+under its reference. So the same snapshot twice, an old one late, or units that somebody here released or
+shipped lead to the same end. Counts of a line never go down; what an edit takes off counts as cancelled.
 """
 
 from __future__ import annotations
@@ -65,11 +64,13 @@ class Told(Value, frozen=True):
 
 
 class Snapshot(Value, frozen=True):
-    """An order as the channel showed it; ``updated`` is its own time of change, microseconds UTC."""
+    """An order as the channel showed it; ``updated`` is when it changed, by its own clock, and ``sent`` when
+    the last of its units left, where it says so: microseconds UTC."""
 
     updated: int
     lines: tuple[Told, ...]
     holds: bool = True
+    sent: int | None = None
 
 
 class Ground(Value, frozen=True):
@@ -142,11 +143,11 @@ class Took(NamedTuple):
 def merged(kept: State | None, seen: Snapshot, since: int = 0) -> State | None:
     """The order after a snapshot; None when the snapshot is older than what is kept.
 
-    Of an order that is seen first, and that last changed before ``since`` (microseconds UTC: when the
-    connection was made), what had shipped and come back by then is the past.
+    Of an order that is seen first, and that was sent or last changed before ``since`` (microseconds UTC: when
+    the connection was made), what had shipped and come back is the past: also when it is delivered later.
     """
     if kept is None:
-        past = seen.updated < since
+        past = min(seen.updated, seen.updated if seen.sent is None else seen.sent) < since
         return State(seen.updated, tuple(_first(line, past) for line in _by_id(seen)), seen.holds)
     if seen.updated < kept.updated:
         return None
@@ -380,11 +381,9 @@ def commands(reference: str, state: State, hold: Reservation | None) -> tuple[An
 
 
 def _holding(reference: str, wants: Sequence[_Want], hold: Reservation | None) -> list[AnyCommand]:
-    """Reserve, or release a part, until as much is held as is open or about to be shipped.
-
-    Fewer units where it is plain which are a release. Everything else reserves anew, so that units lie
-    where they would had the order come like this; items that do not change stay where they are.
-    """
+    """Reserve, or release a part, until as much is held as is open or about to be shipped. Fewer units where
+    it is plain which are a release; all else reserves anew, where it would lie had the order come like this.
+    Items that do not change stay where they are."""
     other = [want for want in wants if want.changes]
     if not other:
         return []
