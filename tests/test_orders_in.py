@@ -89,6 +89,19 @@ def test_processes_that_share_an_inbox_do_not_double(postgres_url: str) -> None:
     asyncio.run(go())
 
 
+def test_a_line_that_becomes_another_products_holds_that_ones_units(migrated_url: str) -> None:
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            await here.take(order("X", 1, line(1, 2, sku="A")))
+            for moment in (2, 3):
+                await here.take(order("X", moment, line(2, 3, id="line-1", sku="B")))
+                assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 10/3"
+            await here.take(order("X", 4, line(2, 3, s=3, id="line-1", sku="B")))
+            assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 7/0"
+
+    asyncio.run(go())
+
+
 def test_two_connections_have_orders_of_one_name(migrated_url: str) -> None:
     async def go() -> None:
         async with open_market(migrated_url) as here:

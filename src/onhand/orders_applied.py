@@ -33,6 +33,7 @@ from onhand.stock import ordering
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Reservation, Reserve
 from onhand.stock.ordering import Footing, State, Told
+from onhand.stock.swapping import parted
 from onhand.store import books, channels, incidents, orders, oversold
 from onhand.store.channels import Link
 from onhand.store.requests import Message
@@ -181,7 +182,8 @@ def _folded(
             continue
         for one in notice.orders:
             name = (notice.connection, one.id)
-            made = ordering.merged(states.get(name), one.snapshot, link.created_at)
+            known = states.get(name)
+            made = ordering.merged(known, parted(known, one.snapshot), link.created_at)
             if made is not None:
                 states[name] = touched[name] = made
                 called[name] = one.name
