@@ -13,7 +13,7 @@ from market import FAST, GROSS, LATER, STOCK, add_listings, line, market, open_m
 from onhand import orders_in
 from onhand.appliers import APPLIERS
 from onhand.connectors import sandbox
-from onhand.connectors.flow import Order
+from onhand.connectors.flow import Order, OrderLine
 from onhand.stock.model import Release, Ship
 from onhand.store import channels, feeding, incidents
 from onhand.store.channels import Listing
@@ -214,6 +214,25 @@ def test_an_incident_tells_news_of_an_order_and_nothing_twice(migrated_url: str)
             assert await here.stock() == "1@1 10/0, 1@2 10/0, 2@1 9/0"
             await gone("Y")
             assert await told() == [*unknown, ["line-1"]]
+
+    asyncio.run(go())
+
+
+def test_a_line_that_names_nothing_waits_for_nothing(migrated_url: str) -> None:
+    """Unless it named something before: what it holds stays held when its product is deleted there."""
+
+    async def go() -> None:
+        async with open_market(migrated_url) as here:
+            tip = OrderLine("tip", {}, None, 1)
+            await here.take(order("X", 1, line(1, 2), tip), order("Y", 1, tip))
+            assert (await here.incidents(), await here.ready()) == ([], [])
+            _, looked = here.looked(None)
+            assert looked is not None
+            assert looked.others == ()
+            await here.take(order("X", 2, OrderLine("line-1", {}, None, 2), tip))
+            assert await here.stock() == "1@1 10/2, 1@2 10/0, 2@1 10/0"
+            await here.take(order("X", 3, OrderLine("line-1", {}, None, 2, shipped=2), tip))
+            assert await here.stock() == "1@1 8/0, 1@2 10/0, 2@1 10/0"
 
     asyncio.run(go())
 

@@ -35,7 +35,8 @@ class _View(NamedTuple):
 def grounds(connection: Connection, account: int, link: Link, lines: Sequence[Told]) -> dict[Named, Ground]:
     """The ground of each line. A listing is found by the channel's ids, else by SKU; an item that is not
     listed there by its SKU. It reserves at the location that the line names, else where its listing is
-    fed from, else at the connection's locations in order. While listings are still imported none is."""
+    fed from, else at the connection's locations in order. While listings are still imported none is. A line
+    that names nothing can never be found, and stands on nothing for good."""
     if not lines:
         return {}
     if link.unfinished:
@@ -92,6 +93,8 @@ def _item(view: _View, line: Told, found: Found | None) -> int | None:
 
 
 def _ground(view: _View, line: Told) -> Ground:
+    if not (line.name or line.sku):
+        return Ground(Footing.NOTHING)
     found = view.listed.get(line.name) or view.by_sku.get(line.sku or "")
     item = _item(view, line, found)
     if item is None:

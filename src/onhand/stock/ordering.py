@@ -41,6 +41,8 @@ class Footing(StrEnum):
     """Stock that the channel owns: its own numbers tell of the sale."""
     NOWHERE = "nowhere"
     """No location of ours feeds the listing or the connection: nothing is held until one does."""
+    NOTHING = "nothing"
+    """It names neither a listing nor a SKU: a tip, a charge, an article made up for this order."""
     EARLY = "early"
     """The connection's listings are still being imported: what was sold is looked up when they are here."""
 
@@ -50,8 +52,7 @@ WAITING = frozenset({Footing.UNKNOWN, Footing.UNTRACKED, Footing.NOWHERE, Footin
 
 
 class Told(Value, frozen=True):
-    """A line as a snapshot tells it. ``name`` is the external id of its listing, ``place`` the channel's
-    location. Counts are units."""
+    """A line as told, in units. ``name`` is its listing's external id, ``place`` the channel's location."""
 
     id: str
     ordered: int
