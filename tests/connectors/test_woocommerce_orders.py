@@ -22,8 +22,9 @@ def order(status: str, **more: Any) -> dict[str, Any]:
     return {**known, "line_items": [line], **more}
 
 
-def refund(units: int, line: str = "1") -> dict[str, Any]:
-    return {"line_items": [{"quantity": units, "meta_data": [{"key": "_refunded_item_id", "value": line}]}]}
+def refund(units: int, line: str = "1", **more: Any) -> dict[str, Any]:
+    row = {"quantity": units, "meta_data": [{"key": "_refunded_item_id", "value": line}]}
+    return {"line_items": [row], **more}
 
 
 def read(row: dict[str, Any], *refunds: dict[str, Any]) -> tuple[list[Request], Order]:
@@ -58,10 +59,25 @@ def test_what_a_state_means(status: str, holds: bool, cancelled: int, shipped: i
     assert (line.ordered, line.cancelled, line.shipped) == (3, cancelled, shipped)
 
 
-@pytest.mark.parametrize("row", [order("refunded"), order("processing")], ids=["was shipped", "again open"])
-def test_what_was_completed_has_left_whatever_its_state_is_now(row: dict[str, Any]) -> None:
-    requests, found = read(row | {"date_completed_gmt": "2026-11-21T00:00:00", "refunds": [{"id": 1}]})
-    assert len(requests) == 1, "its refunds do not bring units back"
+@pytest.mark.parametrize("status", ["completed", "refunded", "processing", "trash"])
+@pytest.mark.parametrize(
+    ("made", "off"),
+    [
+        ({"date_created_gmt": day}, off)
+        for day, off in (("2026-11-20T23:59:59", 1), ("2026-11-21T00:00:00", 0))
+    ]
+    + [({}, 0)],
+    ids=["refunded before it left", "refunded after it left", "nobody knows when"],
+)
+def test_what_was_completed_has_left_whatever_its_state_is_now(status: str, made: Any, off: int) -> None:
+    row = order(status, date_completed_gmt="2026-11-21T00:00:00", refunds=[{"id": 1}])
+    _, found = read(row, refund(-1, **made))
+    assert [(line.ordered, line.cancelled, line.shipped) for line in found.lines] == [(3, off, 3 - off)]
+
+
+def test_what_was_completed_at_an_unknown_time_has_left() -> None:
+    requests, found = read(order("completed", refunds=[{"id": 1}]))
+    assert len(requests) == 1, "its refunds cannot be told apart"
     assert [(line.cancelled, line.shipped) for line in found.lines] == [(0, 3)]
 
 

@@ -134,7 +134,8 @@ class Fake:
         row = self._order(order)
         line = row["line_items"][0]
         note = {"key": "_refunded_item_id", "value": str(line["id"])}
-        back = {"line_items": [{"id": 1, "quantity": -units, "meta_data": [note]}]}
+        back: dict[str, Any] = {"line_items": [{"id": 1, "quantity": -units, "meta_data": [note]}]}
+        back["date_created_gmt"] = iso(self.clock.tick()).removesuffix("Z")
         self.refunds.setdefault(order, []).append(back)
         row["refunds"].append({"id": len(row["refunds"]) + 1, "total": "-1.00"})
         row["date_modified_gmt"] = iso(self.clock.tick()).removesuffix("Z")

@@ -173,15 +173,16 @@ def _denied(answer: Response) -> bool:
 
 
 def _order(row: Mapping[str, Any]) -> Flow[Order]:
-    """A snapshot. Units refunded before they were shipped will not be; their number takes a call."""
+    """A snapshot. Units refunded before the rest was shipped never left; their number takes a call."""
     name, status = need_text(row, "id"), text(row, "status") or ""
-    shipped = status == "completed" or text(row, "date_completed_gmt") is not None
+    left = moment(row, "date_completed_gmt")
+    shipped = status == "completed" or left is not None
     off: Mapping[str, int] = {}
-    if rows(row, "refunds") and not shipped and status not in GONE:
+    if rows(row, "refunds") and (left is not None or not (shipped or status in GONE)):
         query = (("per_page", str(PAGE)),)
         answer = yield from ask(Request("GET", f"/orders/{name}/refunds", query=query, repeatable=True))
         # Deleted since it was listed: what is read of it again says so, and no other order waits for that.
-        off = {} if _denied(answer) else _refunded(need_rows(expect(answer)))
+        off = {} if _denied(answer) else _refunded(need_rows(expect(answer)), left)
     lines = rows(row, "line_items")
     return Order(
         name,
@@ -189,20 +190,21 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
         tuple(_line(line, shipped, status in GONE, off) for line in lines),
         name=text(row, "number") or "",
         holds=status not in UNPAID,
-        sent=moment(row, "date_completed_gmt"),
+        sent=left,
     )
 
 
-def _line(line: Mapping[str, Any], shipped: bool, gone: bool, off: Mapping[str, int]) -> OrderLine:
+def _line(line: Mapping[str, Any], shipped: bool, gone: bool, refunded: Mapping[str, int]) -> OrderLine:
     name, count = need_text(line, "id"), _sold(line)
+    off = count if gone and not shipped else min(count, refunded.get(name, 0))
     known = (("product", text(line, "product_id")), ("variation", text(line, "variation_id")))
     return OrderLine(
         name,
         {kind: value for kind, value in known if value and value != "0"},
         text(line, "sku"),
         count,
-        cancelled=0 if shipped else count if gone else min(count, off.get(name, 0)),
-        shipped=count if shipped else 0,
+        cancelled=off,
+        shipped=count - off if shipped else 0,
     )
 
 
@@ -213,10 +215,13 @@ def _sold(line: Mapping[str, Any]) -> int:
     return ceil(found) if isinstance(found, float) and 0 < found < MOST else units(line, "quantity")
 
 
-def _refunded(refunds: list[Mapping[str, Any]]) -> Mapping[str, int]:
-    """Units by line of the order: a refund counts them below zero and names the line in its notes."""
+def _refunded(refunds: list[Mapping[str, Any]], left: int | None) -> Mapping[str, int]:
+    """Units by line of the order that were refunded, before it ``left`` if it has: a refund counts them below
+    zero and names the line in its notes."""
     off: dict[str, int] = {}
     for refund in refunds:
+        if left is not None and (moment(refund, "date_created_gmt") or left) >= left:
+            continue
         for line in rows(refund, "line_items"):
             notes = {text(note, "key"): text(note, "value") for note in rows(line, "meta_data")}
             if name := notes.get("_refunded_item_id"):
