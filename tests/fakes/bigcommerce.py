@@ -108,6 +108,8 @@ class Fake:
         order["lines"][0].update(change.pop("line", {}))
         order.update(change)
         order["modified"] = self.clock.tick()
+        if "status_id" in change:
+            order["date_shipped"] = format_datetime(order["modified"]) if change["status_id"] == 2 else ""
         return order
 
     # --- the API ----------------------------------------------------------------------------------------
@@ -228,6 +230,7 @@ class Fake:
         told = {"id": order["id"], "status_id": order["status_id"], "is_deleted": False}
         told |= {"is_deleted": True} if order.get("is_deleted") else {}
         told["date_modified"] = format_datetime(order["modified"])
+        told["date_shipped"] = order.get("date_shipped", "")
         if not self.products_apart:
             told["consignments"] = {"shipping": [{"id": 1, "line_items": order["lines"]}], "downloads": []}
         return told

@@ -147,6 +147,8 @@ class Fake:
         assert receipt is not None
         receipt.update(change)
         receipt["updated_timestamp"] = micros(self.clock.tick()) // 1_000_000
+        for line in receipt["transactions"] if change.get("is_shipped") else ():
+            line["shipped_timestamp"] = receipt["updated_timestamp"]
 
     # --- the API ----------------------------------------------------------------------------------------
 

@@ -122,6 +122,8 @@ def _back_at_sandbox(fake: Any, order: str) -> None:
 
 
 TOUCH: dict[str, Callable[[Any, str], object]] = {
+    "bigcommerce": lambda fake, order: fake.touch(order),
+    "etsy": lambda fake, order: fake.touch(order),
     "sandbox": _back_at_sandbox,
     "shopify": _touched_at_shopify,
     "squarespace": lambda fake, order: fake.change(order, paymentState="REFUNDED"),

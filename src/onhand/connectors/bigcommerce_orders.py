@@ -122,17 +122,17 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
         lines = [(item, None) for item in rows(found)]
     return Order(
         name,
-        need_moment(_modified(row)),
+        need_moment(_when(text(row, "date_modified") or text(row, "date_created") or "")),
         tuple(_line(item, location, status) for item, location in lines if units(item, "quantity")),
         name=text(row, "id") or "",
         # An order that was begun and not paid lowers nothing.
         holds=status != INCOMPLETE,
+        sent=_when(text(row, "date_shipped") or ""),
     )
 
 
-def _modified(row: Mapping[str, Any]) -> int | None:
+def _when(told: str) -> int | None:
     """V2 writes times as in e-mail; ISO is taken too."""
-    told = text(row, "date_modified") or text(row, "date_created") or ""
     try:
         return (parsedate_to_datetime(told) - EPOCH) // MICROSECOND
     except (ValueError, TypeError, IndexError, OverflowError):

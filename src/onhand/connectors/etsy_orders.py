@@ -83,8 +83,16 @@ def _denied(answer: Response) -> bool:
 def _order(row: Mapping[str, Any]) -> Order:
     name = need_text(row, "receipt_id")
     changed = whole(row, "updated_timestamp") or whole(row, "update_timestamp")
-    lines = (_line(row, line) for line in rows(row, "transactions") if line.get("is_digital") is not True)
-    return Order(name, need_moment(changed and changed * SECOND), tuple(lines), name=name)
+    told = [line for line in rows(row, "transactions") if line.get("is_digital") is not True]
+    left = [whole(line, "shipped_timestamp") for line in told]
+    last = max((when for when in left if when is not None), default=None)
+    return Order(
+        name,
+        need_moment(changed and changed * SECOND),
+        tuple(_line(row, line) for line in told),
+        name=name,
+        sent=None if None in left or last is None else last * SECOND,
+    )
 
 
 def _line(receipt: Mapping[str, Any], row: Mapping[str, Any]) -> OrderLine:
