@@ -75,6 +75,30 @@ def test_what_was_completed_has_left_whatever_its_state_is_now(status: str, made
     assert [(line.ordered, line.cancelled, line.shipped) for line in found.lines] == [(3, off, 3 - off)]
 
 
+@pytest.mark.parametrize(
+    ("status", "restocked", "refunds", "counts"),
+    [
+        # ordered, cancelled, shipped, returned
+        ("completed", "2", [("2026-11-21T09:00:00", -2)], (3, 0, 3, 2)),
+        ("refunded", 3, [("2026-11-21T09:00:00", -3)], (3, 0, 3, 3)),
+        ("completed", "1", [("2026-11-21T09:00:00", -3)], (3, 0, 3, 1)),
+        ("completed", "2", [("2026-11-20T09:00:00", -1), ("2026-11-21T09:00:00", -1)], (3, 1, 2, 1)),
+        ("completed", "1", [("2026-11-20T09:00:00", -1)], (3, 1, 2, 0)),
+        ("completed", "9", [("2026-11-21T09:00:00", -2)], (3, 0, 3, 3)),
+        ("completed", "two", [("2026-11-21T09:00:00", -2)], (3, 0, 3, 0)),
+    ],
+    ids=["came back", "all", "one of three", "one before, one after", "before", "too many", "no number"],
+)
+def test_what_a_refund_puts_back_came_back(
+    status: str, restocked: Any, refunds: list[tuple[str, int]], counts: tuple[int, int, int, int]
+) -> None:
+    row = order(status, date_completed_gmt="2026-11-21T00:00:00", refunds=[{"id": 1}])
+    row["line_items"][0]["meta_data"] = [{"id": 4, "key": "_restock_refunded_items", "value": restocked}]
+    _, found = read(row, *(refund(units, date_created_gmt=made) for made, units in refunds))
+    (line,) = found.lines
+    assert (line.ordered, line.cancelled, line.shipped, line.returned) == counts
+
+
 def test_what_was_completed_at_an_unknown_time_has_left() -> None:
     requests, found = read(order("completed", refunds=[{"id": 1}]))
     assert len(requests) == 1, "its refunds cannot be told apart"

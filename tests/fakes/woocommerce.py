@@ -69,6 +69,7 @@ class Fake:
     things: dict[int, Thing] = field(default_factory=dict)
     orders: list[dict[str, Any]] = field(default_factory=list)
     refunds: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    restocked: dict[int, int] = field(default_factory=dict)
     limit: int = 100
     read_only: bool = False
     headers: bool = True
@@ -140,6 +141,8 @@ class Fake:
         row["refunds"].append({"id": len(row["refunds"]) + 1, "total": "-1.00"})
         row["date_modified_gmt"] = iso(self.clock.tick()).removesuffix("Z")
         self._move(line["sku"], units)
+        self.restocked[order] = self.restocked.get(order, 0) + units
+        line["meta_data"] = [{"id": 1, "key": "_restock_refunded_items", "value": str(self.restocked[order])}]
 
     def _order(self, order: int) -> dict[str, Any]:
         return next(row for row in self.orders if row["id"] == order)

@@ -276,6 +276,7 @@ TRADES: dict[str, Trade] = {
     "woocommerce": Trade(
         woocommerce,
         ship=lambda fake, order, units, whole: fake.change(int(order), "completed"),
+        back=lambda fake, order, units: fake.refund(int(order), units),
         cancel=lambda fake, order, n, units: fake.change(int(order), "cancelled"),
         vanish=lambda fake, order: fake.delete(int(order)),
     ),

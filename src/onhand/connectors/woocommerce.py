@@ -101,7 +101,7 @@ CHANNEL = Channel(
     cannot=(
         "It has no locations.",
         "It does not compare before it sets: a sale in between is healed by the next poll of orders.",
-        "It does not say whether a refunded unit that was shipped came back to the shelf.",
+        "Units come back by a refund that restocks; old shops forget so where all of a line is refunded.",
         "A variation whose stock the parent keeps cannot be set by itself.",
         "Orders in a plugin's own status that are older than the connection are seen when they change.",
     ),

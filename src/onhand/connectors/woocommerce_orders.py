@@ -48,6 +48,7 @@ PHASES = ("any", "trash")
 UNPAID = {"pending", "failed", "checkout-draft", "auto-draft"}
 """WooCommerce lowers its stock when an order is paid or put on hold, not before."""
 GONE = {"cancelled", "refunded", "trash"}
+RESTOCKED = "_restock_refunded_items"
 UNKNOWN = "woocommerce_rest_shop_order_invalid_id"
 MOST = 1e9
 """No line has so many units."""
@@ -197,6 +198,8 @@ def _order(row: Mapping[str, Any]) -> Flow[Order]:
 def _line(line: Mapping[str, Any], shipped: bool, gone: bool, refunded: Mapping[str, int]) -> OrderLine:
     name, count = need_text(line, "id"), _sold(line)
     off = count if gone and not shipped else min(count, refunded.get(name, 0))
+    # The shop counts on the line what its refunds have put back; of that, what never left did not come back.
+    back = units(_notes(line).get(RESTOCKED)) - off
     known = (("product", text(line, "product_id")), ("variation", text(line, "variation_id")))
     return OrderLine(
         name,
@@ -205,7 +208,12 @@ def _line(line: Mapping[str, Any], shipped: bool, gone: bool, refunded: Mapping[
         count,
         cancelled=off,
         shipped=count - off if shipped else 0,
+        returned=max(0, min(back, count - off)) if shipped else 0,
     )
+
+
+def _notes(line: Mapping[str, Any]) -> Mapping[str | None, str | None]:
+    return {text(note, "key"): text(note, "value") for note in rows(line, "meta_data")}
 
 
 def _sold(line: Mapping[str, Any]) -> int:
@@ -223,7 +231,6 @@ def _refunded(refunds: list[Mapping[str, Any]], left: int | None) -> Mapping[str
         if left is not None and (moment(refund, "date_created_gmt") or left) >= left:
             continue
         for line in rows(refund, "line_items"):
-            notes = {text(note, "key"): text(note, "value") for note in rows(line, "meta_data")}
-            if name := notes.get("_refunded_item_id"):
+            if name := _notes(line).get("_refunded_item_id"):
                 off[name] = off.get(name, 0) + abs(whole(line, "quantity") or 0)
     return off
