@@ -102,6 +102,7 @@ CHANNEL = Channel(
     cannot=(
         "It has no unlimited quantity: an unlimited item shows its cap.",
         "Orders do not say which location they will ship from.",
+        "Units that come back without a refund, as in an exchange, are not seen: put them back by a receipt.",
         "Units set aside over there, as by a draft order, are offered again: set them aside here, too.",
         "Orders older than 60 days are seen, and deleted ones missed, only with the scope read_all_orders.",
         "A public app has to have a refresh token from 2027-01-01 on; a shop's own app need not.",
