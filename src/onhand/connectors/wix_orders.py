@@ -168,10 +168,13 @@ def _line(
     line: Mapping[str, Any], cancelled: bool, whole: bool, sent: Mapping[str, int], where: Where
 ) -> OrderLine:
     """Refunded units count as cancelled or returned once they are restocked: without that they have not
-    come back, and Wix does not count them as stock either."""
+    come back, and Wix does not count them as stock either. Of a line that is fulfilled and was restocked the
+    parcels tell which of the two it was."""
     name, ordered = need_text(line, "id"), units(line, "quantity")
-    shipped = ordered if whole else min(ordered, sent.get(name, 0))
     back = units(line, "restockQuantity")
+    shipped = min(ordered, sent.get(name, 0))
+    if whole and not (back and shipped):
+        shipped = ordered
     off = ordered - shipped if cancelled else min(back, ordered - shipped)
     # A cancelled order restocks what was not shipped; only what is beyond that came back.
     returned = min(shipped, max(0, back - off))
