@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from native_calls import Api, codes
+from onhand.orders_in import TIME_LIMIT
 from onhand.store import incidents
 
 MESSAGE = {
@@ -27,7 +28,10 @@ OVERSOLD = {
     "on_hand": 4,
     "reserved": 7,
     "missing": 3,
-    "orders": [{"reference": "order:1:X", "units": 7, "since": 2_000_000, "updated": 1_000_000, "lag": 5}],
+    "orders": [
+        {"reference": "order:1:X", "units": 4, "since": 2_000_000, "updated": 1_000_000, "lag": 5},
+        {"reference": "order:1:Y", "units": 3, "since": 2_000_000, "updated": TIME_LIMIT, "lag": 0},
+    ],
     "policy": "newest",
     "losers": [{"reference": "order:1:X", "units": 3}],
 }
@@ -63,6 +67,8 @@ def test_every_kind_is_listed_and_shown(either: Api) -> None:
         "1970-01-01T00:00:01.000000Z",
         5,
     )
+    # A channel that counts in milliseconds where seconds are meant is far ahead of any calendar.
+    assert rows[4]["details"]["orders"][1]["updated"] == "9999-12-31T00:00:00.000000Z"
 
 
 def test_lists_by_state_kind_and_page(api: Api) -> None:

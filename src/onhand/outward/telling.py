@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from onhand.connectors.channel import Channel
+from onhand.connectors.reading import LATEST
 from onhand.outward import explaining, watching
 from onhand.outward.needs import needs
 from onhand.store import incidents, linking, showing
@@ -222,9 +223,10 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def moment(micros: int | None) -> str | None:
-    """Microseconds UTC as RFC 3339; None for none and for never (0)."""
+    """Microseconds UTC as RFC 3339; None for none and for never (0). What a channel dates after 9999 is
+    brought to it."""
     if not micros:
         return None
-    whole, rest = divmod(micros, 1_000_000)
+    whole, rest = divmod(min(micros, LATEST), 1_000_000)
     found = datetime.fromtimestamp(whole, UTC).replace(microsecond=rest)
     return found.isoformat(timespec="microseconds").replace("+00:00", "Z")
