@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ from onhand import seals
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.outward.rotation import Rotated, rotate
 from onhand.settings import Settings
+
+YOUNG = (
+    "INSERT INTO connections (account, id, channel, name, connector, secrets, created_at)"
+    " SELECT ?, id, channel, name, connector, ?, 1 FROM connections WHERE id = ?"
+)
 
 outward_shop = importlib.import_module("outward.shop")
 channel_api = importlib.import_module("outward.test_api")
@@ -98,6 +105,30 @@ def test_several_rotations_at_once(tmp_path: Path, shop: Any, settings: Settings
             assert sorted(one.name for one in tmp_path.glob("key*")) == ["key"]
         assert hub.run(rotate, equipment).resealed == 1
         api.post(f"/connections/{link}/import", {}, 200)
+
+
+def test_an_account_that_is_made_meanwhile_can_open_its_secrets(
+    tmp_path: Path, shop: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with channel_api.channel_hub(tmp_path, settings) as hub:
+        link = channel_api.connected(channel_api.stocked(hub), shop)
+        number, write, young = hub.account + 1, seals.write_file, list[str]()
+
+        def late(file: Path, keys: Any) -> None:
+            """When the new keys are written, somebody has just sealed with the old one in a young account."""
+            if not young:
+                young.append(seals.seals(settings).seal(number, link, {"client_secret": "young"}))
+                with closing(sqlite3.connect(hub.inventory.store.path)) as raw, raw:
+                    raw.execute(
+                        "INSERT INTO accounts (id, name, created_at) VALUES (?, 'young', 1)", (number,)
+                    )
+                    raw.execute(YOUNG, (number, young[0], link))
+            write(file, keys)
+
+        monkeypatch.setattr(seals, "write_file", late)
+        assert hub.run(rotate, Equipment(hub.inventory, settings)).resealed == 2
+        assert len(seals.read_file(tmp_path / "key")) == 1
+        assert hub.read(lambda c: seals.closed(c, seals.seals(settings), number), number) == {}
 
 
 def test_a_key_file_where_nobody_may_write(tmp_path: Path, shop: Any, settings: Settings) -> None:

@@ -54,9 +54,8 @@ def _alone(file: Path) -> Iterator[None]:
 
 
 async def _rotate(equipment: Equipment, file: Path | None) -> Rotated:
-    everyone = [one.id for one in await equipment.inventory.read(0, accounts.accounts)]
     if file is not None:
-        before = await _needed(equipment, everyone)
+        before = await _needed(equipment, await _everyone(equipment))
         # The new key seals from here on, and the old ones open, whoever reads the file. A rotation that did
         # not come to its end has left keys that nothing was sealed with: they must not add up.
         first, *older = seals.read_file(file)
@@ -65,6 +64,8 @@ async def _rotate(equipment: Equipment, file: Path | None) -> Rotated:
         if len(kept) == seals.KEYS_LIMIT:
             raise Refusal("not_allowed", f"{len(kept)} older keys are still needed: there is no room for one")
         seals.write_file(file, [seals.fresh(), *kept])
+    # Asked only now: who is younger than this has sealed with nothing but the new key.
+    everyone = await _everyone(equipment)
     count, closed = 0, dict[int, str]()
     for account in everyone:
         some, others = await _account(equipment, account)
@@ -77,6 +78,10 @@ async def _rotate(equipment: Equipment, file: Path | None) -> Rotated:
         raise Refusal("not_allowed", _left(count, closed))
     now = equipment.seals.first()
     return Rotated(now, count, sorted(needed - {now}))
+
+
+async def _everyone(equipment: Equipment) -> list[int]:
+    return [one.id for one in await equipment.inventory.read(0, accounts.accounts)]
 
 
 def _left(count: int, closed: dict[int, str]) -> str:
