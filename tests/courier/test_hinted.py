@@ -139,20 +139,33 @@ def test_very_many_words_are_one(town: Town) -> None:
     play(town, story)
 
 
-def test_what_is_said_while_somebody_looks_is_looked_at_after(town: Town) -> None:
+@pytest.mark.parametrize(
+    ("module", "meanwhile", "wanted"),
+    [
+        (PEEKING, "1-3", ["1-2", "1-2,1-3"]),
+        (PEEKING, "1-2", ["1-2", "1-2"]),
+        (BLUNT, "1-2", [None, None]),
+    ],
+    ids=["another", "the same", "the same in a sweep"],
+)
+def test_what_is_said_while_somebody_looks_is_looked_at_after(
+    town: Town, monkeypatch: pytest.MonkeyPatch, module: Like, meanwhile: str, wanted: list[str | None]
+) -> None:
+    monkeypatch.setattr(errands, "HINTED_SWEEP_SECONDS", 0.0)
+
     async def story(town: Town) -> None:
         async def during(wire: Wire) -> None:
             if wire.method == "GET" and len(asked) < 2:
-                asked.append(dict(wire.query)["only"])
+                asked.append(dict(wire.query).get("only"))
                 if len(asked) == 1:
-                    await told(town, PEEKING, "second", "1-3")
+                    await told(town, module, "second", meanwhile)
 
-        asked: list[str] = []
+        asked: list[str | None] = []
         town.stall.during = during
-        await told(town, PEEKING, "first", "1-2")
-        async with town.driven(PEEKING):
+        await told(town, module, "first", "1-2")
+        async with town.driven(module):
             await until(lambda: hints(town) is None)
-        assert asked == ["1-2", "1-2,1-3"]
+        assert asked == wanted
 
     play(town, story)
 

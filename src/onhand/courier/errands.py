@@ -177,10 +177,12 @@ class Errands:
     async def _sweep(self) -> None:
         pull = kind.pulls(self.session.module)
         if pull is not None:
-            hints, again = self.row.hints, self.row.pull_cursor is not None
-            await self._sight().run(pull, self.row.pull_cursor)
-            if not again:
-                await self._heeded(hints)
+            hints, cursor = self.row.hints, self.row.pull_cursor
+            if cursor is None:
+                await self._heed(drives.heeding, hints)
+            await self._sight().run(pull, cursor)
+            if cursor is None:
+                await self._heed(drives.heeded, hints)
             await self._reread()
 
     async def _look(self) -> None:
@@ -188,12 +190,13 @@ class Errands:
         look, row = kind.looks(self.session.module), self.row
         at = self._office.way.clock.now()
         self._looked_at = at / MICROSECONDS
+        await self._heed(drives.heeding, row.hints)
         if row.orders:
             await self._reread(row.orders)
         if row.wanted and look is not None:
             seen = await self.session.run(lambda settings: look(settings, row.wanted))
             await self._sight().look(seen, at)
-        await self._heeded(row.hints)
+        await self._heed(drives.heeded, row.hints)
 
     async def _reread(self, names: Sequence[str] | None = None) -> None:
         if (orders := self._office.orders) is not None:
@@ -206,9 +209,9 @@ class Errands:
         names = (self._account, self._link, self._office.owner)
         return Sweep(self._office.inventory, self.session, *names, orders=ask)
 
-    async def _heeded(self, hints: str | None) -> None:
+    async def _heed(self, what: Callable[..., None], hints: str | None) -> None:
         if hints:
-            await self._write(partial(drives.heeded, hints=hints))
+            await self._write(partial(what, hints=hints))
 
     async def _ask_for_orders(self) -> None:
         """Take in all orders that changed at the channel since the last time."""

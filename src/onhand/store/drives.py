@@ -16,6 +16,8 @@ EVERYTHING = ""
 """The hint to look at all that a channel shows."""
 ORDER = "order: "
 """What a hint begins with that names an order and not a listing."""
+SEEN_TO = " "
+"""What stands behind hints while somebody looks: who says the same again meanwhile takes it away."""
 AHEAD = 60_000_000
 """Microseconds that a time may lie ahead of now: clocks of several machines differ. What lies further ahead
 was noted before the clock was set back."""
@@ -206,6 +208,9 @@ _hint = Statement(
     "INSERT INTO drives (account, connection, hints) VALUES (:account, :link, :hints)"
     " ON CONFLICT (account, connection) DO UPDATE SET hints = excluded.hints"
 )
+_heeding = Statement(
+    "UPDATE drives SET hints = :marked WHERE account = :account AND connection = :link AND hints = :hints"
+)
 _heeded = Statement(
     "UPDATE drives SET hints = NULL WHERE account = :account AND connection = :link AND hints = :hints"
 )
@@ -233,18 +238,28 @@ def polled(connection: Connection, account: int, link: int, at: int) -> None:
 def hint(connection: Connection, account: int, link: int, names: Iterable[str]) -> None:
     """A webhook says to look at these, by what the connector calls them; orders with `ORDER` before their
     ids. More than `HINTS_LIMIT` are `EVERYTHING`."""
+    said = list(names)
+    if not said:
+        return
     found = _hints.run(connection, account=account, link=link)
-    before = msgspec.json.decode(found[0][0], type=list[str]) if found and found[0][0] else []
-    wanted = list(dict.fromkeys([*before, *names]))
+    before = found[0][0] if found else None
+    wanted = list(dict.fromkeys([*(msgspec.json.decode(before, type=list[str]) if before else []), *said]))
     if len(wanted) > HINTS_LIMIT or EVERYTHING in wanted:
         wanted = [EVERYTHING]
-    if wanted and wanted != before:
-        _hint.run(connection, account=account, link=link, hints=msgspec.json.encode(wanted).decode())
+    hints = msgspec.json.encode(wanted).decode()
+    if hints != before:
+        _hint.run(connection, account=account, link=link, hints=hints)
+
+
+def heeding(connection: Connection, account: int, link: int, hints: str) -> None:
+    """Somebody begins to look at what ``hints`` name: see `SEEN_TO`."""
+    _heeding.run(connection, account=account, link=link, hints=hints, marked=hints.rstrip() + SEEN_TO)
 
 
 def heeded(connection: Connection, account: int, link: int, hints: str) -> None:
-    """What ``hints`` name is looked at; where more was said meanwhile, all of it stays."""
-    _heeded.run(connection, account=account, link=link, hints=hints)
+    """What ``hints`` name is looked at; where more was said since `heeding`, or the same again, all of it
+    stays."""
+    _heeded.run(connection, account=account, link=link, hints=hints.rstrip() + SEEN_TO)
 
 
 def secrets(connection: Connection, account: int, link: int) -> str | None:
