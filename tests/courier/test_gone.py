@@ -9,13 +9,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
+import pytest
 
 from courier.town import Like, PlainSeals, Town, play, until
 from onhand import hooks, orders_in
 from onhand.appliers import APPLIERS
 from onhand.clockwork import Clockwork
-from onhand.connectors.flow import Flow, Heard, Order, OrderLine, Request, Reread, expect
+from onhand.connectors.flow import Failed, Flow, Heard, Order, OrderLine, Request, Reread, expect
 from onhand.connectors.reading import ask, need_rows
+from onhand.courier import errands
 from onhand.store import drives, orders
 
 
@@ -43,14 +45,14 @@ KNOWING = Like(webhooks=True, hear=hear, reread=reread)
 
 
 @contextlib.asynccontextmanager
-async def selling(town: Town, count: int) -> AsyncIterator[None]:
+async def selling(town: Town, count: int, module: Like = KNOWING) -> AsyncIterator[None]:
     """A town whose stall has sold one unit of item 1 in each of so many orders, all taken in."""
     clockwork = Clockwork(town.inventory, APPLIERS)
     await clockwork.start()
     await town.stock(1, 100)
     town.stall.sold += [{"n": n, "id": "1-1", "units": 1} for n in range(1, count + 1)]
     await now(town, "polled_at")
-    async with town.driven(KNOWING, orders=orders_in.Polls(town.inventory)):
+    async with town.driven(module, orders=orders_in.Polls(town.inventory)):
         await until(lambda: held(town) == count)
         yield
     await clockwork.stop()
@@ -126,6 +128,30 @@ def test_a_webhook_that_names_an_order_has_it_read_at_once(town: Town) -> None:
             await until(lambda: held(town) == 2)
             await until(lambda: town.sql("SELECT hints FROM drives WHERE connection = 1") == [(None,)])
             assert len(incidents(town)) == 1, "the one that nobody knows is no news"
+
+    play(town, story)
+
+
+def test_what_was_said_stays_until_orders_are_read_again_after_the_sweep(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errands, "HINTED_SWEEP_SECONDS", 0.0)
+    failed: list[Sequence[str]] = []
+
+    def once(settings: Any, names: Sequence[str]) -> Flow[Reread]:
+        if not failed:
+            failed.append(names)
+            raise Failed("not now")
+        return (yield from reread(settings, names))
+
+    async def story(town: Town) -> None:
+        async with selling(town, 3, Like(webhooks=True, hear=hear, reread=once)):
+            town.stall.sold.pop(1)
+            many = (f"{drives.ORDER}{n}" for n in range(drives.HINTS_LIMIT + 1))
+            await town.inventory.write(1, lambda c: drives.hint(c, 1, 1, many))
+            await until(lambda: held(town) == 2)
+            assert failed == [["1", "2", "3"]]
+            await until(lambda: town.sql("SELECT hints FROM drives WHERE connection = 1") == [(None,)])
 
     play(town, story)
 

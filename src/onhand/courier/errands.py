@@ -181,9 +181,9 @@ class Errands:
             if cursor is None:
                 await self._heed(drives.heeding, hints)
             await self._sight().run(pull, cursor)
+            await self._reread()
             if cursor is None:
                 await self._heed(drives.heeded, hints)
-            await self._reread()
 
     async def _look(self) -> None:
         """Look at the listings and orders that webhooks named."""
