@@ -16,6 +16,7 @@ from onhand.connectors.flow import (
     Response,
 )
 from onhand.courier.office import Beats, Clock
+from onhand.courier.pacing import CIRCUIT_FAILURES
 from onhand.orders_in import Polls
 from onhand.settings import Settings
 from onhand.store import drives
@@ -328,13 +329,27 @@ def test_a_paused_connection_is_silent(town: Town) -> None:
     play(town, story)
 
 
+class Broken(Like):
+    """A connector that fails at every push."""
+
+    CHANNEL: Channel
+
+    def push(self, settings: Any, targets: Any) -> Any:
+        raise RuntimeError("a bug")
+
+
+def test_a_connector_that_fails_again_and_again_is_left_alone_and_says_why(town: Town) -> None:
+    async def story(town: Town) -> None:
+        for item in range(1, CIRCUIT_FAILURES + 1):
+            await town.stock(item, 1)
+        async with town.driven(Broken(batch=1)):
+            await until(lambda: town.status().open_until)
+            assert town.status().words == "the connector failed: RuntimeError('a bug')"
+
+    play(town, story)
+
+
 def test_a_connector_that_fails_harms_nobody_else(town: Town) -> None:
-    class Broken(Like):
-        CHANNEL: Channel
-
-        def push(self, settings: Any, targets: Any) -> Any:
-            raise RuntimeError("a bug")
-
     async def story(town: Town) -> None:
         async with town.driven(Broken()):
             await town.stock(1, 1)
