@@ -9,16 +9,9 @@ from sqlalchemy import text
 
 from courier import bazaar
 from courier.town import QUIET, START, Like, Town, play, until
-from onhand.connectors.channel import (
-    Meaning,
-)
-from onhand.connectors.flow import (
-    OFF_SALE,
-    Failed,
-    Page,
-    Seen,
-    Shown,
-)
+from onhand.connectors.auth import Wire
+from onhand.connectors.channel import Meaning
+from onhand.connectors.flow import OFF_SALE, Failed, Page, Seen, Shown
 from onhand.courier.courier import Courier
 from onhand.courier.judging import cause
 from onhand.courier.sweeping import Sweep
@@ -265,6 +258,31 @@ def test_sweeps_run_by_the_clock_and_go_on_where_they_stood(town: Town) -> None:
         assert len(town.stall.calls) - pages >= 4
 
     play(town, story)
+
+
+@pytest.mark.parametrize(("stood", "pages"), [(None, 4 + 4), ("1-2", 3 + 4)], ids=["while", "before"])
+def test_who_asks_for_a_sweep_gets_a_whole_one(town: Town, stood: str | None, pages: int) -> None:
+    """Pages that were read before it was asked for say nothing of what is there now."""
+
+    async def story(town: Town) -> None:
+        async def during(wire: Wire) -> None:
+            if len(town.stall.calls) == 2 and stood is None:
+                await ask(town)
+
+        town.stall.stock = {f"1-{n}": 0 for n in range(1, 400)}
+        town.stall.during = during
+        await ask(town, pull_cursor=stood)
+        async with town.driven():
+            await until(lambda: (town.status().swept_at or 0) > 0)
+        assert len(town.stall.calls) == pages
+
+    play(town, story)
+
+
+async def ask(town: Town, **more: Any) -> None:
+    """Ask for a sweep now."""
+    values = {"swept_at": -town.inventory.now(), **more}
+    await town.inventory.write(1, lambda c: drives.note(c, 1, 1, values))
 
 
 @pytest.mark.parametrize(("retry", "asked"), [(False, ["dead", None]), (True, ["dead", "dead"])])

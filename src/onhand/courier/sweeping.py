@@ -32,6 +32,8 @@ from onhand.store.outgoing import Listed
 T = TypeVar("T")
 
 MISSED_AT_ONCE = 1_000
+NEVER = -1
+"""No time at all: neither of a sweep nor of asking for one."""
 NOT_COUNTED = -1
 """Stands for the number of a listing that its channel does not count, which sells without end: it is like no
 offer."""
@@ -60,6 +62,9 @@ class Sweep:
         """Every page from ``cursor`` on. Where it stands is kept, so that another courier goes on there.
         Raises `flow.Failed` and `drives.LeaseLost`."""
         began = self._inventory.now() if cursor is None else None
+        before = await self._read(self._swept_at)
+        if began is None and before is not None and before <= 0:
+            before = NEVER  # what was seen before it was asked for does not count
         while True:
             at = self._inventory.now()
             page = await self._pulled(pull, cursor)
@@ -70,7 +75,7 @@ class Sweep:
             await self._note({"pull_cursor": cursor})
         if began is not None:
             await self._gone(began)
-        await self._note({"pull_cursor": None, "swept_at": self._inventory.now()})
+        await self._write(partial(drives.swept, before=before, at=self._inventory.now()))
 
     async def _pulled(self, pull: Pull, cursor: str | None) -> Page:
         """A page. Channels' cursors do not live for ever: one that is refused is forgotten, so that the next
@@ -206,10 +211,17 @@ class Sweep:
     async def _read(self, query: Callable[[Connection], T]) -> T:
         return await self._inventory.read(self._account, query, long=True)
 
+    def _swept_at(self, connection: Connection) -> int | None:
+        row = drives.driven(connection, self._account, self._link)
+        return None if row is None else row.swept_at
+
     async def _note(self, values: dict[str, Any]) -> None:
+        await self._write(partial(drives.note, values=values))
+
+    async def _write(self, note: Callable[..., None]) -> None:
         def unit(connection: Connection) -> None:
             drives.require(connection, self._account, self._link, self._owner)
-            drives.note(connection, self._account, self._link, values)
+            note(connection, self._account, self._link)
 
         await self._inventory.write(self._account, unit, quiet=True)
 

@@ -100,7 +100,7 @@ async def sweep(equipment: Equipment, account: int, link: int) -> int:
             raise Refusal("not_allowed", f"{found.channel} cannot be asked what it shows")
         if found.paused:
             raise Refusal("not_allowed", "the connection is paused: resume it first")
-        drives.note(connection, account, link, {"swept_at": 0})
+        drives.note(connection, account, link, {"swept_at": -now})
         return now
 
     asked = await equipment.inventory.write(account, unit, quiet=True)

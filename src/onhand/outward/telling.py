@@ -223,9 +223,9 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def moment(micros: int | None) -> str | None:
-    """Microseconds UTC as RFC 3339; None for none and for never (0). What a channel dates after 9999 is
-    brought to it."""
-    if not micros:
+    """Microseconds UTC as RFC 3339; None for none, for never (0), and for what is only asked for (below 0).
+    What a channel dates after 9999 is brought to it."""
+    if not micros or micros < 0:
         return None
     whole, rest = divmod(min(micros, LATEST), 1_000_000)
     found = datetime.fromtimestamp(whole, UTC).replace(microsecond=rest)

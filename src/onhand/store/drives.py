@@ -203,6 +203,10 @@ _polled = Statement(
     " ON CONFLICT (account, connection) DO UPDATE SET polled_at = excluded.polled_at"
     " WHERE drives.polled_at IS NULL OR drives.polled_at <> 0"
 )
+_swept = Statement(
+    "UPDATE drives SET pull_cursor = NULL, swept_at = CASE WHEN COALESCE(swept_at, 0) = :before THEN :at"
+    " ELSE swept_at END WHERE account = :account AND connection = :link"
+)
 _hints = Statement("SELECT hints FROM drives WHERE account = :account AND connection = :link")
 _hint = Statement(
     "INSERT INTO drives (account, connection, hints) VALUES (:account, :link, :hints)"
@@ -219,8 +223,8 @@ _secrets = Statement("SELECT secrets FROM connections WHERE account = :account A
 
 
 def note(connection: Connection, account: int, link: int, values: Mapping[str, Any]) -> None:
-    """Write some of `NOTES` about a connection. Setting ``polled_at`` or ``swept_at`` to 0 asks for a poll
-    or a sweep now."""
+    """Write some of `NOTES` about a connection. Setting ``polled_at`` to 0 asks for a poll now, and
+    ``swept_at`` to the time of asking, below 0, for a sweep."""
     for name in sorted(values):
         _notes[name].run(connection, account=account, link=link, value=values[name])
 
@@ -233,6 +237,12 @@ def polling(connection: Connection, account: int, link: int) -> None:
 def polled(connection: Connection, account: int, link: int, at: int) -> None:
     """A poll that began ``at`` (microseconds UTC) has come to its end; what was asked for since stays."""
     _polled.run(connection, account=account, link=link, at=at)
+
+
+def swept(connection: Connection, account: int, link: int, before: int | None, at: int) -> None:
+    """A sweep has come to its end ``at`` (microseconds UTC) that began when ``swept_at`` was ``before``; one
+    that was asked for since is still to be."""
+    _swept.run(connection, account=account, link=link, before=before or 0, at=at)
 
 
 def hint(connection: Connection, account: int, link: int, names: Iterable[str]) -> None:
