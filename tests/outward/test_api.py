@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Mount
 
 from hubs import Hub, demo_hub
-from native_calls import PREFIX, Api, admin, codes
+from native_calls import EAST, PREFIX, Api, admin, codes
 from onhand import connectors
 from onhand.api import routes, told
 from onhand.courier.courier import Courier
@@ -176,6 +176,20 @@ def test_rules_of_a_listing_go_before_those_of_its_connection(api: Api, shop: An
     assert why["waiting"] == "the connection is paused"
 
 
+@pytest.mark.parametrize("whose", ["listing", "connection"])
+def test_rules_that_name_locations_lead_to_other_stock(api: Api, hub: Hub, shop: Any, whose: str) -> None:
+    link = connected(api, shop)
+    one = listings(api, link)["SB-APRON-S"]["id"]
+    if whose == "listing":
+        assert api.ask("PUT", f"/listings/{one}/rules", {"locations": [EAST]}).status_code == 200
+    else:
+        assert api.ask("PATCH", f"/connections/{link}", {"rules": {"locations": [EAST]}}).status_code == 200
+    hub.write(lambda c: c.exec_driver_sql("DELETE FROM outbox WHERE listing = ?", (one,)))
+    api.change({"op": "set_on_hand", "sku": "SB-APRON-S", "location": EAST, "quantity": 3})
+    why = api.get(f"/listings/{one}/explain")
+    assert (why["slots"][0]["offer"], why["state"]) == (3, "stale")
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -247,8 +261,11 @@ def test_parked_listings_are_shown_and_released(api: Api, hub: Hub, shop: Any) -
     park(hub, one, "the product is archived")
     parked = api.get("/parked", params={"connection": link})["data"]
     assert [(row["id"], row["parked"]) for row in parked] == [(one, "the product is archived")]
-    assert api.post(f"/listings/{one}/release", None, 202)["parked"] is None
-    assert api.get("/parked")["data"] == []
+    for freeing in ("release", "push"):
+        park(hub, one, "the product is archived")
+        freed = api.post(f"/listings/{one}/{freeing}", None, 202)
+        assert (freed["parked"], freed["state"]) == (None, "stale")
+        assert api.get("/parked")["data"] == []
 
 
 def park(hub: Hub, listing: int, words: str) -> None:
