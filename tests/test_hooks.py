@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -217,6 +218,20 @@ def test_what_a_webhook_hints_at_and_no_more(
             row = await here.inventory.read(here.account, lambda c: drives.driven(c, here.account, 1))
             assert row is not None
             assert (row.wanted, row.orders, row.polled_at) == (listings, names, 0 if polls else 5)
+
+    asyncio.run(go())
+
+
+def test_a_message_with_a_very_long_name_is_noted_like_others(migrated_url: str) -> None:
+    name = secrets.token_hex(10_000)  # longer than a row of an index can be, however it is packed
+
+    async def go() -> None:
+        async with (
+            open_market(migrated_url) as here,
+            client(here, modules=[hearing(lambda: Heard(name, "t", look_at=("v",)))]) as channel,
+        ):
+            for _ in range(2):
+                assert (await channel.post("/hooks/1-1", content=b"{}")).status_code == 200
 
     asyncio.run(go())
 
