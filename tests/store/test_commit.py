@@ -196,7 +196,7 @@ def test_lines_are_written_anew_where_they_changed_and_nowhere_else(shop: Shop) 
 
 def test_a_kit_is_reserved_by_its_components(shop: Shop) -> None:
     shop.say(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5))
-    assert shop.say(hold("a", want(KIT, 3))) == Insufficient(1, 1, 6, 5, 5, 0)
+    assert shop.say(hold("a", want(KIT, 3))) == Insufficient(1, 1, 6, 5, 5, 0, kit=KIT)
     assert shop.say(hold("a", want(KIT, 2))) == "reserved 1@1 +0+4 5/4, reserved 2@1 +0+2 5/2"
     assert hold_text(shop.hold("a")) == f"held: 1@1({KIT}x2) 4h, 2@1({KIT}x1) 2h"
     assert shop.say(Ship("a", parts((KIT, 1)))) == "shipped 1@1 -2-2 3/2, shipped 2@1 -1-1 4/1"

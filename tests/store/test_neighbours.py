@@ -152,6 +152,11 @@ def _took(sold: int, updated: int, *, gross: bool = False, change: int = 0) -> A
     return lambda c: orders.channel_took(c, 1, [(1, "a", sold, change)], updated, gross=gross)
 
 
+def _heed(connection: Connection) -> None:
+    drives.heeding(connection, 1, 1, '["v1"]')
+    drives.heeded(connection, 1, 1, '["v1"]')
+
+
 WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
     ("forgotten before a delta", "", _forgotten, {**HELD, SLOT: UNKNOWN, OTHER: UNKNOWN}),
     (
@@ -348,8 +353,20 @@ WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
         lambda c: drives.hint(c, 1, 2, ["v3", "v2"]),
         {"drives 1 2": {"hints": '["v2","v3"]'}},
     ),
-    ("a hint is heeded", "", lambda c: drives.heeded(c, 1, 1, '["v1"]'), {"drives 1 1": {"hints": None}}),
+    (
+        "a hint is seen to",
+        "",
+        lambda c: drives.heeding(c, 1, 1, '["v1"]'),
+        {"drives 1 1": {"hints": '["v1"] '}},
+    ),
+    (
+        "a hint is heeded",
+        "",
+        _heed,
+        {"drives 1 1": {"hints": None}},
+    ),
     ("another hint came meanwhile", "", lambda c: drives.heeded(c, 1, 1, '["v0"]'), {}),
+    ("the same hint came meanwhile", "", lambda c: drives.heeded(c, 1, 1, '["v1"]'), {}),
     (
         "other secrets",
         "",
