@@ -99,6 +99,8 @@ class Errands:
             self._lanes.called = self._lanes.full = False
             self._lanes.next_due = None
             self._start(LANE, self._lanes.run())
+        if self.stale_row:
+            return  # what has just come to its end would be begun again
         for name, work in ((SWEEP, self._sweep), (POLL, self._ask_for_orders), (LOOK, self._look)):
             if now >= self._timer(name) and self._may_ask():
                 self._start(name, self._attempt(name, work))
