@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from onhand import companions, unheard
+from onhand import companions, plain, unheard
 from onhand.desk import LEVEL_COMMANDS, Desk, Job, expand, load
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
@@ -26,6 +26,7 @@ from onhand.stock.model import (
 )
 from onhand.store import books, listed, requests
 from onhand.store.books import Change, Marked, Named, Spot
+from onhand.store.sql import Row
 from onhand.work import (
     Accepted,
     Answer,
@@ -98,6 +99,9 @@ def commit(
 def _record(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> set[Marked]:
+    if plain.fits(fresh) and (marked := plain.record(connection, fresh, recorded, now)) is not None:
+        _answer(connection, fresh, recorded, now)
+        return marked
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
@@ -108,7 +112,7 @@ def _record(
         recorded[one.at] = _recorded(one, desks[one.work.account])
     marked = _write(connection, desks, done, now)
     unheard.write(connection, ((one.work, one.outcomes) for one in done), now)
-    _answer(connection, done, recorded, now)
+    _answer(connection, fresh, recorded, now)
     return marked
 
 
@@ -155,28 +159,30 @@ def _end(
     return True
 
 
-def _answer(connection: Connection, done: list[Done], recorded: list[Recorded | None], now: int) -> None:
+def _answer(
+    connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
+) -> None:
     """Make and keep the answers of keyed works; the keys of refused ones are free again."""
     kept: list[tuple[object, ...]] = []
     refused: list[KeyName] = []
-    for one in done:
-        key, made = one.work.key, recorded[one.at]
+    for at, work in fresh:
+        key, made = work.key, recorded[at]
         if key is None or made is None:
             continue
-        row = (one.work.account, key.scope, key.key, key.fingerprint)
-        if one.work.answer is None:
+        row = (work.account, key.scope, key.key, key.fingerprint)
+        if work.answer is None:
             if _nothing_done(made):
                 refused.append(row[:3])
             else:
                 kept.append((*row, None, None, None, now))
             continue
-        answer = one.work.answer(made)
+        answer = work.answer(made)
         if answer.status < 400:
             headers = msgspec.json.encode(answer.headers).decode() if answer.headers else None
             kept.append((*row, answer.status, answer.body, headers, now))
         else:
             refused.append(row[:3])
-        recorded[one.at] = msgspec.structs.replace(made, fresh=answer)
+        recorded[at] = msgspec.structs.replace(made, fresh=answer)
     requests.keep(connection, kept)
     requests.free(connection, refused)
 
@@ -300,7 +306,7 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
     changed: dict[Spot, Level] = {}
     moved: dict[Spot, list[int]] = {}
-    rows: list[tuple[object, ...]] = []
+    rows: list[Row] = []
     callers = _callers(desks, done)
     for account, desk in sorted(desks.items()):
         for place, level in desk.draft.levels.items():
@@ -308,7 +314,8 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
                 changed[(account, *place)] = level
         first = desk.seq - len(desk.draft.entries) + 1
         for number, (entry, caller) in enumerate(zip(desk.draft.entries, callers[account], strict=True)):
-            rows.append(_movement_row(account, first + number, entry, caller, desk.recorded_at))
+            row = books.movement_row(account, first + number, *entry, *caller, desk.recorded_at)
+            rows.append(row)
             moved.setdefault((account, *entry.movement.place), []).append(first + number)
     books.write_levels(connection, changed)
     books.append(connection, rows)
@@ -331,32 +338,6 @@ def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[tuple[s
                 made = (group.caller or one.work.caller, one.work.context)
                 callers[one.work.account][span] = [made] * len(outcome.entries)
     return callers
-
-
-def _movement_row(
-    account: int, seq: int, entry: ledger.Entry, caller: tuple[str, str | None], recorded_at: int
-) -> tuple[object, ...]:
-    movement, level = entry
-    effective = recorded_at if movement.effective_at is None else movement.effective_at
-    return (
-        account,
-        seq,
-        movement.item,
-        movement.location,
-        level.version,
-        movement.kind,
-        movement.on_hand,
-        movement.reserved,
-        level.on_hand,
-        level.reserved,
-        int(movement.infinite),
-        int(movement.present),
-        movement.reason,
-        movement.reference,
-        *caller,
-        recorded_at,
-        min(effective, recorded_at),
-    )
 
 
 def _write_holds(connection: Connection, desks: dict[int, Desk], now: int) -> None:

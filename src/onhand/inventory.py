@@ -264,7 +264,7 @@ class Inventory:
                 raise Busy("too much work is waiting")
             self._waiting += 1
             self._weight += ticket.weight
-            lane = self._lanes.setdefault(0 if self.store.sqlite else account, Lane())
+            lane = self._lane(0 if self.store.sqlite else account)
             lane.tickets.append(ticket)
             if not lane.busy:
                 lane.busy = True
@@ -275,6 +275,12 @@ class Inventory:
                 else:
                     self._ready.put(partial(self._turn, lane))
         return ticket.future
+
+    def _lane(self, number: int) -> Lane:
+        lane = self._lanes.get(number)
+        if lane is None:
+            lane = self._lanes[number] = Lane()
+        return lane
 
     def _dismiss(self) -> None:
         for _ in self._threads:

@@ -51,7 +51,8 @@ class Ticket:
         self.weight = 0
         """How many commands it has."""
         if isinstance(job, Work):
-            self.weight = sum([len(group.commands) + len(group.also) for group in job.groups])
+            for group in job.groups:
+                self.weight += len(group.commands) + len(group.also)
         self.marked: set[Marked] = _NOTHING_MARKED
         """What its batch made stale; only the first ticket of a batch tells."""
         self.ended = False

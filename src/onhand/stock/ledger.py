@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, assert_never
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -42,6 +42,8 @@ from onhand.stock.model import (
 )
 
 Outcome = Decision | AnyRefusal
+PlainCommand: TypeAlias = Adjust | SetOnHand | SetAvailable
+"""A command that names one level and a number."""
 
 
 def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Outcome:
@@ -51,12 +53,8 @@ def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Out
     folded before (`holds.fold`). ``caller`` owns the reservations it makes.
     """
     match command:
-        case Adjust():
-            return _adjust(books, command)
-        case SetOnHand():
-            return _set_on_hand(books, command)
-        case SetAvailable():
-            return _set_available(books, command)
+        case Adjust() | SetOnHand() | SetAvailable():
+            return _shifted(books, command)
         case Transfer():
             return _transfer(books, command)
         case SetInfinite():
@@ -132,49 +130,73 @@ def bounded(books: Books, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _set_on_hand(books: Books, command: SetOnHand) -> Outcome:
-    if command.only_absent and books.levels.get((command.item, command.location), ABSENT).present:
+def shift(level: Level, command: PlainCommand) -> Movement | AnyRefusal | None:
+    """What a command that names one level and a number does there; None where nothing has to move.
+
+    The level is the only thing that it looks at: whoever has it need not open any `Books`.
+    """
+    return _SHIFTS[type(command)](level, command)
+
+
+def _shifted(books: Books, command: PlainCommand) -> Outcome:
+    found = shift(books.levels.get((command.item, command.location), ABSENT), command)
+    if found is None:
         return NOTHING
-    return _set(books, command, command.quantity)
+    return Decision((found,)) if isinstance(found, Movement) else found
 
 
-def _set(books: Books, command: SetOnHand | SetAvailable, on_hand: int) -> Outcome:
+def _set_on_hand(level: Level, command: SetOnHand) -> Movement | AnyRefusal | None:
+    if command.only_absent and level.present:
+        return None
+    return _set(level, command, command.quantity)
+
+
+def _set(level: Level, command: SetOnHand | SetAvailable, on_hand: int) -> Movement | AnyRefusal | None:
     if too_large(on_hand):
         return TooLarge(on_hand)
     if command.quantity < 0:
         return Forbidden("a level is set to at least 0 units")
-    level = books.levels.get((command.item, command.location), ABSENT)
     if level.present and level.on_hand == on_hand:
-        return NOTHING
+        return None
     return _moved(level, command, Kind.COUNTED, on_hand - level.on_hand)
 
 
-def _set_available(books: Books, command: SetAvailable) -> Outcome:
-    level = books.levels.get((command.item, command.location), ABSENT)
+def _set_available(level: Level, command: SetAvailable) -> Movement | AnyRefusal | None:
     if too_large(command.quantity):
         return TooLarge(command.quantity)
     if command.expected is not None and command.expected != level.shown:
         return Stale(command.item, command.location, command.expected, level.shown)
     # The number is the caller's claim about what can still be sold; the promised units are on top of it.
-    return _set(books, command, command.quantity + level.reserved)
+    return _set(level, command, command.quantity + level.reserved)
 
 
-def _adjust(books: Books, command: Adjust) -> Outcome:
-    if too_large(command.delta):
-        return TooLarge(command.delta)
-    if command.delta == 0:
-        return NOTHING
-    level = books.levels.get((command.item, command.location), ABSENT)
+def _adjust(level: Level, command: Adjust) -> Movement | AnyRefusal | None:
+    delta = command.delta
+    if too_large(delta):
+        return TooLarge(delta)
+    if delta == 0:
+        return None
     if level.infinite:
         # Sales do not take from an endless pile, so what comes back may not add to the number below it:
         # that would be stock from nowhere once there is an end again.
-        return NOTHING
-    floor = level.available if command.floor is Floor.AVAILABLE else level.on_hand
-    if command.delta < 0 and floor + command.delta < 0:
-        return short(level, command.item, command.location, -command.delta, floor)
-    if too_large(level.on_hand + command.delta):
-        return TooLarge(level.on_hand + command.delta)
-    return _moved(level, command, Kind.ADJUSTED, command.delta)
+        return None
+    on_hand = level.on_hand
+    if delta < 0:
+        floor = on_hand - level.reserved if command.floor is Floor.AVAILABLE else on_hand
+        if floor + delta < 0:
+            return short(level, command.item, command.location, -delta, floor)
+    if too_large(on_hand + delta):
+        return TooLarge(on_hand + delta)
+    return _moved(level, command, Kind.ADJUSTED, delta)
+
+
+_SHIFTS: dict[type, Callable[[Level, Any], Movement | AnyRefusal | None]] = {
+    Adjust: _adjust,
+    SetOnHand: _set_on_hand,
+    SetAvailable: _set_available,
+}
+PLAIN = frozenset(_SHIFTS)
+"""The types of a `PlainCommand`."""
 
 
 def short(level: Level, item: int, location: int, wanted: int, available: int) -> Insufficient:
@@ -182,8 +204,8 @@ def short(level: Level, item: int, location: int, wanted: int, available: int) -
     return Insufficient(item, location, wanted, max(0, available), level.on_hand, level.reserved)
 
 
-def _moved(level: Level, command: SetOnHand | SetAvailable | Adjust, kind: Kind, delta: int) -> Decision:
-    movement = Movement(
+def _moved(level: Level, command: PlainCommand, kind: Kind, delta: int) -> Movement:
+    return Movement(
         command.item,
         command.location,
         kind,
@@ -194,7 +216,6 @@ def _moved(level: Level, command: SetOnHand | SetAvailable | Adjust, kind: Kind,
         command.reason,
         command.reference,
     )
-    return Decision((movement,))
 
 
 def _transfer(books: Books, command: Transfer) -> Outcome:

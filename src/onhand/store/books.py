@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import HoldLine, Level, Reservation
+from onhand.stock.model import ABSENT, HoldLine, Level, Movement, Reservation
 from onhand.store.sql import Insert, Row, Statement
 
 Spot = tuple[int, int, int]
@@ -47,13 +47,9 @@ _prepare = Statement(
 )
 
 
-class Spotted(NamedTuple):
-    """A level as loaded. ``kit`` is None where the item, ``kind`` where the location is unknown."""
-
-    level: Level
-    kit: int | None
-    kind: str | None
-
+Spotted: TypeAlias = tuple[Level, int | None, str | None]
+"""A level as loaded, whether its item is a kit (None: there is no such item), and the kind of its location
+(None: there is no such location)."""
 
 # A spot whose item or location is unknown has no row; this says which of the two it is.
 _oddities = Statement(
@@ -74,23 +70,25 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
     """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
     rows = sorted(set(spots))
     found = _spotted(connection, rows) if rows else {}
-    missing = [spot for spot in rows if spot not in found]
+    missing = [] if len(found) == len(rows) else [spot for spot in rows if spot not in found]
     if missing:  # on PostgreSQL alone: SQLite has a row for each, and nobody else who writes
         _prepare.later(connection, missing)
         found |= _spotted(connection, missing)
         missing = [spot for spot in missing if spot not in found]
     for account, item, at, kit, kind in _oddities.run(connection, missing) if missing else ():
-        found[(account, item, at)] = Spotted(Level(), kit, kind)
+        found[account, item, at] = (ABSENT, kit, kind)
     return found
 
 
 def _spotted(connection: Connection, rows: list[Spot]) -> dict[Spot, Spotted]:
     found: dict[Spot, Spotted] = {}
-    for account, item, at, *values in _loaded(connection, rows):
-        on_hand, reserved, infinite, present, version, expiry, kit, kind = values
-        held = (on_hand, reserved, bool(infinite), bool(present), version, expiry)
-        level = Level() if version is None else Level(*held)
-        found[(account, item, at)] = Spotted(level, kit, kind)
+    for account, item, at, units, held, infinite, present, version, expiry, kit, kind in _loaded(
+        connection, rows
+    ):
+        level = (
+            ABSENT if version is None else Level(units, held, infinite != 0, present != 0, version, expiry)
+        )
+        found[account, item, at] = (level, kit, kind)
     return found
 
 
@@ -330,6 +328,40 @@ def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
             )
             for spot, level in sorted(levels.items())
         ],
+    )
+
+
+def movement_row(
+    account: int,
+    seq: int,
+    movement: Movement,
+    level: Level,
+    caller: str,
+    context: str | None,
+    recorded_at: int,
+) -> Row:
+    """A movement for `append`, with the level that it led to."""
+    effective = movement.effective_at
+    return (
+        account,
+        seq,
+        movement.item,
+        movement.location,
+        level.version,
+        # The driver asks about a text of a type of its own what it may be taken for.
+        movement.kind._value_,
+        movement.on_hand,
+        movement.reserved,
+        level.on_hand,
+        level.reserved,
+        int(movement.infinite),
+        int(movement.present),
+        movement.reason,
+        movement.reference,
+        caller,
+        context,
+        recorded_at,
+        recorded_at if effective is None or effective > recorded_at else effective,
     )
 
 
