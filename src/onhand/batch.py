@@ -24,7 +24,7 @@ from onhand.stock.model import (
     Stale,
     Unknown,
 )
-from onhand.store import books, listed, requests
+from onhand.store import books, listed, posting, requests
 from onhand.store.books import Change, Marked, Named, Spot
 from onhand.store.sql import Row
 from onhand.work import (
@@ -106,7 +106,7 @@ def _record(
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
     counts = {account: len(desk.draft.entries) for account, desk in desks.items()}
-    for account, numbers in books.advance_each(connection, counts, now).items():
+    for account, numbers in posting.advance_each(connection, counts, now).items():
         desks[account].seq, desks[account].recorded_at = numbers
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
@@ -305,20 +305,22 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
 
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
     changed: dict[Spot, Level] = {}
+    before: dict[Spot, Level] = {}
     moved: dict[Spot, list[int]] = {}
     rows: list[Row] = []
     callers = _callers(desks, done)
     for account, desk in sorted(desks.items()):
         for place, level in desk.draft.levels.items():
-            if level != desk.loaded.get(place):
-                changed[(account, *place)] = level
+            if level != (loaded := desk.loaded.get(place, ABSENT)):
+                spot = (account, *place)
+                changed[spot], before[spot] = level, loaded
         first = desk.seq - len(desk.draft.entries) + 1
         for number, (entry, caller) in enumerate(zip(desk.draft.entries, callers[account], strict=True)):
-            row = books.movement_row(account, first + number, *entry, *caller, desk.recorded_at)
+            row = posting.movement_row(account, first + number, *entry, *caller, desk.recorded_at)
             rows.append(row)
             moved.setdefault((account, *entry.movement.place), []).append(first + number)
-    books.write_levels(connection, changed)
-    books.append(connection, rows)
+    posting.write_levels(connection, changed, before)
+    posting.append(connection, rows)
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
     listed.close_listings(connection, closing, now)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from onhand.stock import ledger
 from onhand.stock.ledger import Entry, PlainCommand, Refused
 from onhand.stock.model import Level, Movement, Place
-from onhand.store import books, listed
+from onhand.store import books, listed, posting
 from onhand.store.books import Marked, Spot
 from onhand.store.sql import Row
 from onhand.work import Accepted, Group, Recorded, Work
@@ -72,7 +72,7 @@ def record(
     sheets = {account: Sheet() for account in {work.account for _, work in works}}
     decided = [(at, work, *_decide(work, levels, sheets[work.account])) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
-    for account, (last, recorded_at) in books.advance_each(connection, counts, now).items():
+    for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
         sheets[account].seq, sheets[account].recorded_at = last - counts[account], recorded_at
     for at, work, outcomes, touched, upto in decided:
         sheet = sheets[work.account]
@@ -84,9 +84,7 @@ def record(
             ]
         )
         recorded[at] = Recorded(numbered, touched, seq + upto, sheet.recorded_at)
-    # A level that a refused group has changed is the one again that was loaded.
-    changed = {spot: level for spot, level in levels.items() if level is not loaded[spot]}
-    return _write(connection, changed, sheets, now)
+    return _write(connection, levels, loaded, sheets, now)
 
 
 def _load(connection: Connection, works: Fresh, now: int) -> dict[Spot, Level] | None:
@@ -159,7 +157,11 @@ def _group(account: int, group: Group, levels: dict[Spot, Level], sheet: Sheet) 
 
 
 def _write(
-    connection: Connection, changed: Mapping[Spot, Level], sheets: Mapping[int, Sheet], now: int
+    connection: Connection,
+    levels: Mapping[Spot, Level],
+    loaded: Mapping[Spot, Level],
+    sheets: Mapping[int, Sheet],
+    now: int,
 ) -> set[Marked]:
     rows: list[Row] = []
     moved: dict[Spot, tuple[int, int]] = {}
@@ -168,11 +170,15 @@ def _write(
         seq = sheet.seq
         for (movement, level), (caller, context) in zip(sheet.entries, sheet.callers, strict=True):
             seq += 1
-            rows.append(books.movement_row(account, seq, movement, level, caller, context, sheet.recorded_at))
+            rows.append(
+                posting.movement_row(account, seq, movement, level, caller, context, sheet.recorded_at)
+            )
             spot = (account, movement.item, movement.location)
             moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
         closing |= sheet.closing
-    books.write_levels(connection, changed)
-    books.append(connection, rows)
+    # A level that a refused group has changed is the one again that was loaded.
+    changed = {spot: level for spot, level in levels.items() if level is not loaded[spot]}
+    posting.write_levels(connection, changed, loaded)
+    posting.append(connection, rows)
     listed.close_listings(connection, closing, now)
     return listed.mark_stale(connection, moved, now)

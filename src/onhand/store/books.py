@@ -1,14 +1,14 @@
-"""The statements of a commit: lock and load levels and reservations, and write what was decided."""
+"""What a commit looks at: levels and reservations, locked and loaded; and reservations as it left them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import ABSENT, HoldLine, Level, Movement, Reservation
+from onhand.stock.model import ABSENT, HoldLine, Level, Reservation
 from onhand.store.sql import Insert, Row, Statement
 
 Spot = tuple[int, int, int]
@@ -250,121 +250,3 @@ def _line_rows(account: int, change: Change) -> Iterable[Row]:
         counts = (line.held, line.shipped, line.released, line.expired, line.returned)
         ending = (line.kit, line.per, hold.expires_at)
         yield (account, hold.reference, number, line.item, line.location, *counts, *ending)
-
-
-# --- levels and movements ---------------------------------------------------------------------------
-
-_put_levels = Insert(
-    "levels",
-    "account int, item int, location int, on_hand int, reserved int, infinite int, present int,"
-    " version int, next_expiry int",
-    "ON CONFLICT (account, item, location) DO UPDATE SET on_hand = excluded.on_hand,"
-    " reserved = excluded.reserved, infinite = excluded.infinite, present = excluded.present,"
-    " version = excluded.version, next_expiry = excluded.next_expiry",
-    listed=True,
-)
-_append = Insert(
-    "movements",
-    "account int, seq int, item int, location int, version int, kind text, on_hand int,"
-    " reserved int, on_hand_after int, reserved_after int, infinite int, present int,"
-    " reason text, reference text, caller text, context text, recorded_at int, effective_at int",
-)
-_advance = Statement(
-    "UPDATE accounts SET seq = seq + :count,"
-    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
-    " WHERE id = :account RETURNING seq, recorded_at"
-)
-# Several accounts in a batch are there on SQLite only.
-_advance_each = Statement(
-    sqlite="UPDATE accounts SET seq = accounts.seq + r.count,"
-    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
-    " FROM {rows} WHERE accounts.id = r.account RETURNING id, seq, recorded_at",
-    rows="account int, count int",
-)
-_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
-_last_each = Statement(
-    sqlite="SELECT a.id, a.seq, a.recorded_at FROM {rows} JOIN accounts a ON a.id = r.account",
-    rows="account int",
-)
-
-
-def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
-    """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
-    rows = _advance.run(connection, account=account, count=count, now=now)
-    return (rows[0][0], rows[0][1])
-
-
-def advance_each(connection: Connection, counts: Mapping[int, int], now: int) -> dict[int, tuple[int, int]]:
-    """The same for every account of a batch; of those that take none it is what `last` says."""
-    if len(counts) == 1:
-        ((account, count),) = counts.items()
-        return {account: advance(connection, account, count, now) if count else last(connection, account)}
-    taking = sorted((account, count) for account, count in counts.items() if count)
-    others = sorted((account,) for account, count in counts.items() if not count)
-    rows = _advance_each.run(connection, taking, now=now) if taking else []
-    rows += _last_each.run(connection, others) if others else []
-    return {account: (seq, at) for account, seq, at in rows}
-
-
-def last(connection: Connection, account: int) -> tuple[int, int]:
-    """The account's last movement number and the time it was recorded; (0, 0) for none."""
-    rows = _last.run(connection, account=account)
-    return (rows[0][0], rows[0][1]) if rows else (0, 0)
-
-
-def write_levels(connection: Connection, levels: Mapping[Spot, Level]) -> None:
-    """Write each level once, in key order."""
-    _put_levels.later(
-        connection,
-        [
-            (
-                *spot,
-                level.on_hand,
-                level.reserved,
-                int(level.infinite),
-                int(level.present),
-                level.version,
-                level.next_expiry,
-            )
-            for spot, level in sorted(levels.items())
-        ],
-    )
-
-
-def movement_row(
-    account: int,
-    seq: int,
-    movement: Movement,
-    level: Level,
-    caller: str,
-    context: str | None,
-    recorded_at: int,
-) -> Row:
-    """A movement for `append`, with the level that it led to."""
-    effective = movement.effective_at
-    return (
-        account,
-        seq,
-        movement.item,
-        movement.location,
-        level.version,
-        # The driver asks about a text of a type of its own what it may be taken for.
-        movement.kind._value_,
-        movement.on_hand,
-        movement.reserved,
-        level.on_hand,
-        level.reserved,
-        int(movement.infinite),
-        int(movement.present),
-        movement.reason,
-        movement.reference,
-        caller,
-        context,
-        recorded_at,
-        recorded_at if effective is None or effective > recorded_at else effective,
-    )
-
-
-def append(connection: Connection, rows: Sequence[Row]) -> None:
-    """Append movements: the only place in onhand that writes the ledger."""
-    _append.later(connection, rows)

@@ -35,6 +35,15 @@ _mark = Statement(
     sqlite=_mark_text.replace("{where}", "WHERE true"),
     postgresql=_mark_text.replace("{where}", ""),
     rows=PLACES + ", seq int",
+    listed=True,
+)
+# Most items are on no channel that we tell, or on all: to look which costs less than to prepare what there
+# would be to write. On PostgreSQL it would be one more way there and back.
+_fed = Statement(
+    sqlite="SELECT r.account, r.item, r.location FROM {rows} WHERE EXISTS (SELECT 1 FROM feeds f"
+    " WHERE f.account = r.account AND f.item = r.item AND f.location = r.location)",
+    rows=PLACES,
+    listed=True,
 )
 
 
@@ -48,7 +57,10 @@ def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> N
 def mark_stale(connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int) -> set[Marked]:
     """Mark every listing fed by these levels as stale since the first of the given movements and up to the
     last; the (account, connection) of those that were marked."""
-    rows = [(*spot, seq) for spot, ends in sorted(seqs.items()) for seq in dict.fromkeys(ends)]
+    spots = sorted(seqs)
+    if connection.dialect.name == "sqlite":
+        spots = _fed.run(connection, spots)
+    rows = [(*spot, seq) for spot in spots for seq in dict.fromkeys(seqs[spot])]
     return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
 
 

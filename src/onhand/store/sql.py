@@ -211,6 +211,18 @@ def _step(connection: Connection, text: str, parameters: Any, *, many: bool = Fa
         raise DBAPIError.instance(text, parameters, error, sqlite3.Error, ismulti=many) from error
 
 
+class Steps:
+    """A statement with ``?`` for parameters that SQLite is given row by row. PostgreSQL has none of these."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def run(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Run once for each row."""
+        if rows:
+            _step(connection, self._text, rows, many=True)
+
+
 class Insert:
     """Rows into a table: one prepared statement stepped in the driver on SQLite (twice as fast there
     as an array, measured), one array statement on PostgreSQL. ``then`` is an ON CONFLICT clause.

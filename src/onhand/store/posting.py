@@ -1,0 +1,136 @@
+"""Posts what a commit decided: the account's next numbers, its levels and its movements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from onhand.stock.model import ABSENT, Level, Movement
+from onhand.store.books import Spot
+from onhand.store.sql import STEPPED, Insert, Row, Statement, Steps
+
+_put_levels = Insert(
+    "levels",
+    "account int, item int, location int, on_hand int, reserved int, infinite int, present int,"
+    " version int, next_expiry int",
+    "ON CONFLICT (account, item, location) DO UPDATE SET on_hand = excluded.on_hand,"
+    " reserved = excluded.reserved, infinite = excluded.infinite, present = excluded.present,"
+    " version = excluded.version, next_expiry = excluded.next_expiry",
+    listed=True,
+)
+# A row that is there and whose holds run out no earlier or later than before has one page to change: the
+# statement that would also make one looks it up twice, and one that names the expiry sees to its index.
+_move_levels = Steps(
+    "UPDATE levels SET on_hand = ?, reserved = ?, infinite = ?, present = ?, version = ?"
+    " WHERE account = ? AND item = ? AND location = ?"
+)
+_NUMBERS = (
+    "account int, seq int, item int, location int, version int, kind text, on_hand int,"
+    " reserved int, on_hand_after int, reserved_after int, infinite int, present int,"
+)
+_ENDING = " recorded_at int, effective_at int"
+_append = Insert("movements", f"{_NUMBERS} reason text, reference text, caller text, context text,{_ENDING}")
+# Most have no words, and each NULL costs as much as a number.
+_append_bare = Insert("movements", f"{_NUMBERS} caller text,{_ENDING}")
+_REASON, _REFERENCE, _CALLER, _CONTEXT = range(12, 16)
+_advance = Statement(
+    "UPDATE accounts SET seq = seq + :count,"
+    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
+    " WHERE id = :account RETURNING seq, recorded_at"
+)
+# Several accounts in a batch are there on SQLite only.
+_advance_each = Statement(
+    sqlite="UPDATE accounts SET seq = accounts.seq + r.count,"
+    " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
+    " FROM {rows} WHERE accounts.id = r.account RETURNING id, seq, recorded_at",
+    rows="account int, count int",
+)
+_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+_last_each = Statement(
+    sqlite="SELECT a.id, a.seq, a.recorded_at FROM {rows} JOIN accounts a ON a.id = r.account",
+    rows="account int",
+)
+
+
+def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
+    """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
+    rows = _advance.run(connection, account=account, count=count, now=now)
+    return (rows[0][0], rows[0][1])
+
+
+def advance_each(connection: Connection, counts: Mapping[int, int], now: int) -> dict[int, tuple[int, int]]:
+    """The same for every account of a batch; of those that take none it is what `last` says."""
+    if len(counts) == 1:
+        ((account, count),) = counts.items()
+        return {account: advance(connection, account, count, now) if count else last(connection, account)}
+    taking = sorted((account, count) for account, count in counts.items() if count)
+    others = sorted((account,) for account, count in counts.items() if not count)
+    rows = _advance_each.run(connection, taking, now=now) if taking else []
+    rows += _last_each.run(connection, others) if others else []
+    return {account: (seq, at) for account, seq, at in rows}
+
+
+def last(connection: Connection, account: int) -> tuple[int, int]:
+    """The account's last movement number and the time it was recorded; (0, 0) for none."""
+    rows = _last.run(connection, account=account)
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
+
+
+def write_levels(connection: Connection, levels: Mapping[Spot, Level], before: Mapping[Spot, Level]) -> None:
+    """Write each level once, in key order. ``before`` has them as they were loaded."""
+    some = connection.dialect.name == "sqlite" and len(levels) <= STEPPED
+    moved: list[Row] = []
+    rows: list[Row] = []
+    for spot, level in sorted(levels.items()):
+        old = before.get(spot, ABSENT)
+        numbers = (level.on_hand, level.reserved, int(level.infinite), int(level.present), level.version)
+        if some and old.version and old.next_expiry == level.next_expiry:
+            moved.append((*numbers, *spot))
+        else:
+            rows.append((*spot, *numbers, level.next_expiry))
+    _move_levels.run(connection, moved)
+    _put_levels.later(connection, rows)
+
+
+def movement_row(
+    account: int,
+    seq: int,
+    movement: Movement,
+    level: Level,
+    caller: str,
+    context: str | None,
+    recorded_at: int,
+) -> Row:
+    """A movement for `append`, with the level that it led to."""
+    effective = movement.effective_at
+    return (
+        account,
+        seq,
+        movement.item,
+        movement.location,
+        level.version,
+        # The driver asks about a text of a type of its own what it may be taken for.
+        movement.kind._value_,
+        movement.on_hand,
+        movement.reserved,
+        level.on_hand,
+        level.reserved,
+        int(movement.infinite),
+        int(movement.present),
+        movement.reason,
+        movement.reference,
+        caller,
+        context,
+        recorded_at,
+        recorded_at if effective is None or effective > recorded_at else effective,
+    )
+
+
+def append(connection: Connection, rows: Sequence[Row]) -> None:
+    """Append movements: the only place in onhand that writes the ledger."""
+    for row in rows:
+        if row[_REASON] is not None or row[_REFERENCE] is not None or row[_CONTEXT] is not None:
+            _append.later(connection, rows)
+            return
+    _append_bare.later(connection, [(*row[:_REASON], row[_CALLER], *row[_CONTEXT + 1 :]) for row in rows])
