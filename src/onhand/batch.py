@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -30,7 +31,6 @@ from onhand.store.sql import Row
 from onhand.work import (
     Accepted,
     Answer,
-    Companion,
     Conflict,
     Group,
     Outcome,
@@ -99,9 +99,20 @@ def commit(
 def _record(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> set[Marked]:
-    if plain.fits(fresh) and (marked := plain.record(connection, fresh, recorded, now)) is not None:
-        _answer(connection, fresh, recorded, now)
-        return marked
+    marked = plain.record(connection, fresh, recorded, now) if plain.fits(fresh) else None
+    if marked is None:
+        marked = _in_general(connection, fresh, recorded, now)
+    for at, work in fresh:
+        made = recorded[at]
+        if made is not None and (work.consume or work.plan is not None):
+            unheard.write(connection, work, made.outcomes, now)
+    _answer(connection, fresh, recorded, now)
+    return marked
+
+
+def _in_general(
+    connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
+) -> set[Marked]:
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
@@ -110,10 +121,7 @@ def _record(
         desks[account].seq, desks[account].recorded_at = numbers
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
-    marked = _write(connection, desks, done, now)
-    unheard.write(connection, ((one.work, one.outcomes) for one in done), now)
-    _answer(connection, fresh, recorded, now)
-    return marked
+    return _write(connection, desks, done, now)
 
 
 # --- keys and messages --------------------------------------------------------------------------------
@@ -240,9 +248,10 @@ def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...
                 return Refused(index, refusal)
     if group.existing is not None:
         for index, command in enumerate(commands):
-            refusal = _presence(desk, command, group.existing)
-            if refusal is not None:
-                return Refused(index, refusal)
+            for place in ledger.places(command, desk.draft.reservations):
+                level = desk.draft.levels.get(place, ABSENT)
+                if (found := ledger.presence(place, level, group.existing)) is not None:
+                    return Refused(index, found)
     offset = len(desk.draft.entries)
     entries = desk.draft.group(commands, now, group.caller or work.caller)
     if isinstance(entries, Refused):
@@ -251,22 +260,14 @@ def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...
     for movement, _ in entries:
         place = movement.place
         if levels[place].shown == 0:
-            desk.close(place)
+            desk.guards.close(place)
     if guard is not None and guard.place in levels:
         if levels[guard.place].shown == 0:
-            desk.close(guard.place)
+            desk.guards.close(guard.place)
     for companion in group.also:
         if isinstance(companion, SetStatus):
-            desk.set_status(companion.listing, companion.status)
+            desk.guards.set_status(companion.listing, companion.status)
     return Accepted(entries, offset, tuple(desk.draft.ends))
-
-
-def _presence(desk: Desk, command: AnyCommand, wanted: bool) -> AnyRefusal | None:
-    for item, location in ledger.places(command, desk.draft.reservations):
-        if desk.draft.levels.get((item, location), ABSENT).present is not wanted:
-            name = f"{item} at {location}"
-            return Unknown("level", name) if wanted else Forbidden(f"there is a level of {name} already")
-    return None
 
 
 def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
@@ -322,10 +323,11 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
     posting.write_levels(connection, changed, before)
     posting.append(connection, rows)
     _write_holds(connection, desks, now)
-    closing = {(account, *place) for account, desk in desks.items() for place in desk.closing}
+    closing = {(account, *place) for account, desk in desks.items() for place in desk.guards.closing}
     listed.close_listings(connection, closing, now)
     marked = listed.mark_stale(connection, {spot: (one[0], one[-1]) for spot, one in moved.items()}, now)
-    companions.write(connection, _companions(done, desks), now)
+    said = chain.from_iterable(desks[one.work.account].guards.said(one.work, one.outcomes) for one in done)
+    companions.write(connection, said, now)
     return marked
 
 
@@ -350,15 +352,3 @@ def _write_holds(connection: Connection, desks: dict[int, Desk], now: int) -> No
             if hold != old:
                 changed[account, reference] = Change(old, hold, reference in desk.folded)
     books.write_reservations(connection, changed, now)
-
-
-def _companions(done: Iterable[Done], desks: dict[int, Desk]) -> Iterator[tuple[int, str, Companion]]:
-    for one in done:
-        guards = desks[one.work.account].guards
-        for group, outcome in zip(one.work.groups, one.outcomes, strict=True):
-            if isinstance(outcome, Accepted):
-                for companion in group.also:
-                    if isinstance(companion, SetStatus) and companion.listing in guards:
-                        # A later work of this batch may have had another word, or sold the last unit.
-                        companion = SetStatus(companion.listing, guards[companion.listing].status)
-                    yield one.work.account, group.caller or one.work.caller, companion

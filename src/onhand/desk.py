@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.guards import Guards
 from onhand.stock import holds, ledger
 from onhand.stock.decision import Decision
 from onhand.stock.ledger import Draft
@@ -27,7 +28,6 @@ from onhand.stock.model import (
 )
 from onhand.store import books, listed
 from onhand.store.books import Named, Spot, Spotted
-from onhand.store.listed import Guard
 from onhand.work import SetStatus, Work
 
 LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer)
@@ -37,8 +37,6 @@ class Desk:
     """One account while a batch is decided: the draft, and what is odd about some places."""
 
     __slots__ = (
-        "bound",
-        "closing",
         "draft",
         "folded",
         "guards",
@@ -55,28 +53,9 @@ class Desk:
         self.old_holds: dict[str, Reservation] = {}
         self.folded: set[str] = set()
         self.odd: dict[Place, str | None] = {}
-        self.guards: dict[int, Guard] = {}
-        self.bound: dict[Place, list[int]] = {}
-        self.closing: set[Place] = set()
+        self.guards = Guards()
         self.seq = 0
         self.recorded_at = 0
-
-    def guard(self, listing: int, guard: Guard) -> None:
-        """Watch a listing while the batch is decided."""
-        self.guards[listing] = guard
-        if guard.place is not None and guard.closes:
-            self.bound.setdefault(guard.place, []).append(listing)
-
-    def close(self, place: Place) -> None:
-        """A work left ``place`` showing nothing: listings bound to it close, for what follows too."""
-        self.closing.add(place)
-        for listing in self.bound.get(place, ()):
-            self.set_status(listing, "closed")
-
-    def set_status(self, listing: int, status: str) -> None:
-        """A listing is ``status`` for what follows."""
-        if listing in self.guards:
-            self.guards[listing] = self.guards[listing]._replace(status=status)
 
 
 class Job(NamedTuple):
@@ -170,7 +149,7 @@ def load(connection: Connection, jobs: list[Job], now: int) -> dict[int, Desk]:
     if due:
         _fold(connection, desks, due, now)
     for (account, listing), guard in listed.guards(connection, needs.listings).items():
-        desks[account].guard(listing, guard)
+        desks[account].guards.watch(listing, guard)
     return desks
 
 

@@ -1,7 +1,7 @@
 """The usual batch, decided in one pass: nothing but numbers set and changed, of levels that are as they seem.
 
-What `batch` does in general takes a desk for every account, drafts, guards, kits, holds and companions. Of a
-thousand works hardly one needs any of it. Both come to the same, which the tests hold them to.
+What `batch` does in general takes a desk for every account, drafts, kits and holds. Of a thousand works
+hardly one needs any of that. Both come to the same, which the tests hold them to.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import TypeAlias, cast
 
 from sqlalchemy import Connection
 
+from onhand import companions
+from onhand.guards import Guards
 from onhand.stock import ledger
 from onhand.stock.ledger import Entry, PlainCommand, Refused
-from onhand.stock.model import Level, Movement, Place
+from onhand.stock.model import Closed, Level, Movement, Place, Stale
 from onhand.store import books, listed, posting
 from onhand.store.books import Marked, Spot
 from onhand.store.sql import Row
-from onhand.work import Accepted, Group, Recorded, Work
+from onhand.work import Accepted, Companion, Group, PutOrder, Recorded, SetStatus, Work
 
 Fresh = Sequence[tuple[int, Work]]
 """Works with their places in the batch, in order of arrival."""
@@ -33,13 +35,12 @@ Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
 class Sheet:
     """What the works of one account have done so far: who moved what, in order."""
 
-    __slots__ = ("callers", "closing", "entries", "recorded_at", "seq")
+    __slots__ = ("callers", "entries", "guards", "recorded_at", "seq")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.callers: list[tuple[str, str | None]] = []
-        self.closing: set[Spot] = set()
-        """Levels that a group left showing nothing."""
+        self.guards = Guards()
         self.seq = 0
         """The number before the first entry."""
         self.recorded_at = 0
@@ -48,11 +49,12 @@ class Sheet:
 def fits(works: Fresh) -> bool:
     """Whether every work is of the usual kind, as far as can be told without the database."""
     for _, work in works:
-        if work.holds or work.consume or work.plan is not None or work.mirror:
+        if work.holds or work.mirror:
             return False
         for group in work.groups:
-            if group.also or group.listing is not None or group.existing is not None or group.expect:
-                return False
+            for companion in group.also:
+                if type(companion) is PutOrder:  # it looks at reservations
+                    return False
             for command in group.commands:
                 if type(command) not in ledger.PLAIN:
                     return False
@@ -65,15 +67,20 @@ def record(
     """Decide ``works`` that `fits` lets pass, write what they do, and put what became of each into its place
     in ``recorded``; what became stale. None, and nothing was written, where a level is not as it seems: of a
     kit, of something unknown, mirrored, or with holds that are due."""
-    loaded = _load(connection, works, now)
+    spots, listings = _named(works)
+    loaded = _load(connection, spots, now)
     if loaded is None:
         return None
     levels = dict(loaded)
     sheets = {account: Sheet() for account in {work.account for _, work in works}}
+    if listings:
+        for (account, listing), guard in listed.guards(connection, listings).items():
+            sheets[account].guards.watch(listing, guard)
     decided = [(at, work, *_decide(work, levels, sheets[work.account])) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
     for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
         sheets[account].seq, sheets[account].recorded_at = last - counts[account], recorded_at
+    said: list[tuple[int, str, Companion]] = []
     for at, work, outcomes, touched, upto in decided:
         sheet = sheets[work.account]
         seq = sheet.seq
@@ -84,19 +91,39 @@ def record(
             ]
         )
         recorded[at] = Recorded(numbered, touched, seq + upto, sheet.recorded_at)
-    return _write(connection, levels, loaded, sheets, now)
+        for group in work.groups:
+            if group.also:
+                said += sheet.guards.said(work, numbered)
+                break
+    marked = _write(connection, levels, loaded, sheets, now)
+    if said:
+        companions.write(connection, said, now)
+    return marked
 
 
-def _load(connection: Connection, works: Fresh, now: int) -> dict[Spot, Level] | None:
-    """The levels that the works name, locked; None where one of them is not as it seems."""
+def _named(works: Fresh) -> tuple[set[Spot], set[tuple[int, int]]]:
+    """The levels that works name, and the listings that they come through, open or close."""
     spots: set[Spot] = set()
+    listings: set[tuple[int, int]] = set()
     for _, work in works:
         account = work.account
         for group in work.groups:
             for command in cast(Commands, group.commands):
                 spots.add((account, command.item, command.location))
+            for place, _ in group.expect:
+                spots.add((account, *place))
+            if group.listing is not None:
+                listings.add((account, group.listing))
+            for companion in group.also:
+                if isinstance(companion, SetStatus):
+                    listings.add((account, companion.listing))
         for item, at in work.watch:
             spots.add((account, item, at))
+    return spots, listings
+
+
+def _load(connection: Connection, spots: set[Spot], now: int) -> dict[Spot, Level] | None:
+    """The levels, locked; None where one of them is not as it seems."""
     levels: dict[Spot, Level] = {}
     for spot, (level, kit, kind) in books.lock_levels(connection, spots).items():
         due = level.next_expiry is not None and level.next_expiry <= now
@@ -117,10 +144,10 @@ def _decide(
         outcome = _group(account, group, levels, sheet)
         outcomes.append(outcome)
         if isinstance(outcome, Refused):
-            command = cast(Commands, group.commands)[outcome.index]
-            touched.setdefault(
-                (command.item, command.location), levels[account, command.item, command.location]
-            )
+            if group.commands:
+                command = cast(Commands, group.commands)[outcome.index]
+                place = (command.item, command.location)
+                touched.setdefault(place, levels[account, *place])
             continue
         for movement, _ in outcome[0]:
             touched[movement.item, movement.location] = levels[account, movement.item, movement.location]
@@ -132,6 +159,15 @@ def _decide(
 
 def _group(account: int, group: Group, levels: dict[Spot, Level], sheet: Sheet) -> Done | Refused:
     """All commands of a group, or none and why."""
+    guard = None
+    if group.listing is not None:
+        guard = sheet.guards.get(group.listing)
+        if guard is None or guard.status != "open":
+            return Refused(0, Closed(group.listing))
+    if group.expect or group.existing is not None:
+        refused = _unexpected(account, group, levels)
+        if refused is not None:
+            return refused
     entries = sheet.entries
     start = len(entries)
     ends: list[int] = []
@@ -152,8 +188,30 @@ def _group(account: int, group: Group, levels: dict[Spot, Level], sheet: Sheet) 
         ends.append(len(entries) - start)
     for spot, _ in before:
         if levels[spot].shown == 0:
-            sheet.closing.add(spot)
+            sheet.guards.close(spot[1:])
+    if guard is not None and guard.place is not None:
+        level_there = levels.get((account, *guard.place))
+        if level_there is not None and level_there.shown == 0:
+            sheet.guards.close(guard.place)
+    for companion in group.also:
+        if isinstance(companion, SetStatus):
+            sheet.guards.set_status(companion.listing, companion.status)
     return tuple(entries[start:]), start, tuple(ends)
+
+
+def _unexpected(account: int, group: Group, levels: Mapping[Spot, Level]) -> Refused | None:
+    """Why a group may not begin: a level has another version, is there or is not there."""
+    for place, version in group.expect:
+        level = levels[account, *place]
+        if level.version != version:
+            return Refused(0, Stale(*place, version, level.version))
+    if group.existing is not None:
+        for index, command in enumerate(cast(Commands, group.commands)):
+            place = (command.item, command.location)
+            refusal = ledger.presence(place, levels[account, *place], group.existing)
+            if refusal is not None:
+                return Refused(index, refusal)
+    return None
 
 
 def _write(
@@ -175,7 +233,7 @@ def _write(
             )
             spot = (account, movement.item, movement.location)
             moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
-        closing |= sheet.closing
+        closing.update((account, *place) for place in sheet.guards.closing)
     # A level that a refused group has changed is the one again that was loaded.
     changed = {spot: level for spot, level in levels.items() if level is not loaded[spot]}
     posting.write_levels(connection, changed, loaded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -25,29 +25,26 @@ from onhand.store import incidents, requests
 from onhand.work import Group, Outcome, Work
 
 
-def write(connection: Connection, decided: Iterable[tuple[Work, Sequence[Outcome]]], now: int) -> None:
-    """Open incidents for the refused groups of works that end messages or planned changes.
+def write(connection: Connection, work: Work, outcomes: Sequence[Outcome], now: int) -> None:
+    """Open incidents for the refused groups of a work that ends messages or a planned change.
 
     A planned change that was refused gets the status ``refused`` with the reason as its outcome.
     """
-    for work, outcomes in decided:
-        if not work.consume and work.plan is None:
-            continue
-        refused = [
-            (group, outcome)
-            for group, outcome in zip(work.groups, outcomes, strict=True)
-            if isinstance(outcome, Refused) and not _passed_over(group, outcome)
-        ]
-        if not refused:
-            continue
-        bodies: Sequence[Mapping[str, Any]] = [_body(work, group, outcome) for group, outcome in refused]
-        kind = incidents.PLANNED
-        if work.plan is None:
-            kind, bodies = incidents.REFUSED, incidents.news(connection, work.account, bodies)
-        incidents.report(connection, work.account, [(kind, body) for body in bodies], now)
-        if work.plan is not None:
-            words = explain(refused[0][1].refusal)
-            requests.refuse_plan(connection, work.account, work.plan, words, now)
+    refused = [
+        (group, outcome)
+        for group, outcome in zip(work.groups, outcomes, strict=True)
+        if isinstance(outcome, Refused) and not _passed_over(group, outcome)
+    ]
+    if not refused:
+        return
+    bodies: Sequence[Mapping[str, Any]] = [_body(work, group, outcome) for group, outcome in refused]
+    kind = incidents.PLANNED
+    if work.plan is None:
+        kind, bodies = incidents.REFUSED, incidents.news(connection, work.account, bodies)
+    incidents.report(connection, work.account, [(kind, body) for body in bodies], now)
+    if work.plan is not None:
+        words = explain(refused[0][1].refusal)
+        requests.refuse_plan(connection, work.account, work.plan, words, now)
 
 
 def _passed_over(group: Group, outcome: Refused) -> bool:

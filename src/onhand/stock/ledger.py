@@ -138,6 +138,15 @@ def shift(level: Level, command: PlainCommand) -> Movement | AnyRefusal | None:
     return _SHIFTS[type(command)](level, command)
 
 
+def presence(place: Place, level: Level, wanted: bool) -> AnyRefusal | None:
+    """Why a command may not touch ``level``, where its group asks for levels that are there, or are not."""
+    if level.present is wanted:
+        return None
+    item, location = place
+    name = f"{item} at {location}"
+    return Unknown("level", name) if wanted else Forbidden(f"there is a level of {name} already")
+
+
 def _shifted(books: Books, command: PlainCommand) -> Outcome:
     found = shift(books.levels.get((command.item, command.location), ABSENT), command)
     if found is None:

@@ -40,6 +40,7 @@ _known = Statement(
     "SELECT k.account, k.scope, k.key, k.fingerprint, k.status, k.body, k.headers FROM {rows}"
     " JOIN idempotency k ON k.account = r.account AND k.scope = r.scope AND k.key = r.key",
     rows=_KEYS,
+    listed=True,
 )
 _keep = Insert(
     "idempotency",
