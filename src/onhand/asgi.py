@@ -78,7 +78,8 @@ def kept_slashes(scope: Scope) -> Scope:
 def application(
     routes: Sequence[Route], shape: Shape, aimed: Callable[[Scope], Scope] = lambda scope: scope
 ) -> ASGIApp:
-    """An application of ``routes``; what no route or handler answers is answered by ``shape``.
+    """An application of ``routes``, whose handlers answer with whole responses: none streams or goes on
+    afterwards. What no route or handler answers is answered by ``shape``.
 
     ``aimed`` may give a request another path before a route is looked for.
     """
@@ -103,7 +104,10 @@ def application(
                 response = shape(404, "Not found")
         except Exception as error:  # noqa: BLE001 - the edge: every fault must leave in the dialect's shape
             response = _fault(error, shape, scope)
-        await response(scope, receive, send)
+        # A response is whole here: its own way of sending would be a coroutine more for these two messages.
+        status, headers = response.status_code, response.raw_headers
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     return app
 
