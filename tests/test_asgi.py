@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from starlette.requests import Request
@@ -43,3 +44,44 @@ def test_who_goes_away_is_no_fault(face: Face, message: Message, status: int, lo
     with capture_logs() as found:
         asyncio.run(main())
     assert (sent[0]["status"], len(found)) == (status, logged)
+
+
+async def named(request: Request) -> Response:
+    """Says which parameters the path has."""
+    return wire.respond(200, dict(request.path_params))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "found"),
+    [
+        ("GET", "/a/1", 200, {"one": "1"}),
+        ("PUT", "/a/1", 405, {"Allow": "GET, HEAD"}),
+        ("GET", "/a/b/c", 200, {"any": "a", "other": "c"}),
+        ("GET", "/z/b/c", 200, {"any": "z", "other": "c"}),
+        ("GET", "/a/1/x", 200, {"two": "1"}),
+        ("GET", "/a1", 200, {"rest": "1"}),
+        ("GET", "/b1", 404, {}),
+        ("GET", "", 404, {}),
+    ],
+)
+def test_paths_with_parameters(method: str, path: str, status: int, found: dict[str, str]) -> None:
+    paths = ("/a/{one}", "/{any}/b/{other}", "/a/{two}/x", "/a{rest}")
+    routes = [Route(one, named, methods=["GET"]) for one in paths]
+    app = asgi.application(routes, lambda status, message: Response(status_code=status))
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return WHOLE
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def main() -> None:
+        await app({"type": "http", "method": method, "path": path, "headers": []}, receive, send)
+
+    asyncio.run(main())
+    assert sent[0]["status"] == status
+    if status == 200:
+        assert json.loads(sent[1]["body"]) == found
+    if status == 405:
+        assert (b"allow", found["Allow"].encode()) in sent[0]["headers"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import structlog
@@ -27,21 +27,38 @@ SLASH = "\ufdd0"
 log = structlog.get_logger(__name__)
 
 
+class _Pattern(NamedTuple):
+    """A path with parameters."""
+
+    beginning: str
+    """What is before the first of them."""
+
+    whole: re.Pattern[str]
+    methods: Collection[str]
+    route: Route
+
+    @property
+    def first(self) -> str | None:
+        """The first segment; None where that has a parameter."""
+        return self.beginning.split("/")[1] if self.beginning.count("/") > 1 else None
+
+
 class _Table:
-    """Routes by their path: plain ones are found at once, those with parameters are tried in turn, if
-    the path begins as they do."""
+    """Routes by their path: plain ones are found at once; of those with parameters, the ones with the same
+    first segment are tried in turn."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._plain: dict[str, dict[str, Route]] = {}
-        self._patterns: list[tuple[str, re.Pattern[str], Route]] = []
+        patterns = [_pattern(route) for route in routes if route.param_convertors]
         for route in routes:
-            if route.param_convertors:
-                # What others have named may hold the end of a line, too.
-                whole = re.compile(route.path_regex.pattern, re.DOTALL)
-                self._patterns.append((route.path.partition("{")[0], whole, route))
-            else:
+            if not route.param_convertors:
                 for method in route.methods or ():
                     self._plain.setdefault(route.path, {}).setdefault(method, route)
+        self._others = [one for one in patterns if one.first is None]
+        self._patterns = {
+            first: [one for one in patterns if one.first in (first, None)]
+            for first in {one.first for one in patterns}
+        }
 
     def find(self, path: str, method: str) -> tuple[Route | None, dict[str, Any], set[str]]:
         """The route and its parameters; without one, the methods that the path has."""
@@ -49,25 +66,31 @@ class _Table:
         if plain is not None and method in plain:
             return plain[method], {}, set()
         allowed: set[str] = set(plain or ())
-        for beginning, whole, route in self._patterns:
+        for beginning, whole, methods, route in self._patterns.get(path[1:].partition("/")[0], self._others):
             if not path.startswith(beginning):
                 continue
             found = whole.fullmatch(path)
             if found is None:
                 continue
-            if method in (route.methods or ()):
+            if method in methods:
                 given = found.groupdict()
                 convertors = route.param_convertors
                 return route, {name: convertors[name].convert(text) for name, text in given.items()}, set()
-            allowed |= route.methods or set()
+            allowed.update(methods)
         return None, {}, allowed
+
+
+def _pattern(route: Route) -> _Pattern:
+    # What others have named may hold the end of a line, too.
+    whole = re.compile(route.path_regex.pattern, re.DOTALL)
+    return _Pattern(route.path.partition("{")[0], whole, route.methods or (), route)
 
 
 def kept_slashes(scope: Scope) -> Scope:
     """A path whose escaped slashes stay inside their segment, for `application`: a reference, a SKU or an id
     that others gave may have some. Between the segments of a route only plain ones count."""
     raw: bytes = scope.get("raw_path") or b""
-    if b"%2f" not in raw.lower():
+    if b"%" not in raw or b"%2f" not in raw.lower():
         return scope
     escaped = raw.partition(b"?")[0].decode("latin-1").replace("%2f", "%2F")
     marked = unquote(escaped.replace("%2F", SLASH))
