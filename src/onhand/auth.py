@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
 import secrets
@@ -51,31 +50,51 @@ async def identify(
     A credential of two parts is found by its public ``lookup`` and proven by ``secret``; one of a
     single part is found by ``digest(part)`` and ``secret`` is None.
     """
-    found = None
-    if "\0" not in lookup:
-        name = ("key", dialect, lookup)
-        found = await inventory.recall_owned(name, lambda c: keys.find(c, dialect, lookup))
-    return prove(found, secret, inventory.now())
+    name = ("key", dialect, lookup)
+    found: Credential | None = inventory.remembered_owned(name)
+    if found is None and "\0" not in lookup:
+        found = await inventory.recall_owned(name, lambda c: _credential(c, dialect, lookup))
+    return _proven(found, secret, inventory.now())
 
 
 def check(connection: Connection, dialect: str, lookup: str, secret: str | None, now: int) -> Caller | None:
     """The same on an open connection."""
-    found = keys.find(connection, dialect, lookup) if "\0" not in lookup else None
-    return prove(found, secret, now)
+    found = _credential(connection, dialect, lookup) if "\0" not in lookup else None
+    return _proven(found, secret, now)
 
 
-def prove(found: keys.Stored | None, secret: str | None, now: int) -> Caller | None:
+class Credential(NamedTuple):
+    """A credential as it is remembered: who is behind it, and what proves it until when."""
+
+    account: int
+    caller: Caller
+    secret_hash: str
+    expires_at: int | None
+    revoked: bool
+
+
+def _credential(connection: Connection, dialect: str, lookup: str) -> Credential | None:
+    found = keys.find(connection, dialect, lookup)
+    if found is None:
+        return None
+    scopes = _included(found.scopes)
+    caller = Caller(found.account, found.principal, scopes, found.seller, found.connection)
+    return Credential(
+        found.account, caller, found.secret_hash or "", found.expires_at, found.revoked_at is not None
+    )
+
+
+def _proven(found: Credential | None, secret: str | None, now: int) -> Caller | None:
     """The caller of a stored credential, if ``secret`` is its own and its time is not up."""
     proof = digest(secret) if secret is not None else ""
-    expected = (found.secret_hash or "") if found else ""
+    expected = found.secret_hash if found is not None else ""
     if not hmac.compare_digest(proof, expected) or found is None:
         return None
-    if found.revoked_at is not None or (found.expires_at is not None and found.expires_at <= now):
+    if found.revoked or (found.expires_at is not None and found.expires_at <= now):
         return None
-    return Caller(found.account, found.principal, _included(found.scopes), found.seller, found.connection)
+    return found.caller
 
 
-@functools.cache
 def _included(scopes: str) -> frozenset[str]:
     """The scopes of a key: admin includes write, and write includes read."""
     given = scopes.split()

@@ -197,6 +197,14 @@ class Inventory:
             self._owners[name] = found.account
         return found
 
+    def remembered_owned(self, name: Hashable) -> Any | None:
+        """What `recall_owned` would answer from memory alone, without a turn of its own: None where it would
+        have to ask."""
+        owner = self._owners.get(name)
+        known = None if owner is None else self._memory.now(owner)
+        found = None if known is None else known.single.get(name)
+        return found if found is not None and found.account == owner else None
+
     def catalogue(self, account: int) -> object:
         """What is another object once this process may have changed what `recall` remembers of an account; on
         PostgreSQL, where others change it too, nothing: `counters.CATALOGUE` says so there."""
