@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 import msgspec
@@ -188,23 +188,31 @@ def is_int(value: object) -> TypeGuard[int]:
 
 async def body(request: Request, limit: int) -> bytes:
     """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
-    announced = header(request.scope["headers"], b"content-length")
-    if announced.isdecimal() and int(announced[:20]) > limit:
-        raise TooLong(limit)
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            if value.isdigit() and int(value[:20]) > limit:
+                raise TooLong(limit)
+            break
+    receive = request.receive
     parts: list[bytes] = []
     total = 0
-    more = True
-    while more:
-        message = await request.receive()
+    while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        part = message.get("body", b"")
+        part: bytes = message.get("body", b"")
         total += len(part)
         if total > limit:
             raise TooLong(limit)
+        if not message.get("more_body", False):
+            # Behind the reception there is one part.
+            return b"".join([*parts, part]) if parts else part
         parts.append(part)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by their names; of several with one name the first."""
+    return dict(reversed(headers))
 
 
 def header(headers: Headers, name: bytes) -> str:

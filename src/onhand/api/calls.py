@@ -36,6 +36,7 @@ T = TypeVar("T")
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_JSON = wire.JSON.encode()
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -43,11 +44,14 @@ async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, 
     """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
     call = None
     try:
-        caller = await _caller(inventory, request)
+        headers = wire.first_of_each(request.scope["headers"])
+        caller = await auth.identify(inventory, NAME, auth.digest(_secret(headers)))
+        if caller is None:
+            raise Problem("unauthorized", "This key is unknown, revoked or expired")
         if not caller.may(scope):
             raise Problem("insufficient_scope", f"This needs a key with the scope {scope}")
-        raw = b"" if request.method in _READS else await wire.body(request, limit)
-        call = Call(inventory, request, caller, raw)
+        raw = b"" if request.scope["method"] in _READS else await wire.body(request, limit)
+        call = Call(inventory, request, headers, caller, raw)
         return await endpoint(call)
     except Problem as problem:
         # What was done under a key is answered alike, whatever has changed since it was done.
@@ -55,27 +59,33 @@ async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, 
         return again or response(refusal(problem))
 
 
-async def _caller(inventory: Inventory, request: Request) -> Caller:
-    given = wire.header(request.scope["headers"], b"authorization")
+def _secret(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"authorization", b"").decode("latin-1")
     if given[: len(BEARER)].lower() != BEARER:
         raise Problem("unauthorized", "Send Authorization: Bearer and a key")
-    caller = await auth.identify(inventory, NAME, auth.digest(given[len(BEARER) :].strip()))
-    if caller is None:
-        raise Problem("unauthorized", "This key is unknown, revoked or expired")
-    return caller
+    return given[len(BEARER) :].strip()
 
 
 class Call:
-    """A request of a proven caller. ``now`` is microseconds UTC."""
+    """A request of a proven caller. ``headers`` has the first of each name, ``now`` is microseconds UTC."""
 
-    def __init__(self, inventory: Inventory, request: Request, caller: Caller, raw: bytes) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        request: Request,
+        headers: Mapping[bytes, bytes],
+        caller: Caller,
+        raw: bytes,
+    ) -> None:
         self.inventory = inventory
         self.request = request
+        self.headers = headers
         self.caller = caller
         self.account = caller.account
         self.raw = raw
         self.now = inventory.now()
-        self.key = None if request.method in _READS else self._key()
+        keyed = b"idempotency-key" in headers and request.scope["method"] not in _READS
+        self.key = self._key() if keyed else None
 
     # --- what is asked
 
@@ -87,7 +97,8 @@ class Call:
 
     def json(self) -> object:
         """The body as plain values."""
-        if not wire.is_json(wire.media_type(self.request.scope)):
+        plain = self.headers.get(b"content-type") == _JSON
+        if not plain and not wire.is_json(wire.media_type(self.request.scope)):
             raise Problem("unsupported_media_type", "Send the body as application/json")
         return schema.decode(self.raw)
 
@@ -185,11 +196,9 @@ class Call:
         if self.caller.seller is not None:
             raise Problem("seller_bound", "This concerns the whole account; the key is bound to a seller")
 
-    def _key(self) -> Key | None:
+    def _key(self) -> Key:
         scope = self.request.scope
         given = wire.every(scope["headers"], b"idempotency-key")
-        if not given:
-            return None
         name = given[0]
         if len(given) > 1 or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
             words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
@@ -197,7 +206,7 @@ class Call:
         if len(name) > 2 and name[0] == name[-1] == '"':
             name = name[1:-1]
         query = scope["query_string"].decode("latin-1")
-        match = wire.header(scope["headers"], b"if-match")
+        match = self.headers.get(b"if-match", b"").decode("latin-1")
         head = f"\0{scope['method']} {scope['path']}?{query}\0{match}"
         asked = hashlib.sha256(self.raw + head.encode("utf-8", "surrogatepass"))
         return Key(self.caller.principal, name, asked.hexdigest())
