@@ -7,12 +7,13 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from onhand import auth, wire
-from onhand.api import params, problems, schema
+from onhand.api import params, problems, reading, schema
 from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_header, bad_parameter
@@ -33,6 +34,7 @@ REPLAYED = "Idempotency-Replayed"
 LOCATIONS_USUAL = 100
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -89,18 +91,22 @@ class Call:
 
     # --- what is asked
 
-    def body(self, kind: type[T], *, empty: T | None = None) -> T:
+    def body(self, kind: type[S], *, empty: S | None = None) -> S:
         """The body as this shape; ``empty`` stands for no body at all where that may be."""
         if not self.raw and empty is not None:
             return empty
-        return schema.convert(self.json(), kind)
+        self._typed()
+        return reading.read(self.raw, kind)
 
     def json(self) -> object:
         """The body as plain values."""
+        self._typed()
+        return schema.decode(self.raw)
+
+    def _typed(self) -> None:
         plain = self.headers.get(b"content-type") == _JSON
         if not plain and not wire.is_json(wire.media_type(self.request.scope)):
             raise Problem("unsupported_media_type", "Send the body as application/json")
-        return schema.decode(self.raw)
 
     def params(self, *known: str) -> dict[str, list[str]]:
         """The query parameters; one that is not ``known`` is refused."""

@@ -28,7 +28,7 @@ from onhand.api.changes import mine
 from onhand.api.levels import labels_of
 from onhand.api.meaning import Names, command, wanted
 from onhand.api.problems import Problem
-from onhand.api.schema import Key, cursor, position
+from onhand.api.schema import Body, Key, cursor, position
 from onhand.api.told import Labels
 from onhand.stock import holds, model
 from onhand.stock.ledger import Refused
@@ -36,7 +36,7 @@ from onhand.stock.model import Reservation
 from onhand.store import books, lookup, posting
 from onhand.work import Answer, Group, Recorded
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Body)
 
 NO_PARTS = PartsBody()
 

@@ -41,8 +41,8 @@ Where: TypeAlias = Id | Name
 T = TypeVar("T")
 
 
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A request body: what it does not know it refuses."""
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A request body: what it does not know it refuses. That it leaves out defaults is for `reading`."""
 
 
 def decode(raw: bytes) -> object:
