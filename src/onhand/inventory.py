@@ -197,6 +197,12 @@ class Inventory:
             self._owners[name] = found.account
         return found
 
+    def remembered(self, account: int) -> Mapping[str, Mapping[Any, Any]]:
+        """What `recall_many` would answer from memory alone, by kind: to be looked into at once and not kept.
+        What is missing there may exist all the same."""
+        known = self._memory.now(account)
+        return {} if known is None else known.tables
+
     def remembered_owned(self, name: Hashable) -> Any | None:
         """What `recall_owned` would answer from memory alone, without a turn of its own: None where it would
         have to ask."""

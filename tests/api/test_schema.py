@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from onhand import wording
 from onhand.api import asked, meaning, problems, schema, told
@@ -235,7 +235,7 @@ def test_commands(body: dict[str, Any], expected: model.AnyCommand) -> None:
 def test_a_line_without_any_location() -> None:
     body = {"op": "reserve", "reference": "r", "expires_at": None, "lines": [{"sku": "A", "quantity": 1}]}
     with pytest.raises(Problem) as caught:
-        command(body, NAMES._replace(usual=()))
+        command(body, structs.replace(NAMES, usual=()))
     assert caught.value.code == "unknown_location"
 
 

@@ -33,6 +33,9 @@ BEARER = "bearer "
 REPLAYED = "Idempotency-Replayed"
 LOCATIONS_USUAL = 100
 
+_ITEMS, _LOCATIONS, _USUAL, _ALLOWED = "item of", "location of", "usual of", "allowed to"
+"""What is remembered: SKU to item, name to location, and a seller's locations, that lines draw on and all."""
+
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
@@ -235,40 +238,36 @@ class Call:
         except Problem as problem:
             return response(refusal(problem))
 
+    def remembered(self) -> Names | None:
+        """All that is remembered of what names stand for, to be looked into at once; a name that is not among
+        them may stand for something all the same. None for a key that is bound to a seller."""
+        if self.caller.seller is not None:
+            return None
+        tables = self.inventory.remembered(self.account)
+        return Names(tables.get(_ITEMS, {}), tables.get(_LOCATIONS, {}))
+
     async def resolved(self, wanted: Wanted, *, usual: bool = False) -> Names:
         """What the names in a request stand for, as far as this caller may see it; remembered from
         request to request as long as the catalogue stays as it is."""
-        seller = self.caller.seller
-        asked: list[tuple[str, Any]] = [("sku", one) for one in wanted.skus]
-        asked += [("place", one) for one in wanted.locations]
+        account, seller, recall = self.account, self.caller.seller, self.inventory.recall_many
+        items = await recall(account, _ITEMS, wanted.skus, lambda c, some: lookup.items(c, account, some))
+        places = await recall(account, _LOCATIONS, wanted.locations, self._ids)
+        drawn: tuple[int, ...] = ()
         if usual:
-            asked.append(("usual", seller))
-        if seller is not None:
-            asked.append(("allowed", seller))
-        found = await self.inventory.recall_many(self.account, NAME, asked, self._meant)
-        items, places = {}, {}
-        for (kind, name), one in found.items():
-            if kind == "sku":
-                items[name] = one
-            elif kind == "place" and (seller is None or one.seller == seller):
-                places[name] = one.id
-        return Names(items, places, found.get(("allowed", seller)), found.get(("usual", seller), ()))
+            drawn = (await recall(account, _USUAL, [seller], self._usual))[seller]
+        if seller is None:
+            return Names(items, places, None, drawn)
+        allowed = (await recall(account, _ALLOWED, [seller], self._allowed))[seller]
+        return Names(items, {name: at for name, at in places.items() if at in allowed}, allowed, drawn)
 
-    def _meant(self, connection: Connection, asked: Sequence[tuple[str, Any]]) -> dict[tuple[str, Any], Any]:
-        by: dict[str, list[Any]] = {"sku": [], "place": [], "usual": [], "allowed": []}
-        for kind, name in asked:
-            by[kind].append(name)
-        account = self.account
-        found: dict[tuple[str, Any], Any] = {}
-        for sku, item in lookup.items(connection, account, by["sku"]).items():
-            found["sku", sku] = item
-        for name, place in lookup.places(connection, account, by["place"]).items():
-            found["place", name] = place
-        for seller in by["usual"]:
-            found["usual", seller] = lookup.usual(connection, account, seller, LOCATIONS_USUAL)
-        for seller in by["allowed"]:
-            found["allowed", seller] = lookup.of_seller(connection, account, seller)
-        return found
+    def _ids(self, connection: Connection, names: Iterable[str]) -> dict[str, int]:
+        return {name: one.id for name, one in lookup.places(connection, self.account, names).items()}
+
+    def _usual(self, connection: Connection, some: Iterable[int | None]) -> dict[int | None, tuple[int, ...]]:
+        return {one: lookup.usual(connection, self.account, one, LOCATIONS_USUAL) for one in some}
+
+    def _allowed(self, connection: Connection, some: Iterable[int]) -> dict[int, frozenset[int]]:
+        return {one: lookup.of_seller(connection, self.account, one) for one in some}
 
     async def seen(self) -> frozenset[int] | None:
         """The locations this caller may see, by what is remembered; None for all."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec import structs
 from starlette.responses import Response
 
 from onhand.api import calls, told
 from onhand.api.asked import Changes, Reserve, Transfer
 from onhand.api.calls import Call, answer
-from onhand.api.meaning import Names, Wanted, command, commands, wanted
+from onhand.api.meaning import Names, Wanted, at_once, command, commands, wanted
 from onhand.api.problems import Problem
 from onhand.api.schema import Body
 from onhand.stock import ledger
@@ -38,6 +39,9 @@ async def made(call: Call) -> Response:
     """POST /changes: all or none (atomic), or each for itself (partial)."""
     call.params()
     asked = call.body(Asked)
+    known = at_once(asked.changes, call.remembered(), call.now)
+    if known is not None:
+        return await (_partial(call, known) if asked.mode == "partial" else _atomic(call, known))
     names = await look_up(call, wanted(asked.changes), usual=any_reserve(asked.changes))
     found = commands(asked.changes, names, call.now)
     if asked.mode == "partial":
@@ -58,7 +62,7 @@ async def look_up(call: Call, asked: Wanted, *, usual: bool = False) -> Names:
     names = await call.resolved(asked, usual=usual)
     if names.allowed is None or not asked.references:
         return names
-    return names._replace(holds=mine(await call.holds(asked.references), names.allowed))
+    return structs.replace(names, holds=mine(await call.holds(asked.references), names.allowed))
 
 
 def mine(held: Mapping[Named, Reservation], allowed: frozenset[int]) -> frozenset[str]:

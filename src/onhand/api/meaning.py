@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, assert_never
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from onhand.api.asked import (
     Adjust,
@@ -34,19 +34,19 @@ from onhand.stock import model
 from onhand.stock.model import AnyCommand
 
 
-class Names(NamedTuple):
+class Names(Struct, frozen=True):
     """What names in a request stand for: SKU to item, name to location. ``allowed`` are the locations
     a bound key may touch (None: all), ``usual`` those a line without any draws on, ``holds`` the
     reservations it may touch (None: all)."""
 
-    items: dict[str, int]
-    locations: dict[str, int]
+    items: Mapping[str, int]
+    locations: Mapping[str, int]
     allowed: frozenset[int] | None = None
     usual: tuple[int, ...] = ()
     holds: frozenset[str] | None = None
 
 
-class Wanted(NamedTuple):
+class Wanted(Struct, frozen=True):
     """What a request names and must be looked up."""
 
     skus: set[str]
@@ -101,11 +101,11 @@ def item_of(one: Sellable, names: Names, at: str) -> int:
     return one.item
 
 
-def location_of(named: Where, names: Names, at: str) -> int:
-    """The id of a location. Raises Problem: unknown_location."""
+def location_of(named: Where, names: Names, at: str, field: str = "") -> int:
+    """The id of a location, named at ``at`` and ``field``. Raises Problem: unknown_location."""
     found = names.locations.get(named) if isinstance(named, str) else named
     if found is None or (names.allowed is not None and found not in names.allowed):
-        raise missing("unknown_location", f"location {named!r}", at)
+        raise missing("unknown_location", f"location {named!r}", at + field)
     return found
 
 
@@ -116,8 +116,8 @@ def command(change: AnyChange, names: Names, now: int, at: str = "") -> AnyComma
             return _level(change, names, at)
         case Transfer():
             item = item_of(change, names, at)
-            source = location_of(change.source, names, f"{at}/from")
-            target = location_of(change.destination, names, f"{at}/to")
+            source = location_of(change.source, names, at, "/from")
+            target = location_of(change.destination, names, at, "/to")
             return model.Transfer(item, source, target, change.quantity, change.reason, change.reference)
         case _:
             return _hold(change, names, now, at)
@@ -127,19 +127,19 @@ def _level(
     change: SetOnHand | SetAvailable | Adjust | SetInfinite | Forget, names: Names, at: str
 ) -> AnyCommand:
     item = item_of(change, names, at)
-    location = location_of(change.location, names, f"{at}/location")
-    why = (change.reason, change.reference)
+    location = location_of(change.location, names, at, "/location")
+    why, reference = change.reason, change.reference
     match change:
         case Adjust():
-            return model.Adjust(item, location, change.delta, change.floor, *why)
+            return model.Adjust(item, location, change.delta, change.floor, why, reference)
         case SetOnHand():
-            return model.SetOnHand(item, location, change.quantity, *why)
+            return model.SetOnHand(item, location, change.quantity, why, reference)
         case SetAvailable():
-            return model.SetAvailable(item, location, change.quantity, change.expected, *why)
+            return model.SetAvailable(item, location, change.quantity, change.expected, why, reference)
         case SetInfinite():
-            return model.SetInfinite(item, location, change.infinite, *why)
+            return model.SetInfinite(item, location, change.infinite, why, reference)
         case Forget():
-            return model.Forget(item, location, *why)
+            return model.Forget(item, location, why, reference)
         case _:
             assert_never(change)
 
@@ -188,7 +188,7 @@ def _line(line: Line, names: Names, at: str) -> model.Line:
     if line.location is not None and line.locations is not None:
         raise invalid(at, "Name one location or several locations, one of the two")
     if line.location is not None:
-        return model.Line(item, line.quantity, (location_of(line.location, names, f"{at}/location"),))
+        return model.Line(item, line.quantity, (location_of(line.location, names, at, "/location"),))
     if line.locations is not None:
         found = [location_of(one, names, f"{at}/locations/{n}") for n, one in enumerate(line.locations)]
         return model.Line(item, line.quantity, tuple(dict.fromkeys(found)))
@@ -209,6 +209,16 @@ def parts(change: PartsBody, names: Names, at: str) -> tuple[model.Part, ...] | 
         )
         for n, part in enumerate(change.lines)
     )
+
+
+def at_once(changes: Sequence[AnyChange], names: Names | None, now: int) -> list[AnyCommand] | None:
+    """A command for every change; None where these names are not enough for all, or anything is wrong."""
+    if names is None:
+        return None
+    try:
+        return [command(change, names, now) for change in changes]
+    except Problem:
+        return None
 
 
 def commands(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -198,7 +198,7 @@ async def _look_new(call: Call, change: Reserve) -> Look:
         places |= {one for one in (line.location, *(line.locations or ())) if isinstance(one, int)}
     labels = await call.labels(items | await call.parts(items), places)
     if names.allowed is not None:
-        names = names._replace(holds=mine(await call.holds([change.reference]), names.allowed))
+        names = replace(names, holds=mine(await call.holds([change.reference]), names.allowed))
     return Look(names, labels)
 
 
@@ -207,7 +207,7 @@ async def _look(call: Call, change: HoldChange) -> Look:
     held = await call.holds([change.reference])
     known = held.get((call.account, change.reference))
     if names.allowed is not None:
-        names = names._replace(holds=mine(held, names.allowed))
+        names = replace(names, holds=mine(held, names.allowed))
     # Somebody else's is answered to the letter like none: else every reference could be tried out.
     if known is None or (names.holds is not None and change.reference not in names.holds):
         raise _unknown()
