@@ -71,6 +71,11 @@ def test_cursors_that_are_none(text: str) -> None:
     assert caught.value.code == "invalid_cursor"
 
 
+@pytest.mark.parametrize("seq", [0, 7, 10, 99, 123_456, 2**31, schema.ID_LIMIT])
+def test_tokens_are_cursors(seq: int) -> None:
+    assert told.token(seq) == schema.cursor(told.MOVEMENTS, (), seq)
+
+
 def test_pointers() -> None:
     assert schema.pointer("a/b", "c~d", 0) == "/a~1b/c~0d/0"
 

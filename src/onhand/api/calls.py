@@ -311,11 +311,9 @@ class Call:
             holds=tuple(holds),
         )
         recorded = await self.inventory.record(work)
-        match recorded.replay:
-            case None:
-                return response(recorded.fresh or answer(recorded))
-            case found:
-                return self._replayed(found)
+        if recorded.replay is not None:
+            return self._replayed(recorded.replay)
+        return response(recorded.fresh or answer(recorded))
 
     async def write(
         self,
@@ -368,7 +366,8 @@ def _place(item: Sellable, location: Where, names: Names) -> Place:
 
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer with ``body`` as JSON; None for none."""
-    return Answer(status, "" if body is None else _text(body), dict(headers or {}))
+    text = "" if body is None else _text(body)
+    return Answer(status, text, dict(headers)) if headers else Answer(status, text)
 
 
 def refusal(problem: Problem) -> Answer:
@@ -378,11 +377,12 @@ def refusal(problem: Problem) -> Answer:
 
 def response(found: Answer, more: Mapping[str, str] | None = None) -> Response:
     """The HTTP response of an answer."""
-    headers = {**found.headers, **(more or {})}
+    headers = {**found.headers, **more} if more else found.headers
+    if found.status < 400:
+        return wire.respond(found.status, found.body.encode(), headers=headers)
     if found.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="onhand"'
-    media = problems.MEDIA_TYPE if found.status >= 400 else wire.JSON
-    return wire.respond(found.status, found.body.encode(), media_type=media, headers=headers or None)
+        headers = {**headers, "WWW-Authenticate": 'Bearer realm="onhand"'}
+    return wire.respond(found.status, found.body.encode(), media_type=problems.MEDIA_TYPE, headers=headers)
 
 
 def _text(value: Any) -> str:

@@ -92,14 +92,15 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
         if isinstance(outcome, Refused):
             at = told.at_change(outcome.index) + told.at_line(asked[outcome.index], outcome.refusal)
             return calls.refusal(told.refused(outcome.refusal, at))
+        entries, first = outcome.entries, outcome.seq
         rows, start = [], 0
         for end, here in zip(outcome.ends, places, strict=True):
-            rows.append(told.done(outcome.entries[start:end], outcome.seq + start, here, recorded.levels))
+            rows.append(told.done(entries[start:end], first + start, here, recorded.levels))
             start = end
         return answer(200, _body(recorded, "atomic", rows, len(rows)))
 
-    watch = {place for here in places for place in here}
-    return call.record([Group(tuple(asked))], made, watch=tuple(watch))
+    watch = places[0] if len(places) == 1 else tuple({place for here in places for place in here})
+    return call.record([Group(tuple(asked))], made, watch=watch)
 
 
 def places_of(one: AnyCommand) -> tuple[Place, ...]:
@@ -107,15 +108,9 @@ def places_of(one: AnyCommand) -> tuple[Place, ...]:
     return ledger.places(one, {})
 
 
-def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> dict[str, Any]:
-    return {
-        "mode": mode,
-        "done": done,
-        "refused": len(rows) - done,
-        "as_of_seq": recorded.seq,
-        "token": told.token(recorded.seq),
-        "changes": rows,
-    }
+def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> told.Made:
+    seq = recorded.seq
+    return told.Made(mode, done, len(rows) - done, seq, told.token(seq), rows)
 
 
 # --- each for itself ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
@@ -33,9 +34,14 @@ def page(rows: Sequence[Any], next_cursor: str | None, seq: int | None = None, *
     return found | ({} if seq is None else {"as_of_seq": seq}) | more
 
 
+_SEEN = cursor(MOVEMENTS, (), 0)[:24]
+"""How such a cursor begins: what is before its number has eighteen bytes, and they are 24 characters."""
+
+
 def token(seq: int) -> str:
     """What an answer has seen, as clients keep it: a cursor for GET /movements that begins behind it."""
-    return cursor(MOVEMENTS, (), seq)
+    # Each write is answered with one, so that only what differs is encoded.
+    return _SEEN + b2a_base64(b"%d]" % seq, newline=False).rstrip(b"=").decode()
 
 
 def not_ahead(seq: int, last: int) -> None:
@@ -124,7 +130,9 @@ class Brief(msgspec.Struct, frozen=True):
 
 def brief(place: Place, found: Level) -> Brief:
     """A level in an answer that may have thousands."""
-    return Brief(*place, found.on_hand, found.reserved, found.available, found.infinite, found.version)
+    item, location = place
+    on_hand, reserved = found.on_hand, found.reserved
+    return Brief(item, location, on_hand, reserved, on_hand - reserved, found.infinite, found.version)
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,10 +145,24 @@ class Done(msgspec.Struct, frozen=True, omit_defaults=True):
     levels: list[Brief]
 
 
+class Made(msgspec.Struct, frozen=True):
+    """What became of the changes of a request, and what the answer has seen."""
+
+    mode: str
+    done: int
+    refused: int
+    as_of_seq: int
+    token: str
+    changes: Sequence[Any]
+
+
 def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: Mapping[Place, Level]) -> Done:
     """What a change did; where it moved nothing, the levels it named as the commit left them."""
     if not entries:
         return Done("done", None, None, [brief(at, after[at]) for at in places if at in after])
+    if len(entries) == 1:
+        movement, level = entries[0]
+        return Done("done", first, first, [brief(movement.place, level)])
     levels = {(place := movement.place): brief(place, level) for movement, level in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
 
