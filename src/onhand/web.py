@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,14 +37,14 @@ def build(
     roots = {prefix.split("/")[1]: (prefix, app) for prefix, app in mounts.items()}
     pages: ASGIApp = Pages(inventory, FACES)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    # What is mounted is awaited by the server itself: here it would be a coroutine more for every request.
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            return
+            return _nothing()
         if hosts:
             bound = hosts.get(host_of(scope["headers"]))
             if bound is not None:
-                await bound(scope, receive, send)
-                return
+                return bound(scope, receive, send)
         path: str = scope["path"]
         # "OPTIONS *" asks about the server, and names no path.
         first = path.split("/", 2)[1] if path.startswith("/") else ""
@@ -52,9 +52,13 @@ def build(
         if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
             prefix, mounted = "", pages
         scope["root_path"] = prefix
-        await mounted(scope, receive, send)
+        return mounted(scope, receive, send)
 
     return app
+
+
+async def _nothing() -> None:
+    """The server's start and end are nothing to the APIs."""
 
 
 def placing(settings: Settings) -> Placed:
