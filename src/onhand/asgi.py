@@ -99,12 +99,16 @@ def kept_slashes(scope: Scope) -> Scope:
 
 
 def application(
-    routes: Sequence[Route], shape: Shape, aimed: Callable[[Scope], Scope] = lambda scope: scope
+    routes: Sequence[Route],
+    shape: Shape,
+    aimed: Callable[[Scope], Scope] = lambda scope: scope,
+    asked: Callable[[Scope, Receive], Any] = Request,
 ) -> ASGIApp:
     """An application of ``routes``, whose handlers answer with whole responses: none streams or goes on
     afterwards. What no route or handler answers is answered by ``shape``.
 
-    ``aimed`` may give a request another path before a route is looked for.
+    ``aimed`` may give a request another path before a route is looked for, and ``asked`` makes of it what
+    the handlers take.
     """
     table = _Table(routes)
 
@@ -119,7 +123,7 @@ def application(
                 if scope is not plain:
                     parameters = {name: str(text).replace(SLASH, "/") for name, text in parameters.items()}
                 scope["path_params"] = parameters
-                response = await route.endpoint(Request(scope, receive))
+                response = await route.endpoint(asked(scope, receive))
             elif allowed:
                 response = shape(405, "Method not allowed")
                 response.headers["Allow"] = ", ".join(sorted(allowed))

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from onhand import auth, wire
@@ -25,6 +25,7 @@ from onhand.inventory import Inventory
 from onhand.stock.model import Place, Reservation
 from onhand.store import books, lookup, requests
 from onhand.store.books import Named
+from onhand.wire import Incoming
 from onhand.work import Answer, Conflict, Group, Key, Recorded, Work
 
 NAME = "native"
@@ -45,7 +46,9 @@ _JSON = wire.JSON.encode()
 _READS = frozenset({"GET", "HEAD"})
 
 
-async def run(inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, request: Request) -> Response:
+async def run(
+    inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, request: Incoming
+) -> Response:
     """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
     call = None
     try:
@@ -77,7 +80,7 @@ class Call:
     def __init__(
         self,
         inventory: Inventory,
-        request: Request,
+        request: Incoming,
         headers: Mapping[bytes, bytes],
         caller: Caller,
         raw: bytes,
@@ -114,9 +117,10 @@ class Call:
     def params(self, *known: str) -> dict[str, list[str]]:
         """The query parameters; one that is not ``known`` is refused."""
         found: dict[str, list[str]] = {}
-        if not self.request.scope["query_string"]:
+        query = self.request.scope["query_string"]
+        if not query:
             return found
-        for name, value in self.request.query_params.multi_items():
+        for name, value in QueryParams(query).multi_items():
             if name not in known:
                 raise bad_parameter(name[: schema.NAME_LIMIT], "there is no such parameter here")
             if not value:
@@ -128,7 +132,7 @@ class Call:
 
     def path(self, name: str) -> str:
         """A parameter of the path."""
-        found: str = self.request.path_params[name]
+        found: str = self.request.scope["path_params"][name]
         if "\0" in found:
             raise Problem("not_found", "No path holds U+0000")
         return found

@@ -6,6 +6,7 @@ import re
 
 from starlette.responses import Response
 
+from onhand import wire
 from onhand.api import calls, told
 from onhand.api.calls import Call, answer
 from onhand.api.problems import Problem, bad_header, fault, invalid
@@ -81,9 +82,9 @@ def _command(asked: Put, place: Place) -> model.AnyCommand:
 
 def _if_match(call: Call) -> int | None:
     # Whoever writes only where nothing is must not have it done all the same.
-    if "if-none-match" in call.request.headers:
+    if b"if-none-match" in call.headers:
         raise bad_header("If-None-Match", "a write compares with If-Match alone")
-    given = call.request.headers.getlist("if-match")
+    given = wire.every(call.request.scope["headers"], b"if-match")
     if not given:
         return None
     found = _ETAG.fullmatch(given[0].strip())

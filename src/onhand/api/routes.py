@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -37,7 +36,7 @@ from onhand.auth import ADMIN, READ, WRITE
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import Settings
-from onhand.wire import BODY_LIMIT, BULK_LIMIT
+from onhand.wire import BODY_LIMIT, BULK_LIMIT, Incoming
 from onhand.work import Answer
 
 BULK_PATHS = ("/changes", "/items")
@@ -138,7 +137,7 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
     routes = [Route(way.path, _endpoint(inventory, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
-    return asgi.application(routes, shape, asgi.kept_slashes)
+    return asgi.application(routes, shape, asgi.kept_slashes, Incoming)
 
 
 def _way(equipment: Equipment, one: Outer) -> Way:
@@ -156,7 +155,7 @@ def _way(equipment: Equipment, one: Outer) -> Way:
     return Way(one.method, one.path, one.scope, endpoint)
 
 
-def _endpoint(inventory: Inventory, way: Way) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(inventory: Inventory, way: Way) -> Callable[[Incoming], Awaitable[Response]]:
     limit = BULK_LIMIT if way.path in BULK_PATHS else BODY_LIMIT
     return partial(calls.run, inventory, way.scope, limit, way.endpoint)
 
@@ -168,13 +167,13 @@ def shape(status: int, message: str) -> Response:
     return calls.response(Answer(status, wire.encode(body).decode()))
 
 
-async def _problems(request: Request) -> Response:
+async def _problems(request: Incoming) -> Response:
     rows = [{"code": code, **sort._asdict()} for code, sort in SORTS.items()]
     return calls.response(answer(200, {"data": rows}))
 
 
-async def _problem(request: Request) -> Response:
-    code = request.path_params["code"]
+async def _problem(request: Incoming) -> Response:
+    code = request.scope["path_params"]["code"]
     sort = SORTS.get(code)
     if sort is None:
         return calls.response(refusal(Problem("unknown_problem", "There is no problem of this code")))
