@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import structlog
+from starlette.convertors import PathConvertor, StringConvertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -36,6 +37,8 @@ class _Pattern(NamedTuple):
     whole: re.Pattern[str]
     methods: Collection[str]
     route: Route
+    converted: Sequence[tuple[str, Callable[[str], Any]]]
+    """Parameters that are no text, and what makes them what they are."""
 
     @property
     def first(self) -> str | None:
@@ -66,16 +69,19 @@ class _Table:
         if plain is not None and method in plain:
             return plain[method], {}, set()
         allowed: set[str] = set(plain or ())
-        for beginning, whole, methods, route in self._patterns.get(path[1:].partition("/")[0], self._others):
+        for beginning, whole, methods, route, converted in self._patterns.get(
+            path[1:].partition("/")[0], self._others
+        ):
             if not path.startswith(beginning):
                 continue
             found = whole.fullmatch(path)
             if found is None:
                 continue
             if method in methods:
-                given = found.groupdict()
-                convertors = route.param_convertors
-                return route, {name: convertors[name].convert(text) for name, text in given.items()}, set()
+                given: dict[str, Any] = found.groupdict()
+                for name, convert in converted:
+                    given[name] = convert(given[name])
+                return route, given, set()
             allowed.update(methods)
         return None, {}, allowed
 
@@ -83,7 +89,12 @@ class _Table:
 def _pattern(route: Route) -> _Pattern:
     # What others have named may hold the end of a line, too.
     whole = re.compile(route.path_regex.pattern, re.DOTALL)
-    return _Pattern(route.path.partition("{")[0], whole, route.methods or (), route)
+    converted = [
+        (name, one.convert)
+        for name, one in route.param_convertors.items()
+        if not isinstance(one, StringConvertor | PathConvertor)
+    ]
+    return _Pattern(route.path.partition("{")[0], whole, route.methods or (), route, converted)
 
 
 def kept_slashes(scope: Scope) -> Scope:
