@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -159,12 +159,12 @@ class Inventory:
         self.arrived(account)
         return number
 
-    async def read(
+    def read(
         self, account: int, query: Callable[[Connection], T], *, long: bool = False, alone: bool = False
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Run ``query`` on a snapshot of the account. Point reads of SQLite run at once; ``long``
         ones, and all of PostgreSQL's, in a thread. ``alone`` says that it is one statement."""
-        return await self._readings.run(account, query, long=long, alone=alone)
+        return self._readings.run(account, query, long=long, alone=alone)
 
     async def recall(self, account: int, name: Hashable, query: Callable[[Connection], T | None]) -> T | None:
         """What ``query`` finds, remembered under ``name`` until a `write` changes the catalogue.

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from onhand import auth, wire
 from onhand.api import params, problems, reading, schema
 from onhand.api.asked import Sellable
-from onhand.api.meaning import Names, Wanted, item_of, location_of
+from onhand.api.meaning import Names, Wanted, item_of, location_of, place_at_once
 from onhand.api.problems import Problem, bad_header, bad_parameter
 from onhand.api.schema import Where
 from onhand.api.told import Labels
@@ -170,11 +170,13 @@ class Call:
     async def placed(self) -> tuple[Place, Labels]:
         """The same by what is remembered, with what the two are called."""
         item, location = self.item(), self.location()
-        wanted = Wanted(set(), set(), set())
-        wanted.sellable(item)
-        wanted.places(location)
-        names = await self.resolved(wanted)
-        found = _place(item, location, names)
+        names = self.remembered()
+        found = None if names is None else place_at_once(item, location, names)
+        if found is None:
+            wanted = Wanted(set(), set(), set())
+            wanted.sellable(item)
+            wanted.places(location)
+            found = _place(item, location, await self.resolved(wanted))
         # What was asked for by its name has that name.
         if item.sku is not None and isinstance(location, str):
             return found, Labels({found[0]: item.sku}, {found[1]: location})

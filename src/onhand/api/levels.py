@@ -144,18 +144,17 @@ def _named(one: QueryPlace, names: Names, at: str) -> Place:
 async def shown(call: Call) -> Response:
     """GET /levels/{item}/{location}."""
     found = call.params("at", "seq")
-    at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
-
-    if at.past:
+    if found:
+        at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
         return await _shown_past(call, at)
     place, labels = await call.placed()
     seq, level = await _now(call, place)
     if level is None:
         raise Problem("unknown_level", "There is no level of this item at this location")
-    headers = {"ETag": told.etag(level)}
-    same = wire.header(call.request.scope["headers"], b"if-none-match").strip() == headers["ETag"]
-    body = None if same else told.level_and(place, level, labels, as_of_seq=seq)
-    return wire.respond(304 if same else 200, body, headers=headers)
+    etag = told.etag(level)
+    same = call.headers.get(b"if-none-match", b"").decode("latin-1").strip() == etag
+    body = None if same else told.level_seen(place, level, labels, seq)
+    return wire.respond(304 if same else 200, body, headers={"ETag": etag})
 
 
 async def _now(call: Call, place: Place) -> tuple[int, Level | None]:
@@ -173,14 +172,14 @@ async def _now(call: Call, place: Place) -> tuple[int, Level | None]:
 
 
 async def _shown_past(call: Call, at: Moment) -> Response:
-    def query(connection: Connection) -> dict[str, Any]:
+    def query(connection: Connection) -> told.Seen:
         seq, at_seq = _seqs(connection, call, at)
         place = call.place(connection)
         rows = _at(connection, call, [place], at, at_seq)
         if place not in rows:
             raise Problem("unknown_level", "There is no level of this item at this location")
         labels = labels_of(connection, call.account, rows)
-        return told.level_and(place, rows[place], labels, as_of_seq=seq)
+        return told.level_seen(place, rows[place], labels, seq)
 
     return wire.respond(200, await call.read(query))
 

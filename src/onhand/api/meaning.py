@@ -211,6 +211,14 @@ def parts(change: PartsBody, names: Names, at: str) -> tuple[model.Part, ...] | 
     )
 
 
+def place_at_once(item: Sellable, location: Where, names: Names) -> model.Place | None:
+    """The item and location of a path; None where these names are not enough."""
+    try:
+        return item_of(item, names, ""), location_of(location, names, "")
+    except Problem:
+        return None
+
+
 def at_once(changes: Sequence[AnyChange], names: Names | None, now: int) -> list[AnyCommand] | None:
     """A command for every change; None where these names are not enough for all, or anything is wrong."""
     if names is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 import msgspec
 
@@ -18,7 +18,7 @@ from onhand.store.levels import Standing
 MOVEMENTS = "movements"
 
 
-class Labels(NamedTuple):
+class Labels(msgspec.Struct, frozen=True):
     """What ids are called: item to SKU, location to name. An id without a label shows null."""
 
     skus: Mapping[int, str | None]
@@ -70,13 +70,31 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
     next_expiry: str | None
 
 
+class Seen(Shown, frozen=True, gc=False):
+    """One level, with the movement it was read after."""
+
+    as_of_seq: int
+
+
 def level(place: Place, found: Level, labels: Labels = NO_LABELS) -> Shown:
     """One level."""
-    return Shown(
-        place[0],
-        labels.skus.get(place[0]),
-        place[1],
-        labels.locations.get(place[1]),
+    return Shown(*_fields(place, found, labels))
+
+
+def level_seen(place: Place, found: Level, labels: Labels, seq: int) -> Seen:
+    """One level as the movement ``seq`` left it, or one before."""
+    return Seen(*_fields(place, found, labels), seq)
+
+
+def _fields(
+    place: Place, found: Level, labels: Labels
+) -> tuple[int, str | None, int, str | None, int, int, int, bool, int, str | None]:
+    item, location = place
+    return (
+        item,
+        labels.skus.get(item),
+        location,
+        labels.locations.get(location),
         found.on_hand,
         found.reserved,
         found.available,
