@@ -25,6 +25,8 @@ method, 413 too long, 500 a fault of ours, 503 try again (the Retry-After header
 SLASH = "\ufdd0"
 """Stands for an escaped slash inside a segment of a path: no text may hold this code point."""
 
+_PERCENT = ord("%")
+
 log = structlog.get_logger(__name__)
 
 
@@ -101,7 +103,7 @@ def kept_slashes(scope: Scope) -> Scope:
     """A path whose escaped slashes stay inside their segment, for `application`: a reference, a SKU or an id
     that others gave may have some. Between the segments of a route only plain ones count."""
     raw: bytes = scope.get("raw_path") or b""
-    if b"%" not in raw or b"%2f" not in raw.lower():
+    if _PERCENT not in raw or b"%2f" not in raw.lower():
         return scope
     escaped = raw.partition(b"?")[0].decode("latin-1").replace("%2f", "%2F")
     marked = unquote(escaped.replace("%2F", SLASH))

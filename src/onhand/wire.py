@@ -24,6 +24,11 @@ JSON = "application/json"
 _BODILESS = frozenset({204, 205, 304})
 
 _CONTAINERS = frozenset({dict, list})
+_LEAST_DEEP = 2 * NESTING_LIMIT
+"""What is nested deeper has more bytes than this."""
+
+# A byte that is given as a number is found at once; what is given as bytes, Python first takes for a number.
+_BACKSLASH = ord("\\")
 _BOM = b"\xef\xbb\xbf"
 # Only an odd run of backslashes makes the last one an escape; an even run is text that merely looks like one.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -93,7 +98,7 @@ def decode(raw: bytes) -> object:
     try:
         text = raw.decode()
         value: object = _parse(raw)
-        if raw.count(b"[") + raw.count(b"{") > NESTING_LIMIT:
+        if len(raw) > _LEAST_DEEP and raw.count(b"[") + raw.count(b"{") > NESTING_LIMIT:
             _refuse_deep(value)
         if not _whole(raw, value):
             _inspect(text)
@@ -103,7 +108,7 @@ def decode(raw: bytes) -> object:
         raise _too_deep() from None
     except msgspec.DecodeError as error:
         _explain(raw, str(error))
-    if b"\\u0000" in raw and _NUL.search(raw):
+    if _BACKSLASH in raw and b"\\u0000" in raw and _NUL.search(raw):
         raise BadBody("malformed", "The body holds the character U+0000, which no value may hold")
     return value
 
@@ -111,7 +116,9 @@ def decode(raw: bytes) -> object:
 def _whole(raw: bytes, value: object) -> bool:
     """Whether ``value`` says all that ``raw`` did. Every key has its colon, so where none is missing no key
     was dropped for an equal one. False where that cannot be told, and where a number has too many digits."""
-    if b"\\u" in raw or (len(raw) > INT_CHARACTERS_LIMIT and _LONG in raw.translate(_DIGITS)):
+    if _BACKSLASH in raw and b"\\u" in raw:
+        return False
+    if len(raw) > INT_CHARACTERS_LIMIT and _LONG in raw.translate(_DIGITS):
         return False
     return encode(value).count(b":") == raw.count(b":")
 
