@@ -6,11 +6,13 @@ Every function is for a unit of `inventory.write(quiet=True)`, by whoever holds 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.stock.model import Value
 from onhand.store import drives
 from onhand.store.sql import Statement
 
@@ -18,7 +20,7 @@ WORDS_LIMIT = 600
 """Characters that are kept of what a channel said."""
 
 
-class SlotTold(NamedTuple):
+class SlotTold(Value, frozen=True):
     """What a slot was told: ``wanted``, and what it is now known to have acknowledged or to show; None
     where nothing new is known."""
 
@@ -29,7 +31,7 @@ class SlotTold(NamedTuple):
     token: str | None = None
 
 
-class Told(NamedTuple):
+class Told(Value, frozen=True):
     """What became of one listing. ``seq`` and ``marks`` are those of the outbox row that was told, ``at``
     when its numbers were read.
 
@@ -67,6 +69,14 @@ _slots = Statement(
     " WHERE slots.account = r.account AND slots.listing = r.listing AND slots.place = r.place",
     rows="account int, listing int, place text, wanted int, acknowledged int, observed int, token text",
 )
+# What was taken as it was sent, as nearly every slot is: each value of a row takes its time.
+_taken = Statement(
+    "UPDATE slots SET wanted = r.wanted, wanted_at = :now, acknowledged = r.wanted, acknowledged_at = :now,"
+    " token = COALESCE(r.token, slots.token) FROM {rows}"
+    " WHERE slots.account = r.account AND slots.listing = r.listing AND slots.place = r.place",
+    rows="account int, listing int, place text, wanted int, token text",
+    listed=True,
+)
 _park = Statement(
     "UPDATE listings SET parked = r.words, updated_at = :now FROM {rows}"
     " WHERE listings.account = r.account AND listings.id = r.listing",
@@ -78,14 +88,19 @@ _know = Statement(
     rows="account int, listing int, ids text, notes text",
 )
 _UNMOVED = " AND outbox.seq = r.seq AND outbox.marks = r.marks"
-_ROW = "account int, listing int, seq int, marks int, at int, due int"
+_TOLD = "account int, listing int, seq int, marks int"
+_ROW = _TOLD + ", at int, due int"
 _MINE = "outbox.account = r.account AND outbox.listing = r.listing"
 _clear = Statement(
-    rows=_ROW,
+    rows=_TOLD,
     sqlite="DELETE FROM outbox WHERE (account, listing, seq, marks) IN"
     " (SELECT account, listing, seq, marks FROM {rows})",
-    postgresql=f"DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED}",
+    postgresql=f"WITH gone AS (DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED} RETURNING 1)"
+    " SELECT COUNT(*) FROM gone",
+    listed=True,
 )
+# SQLite says how much was deleted only when it is asked.
+_changes = Statement("SELECT total_changes()")
 # What is still there was marked again while it was told: all up to the movement that was told is known.
 _go_on = Statement(
     "UPDATE outbox SET since = r.seq + 1, marked_at = r.at, attempts = 0 FROM {rows}"
@@ -100,6 +115,7 @@ _put_off = Statement(
 _revive = Statement(
     "UPDATE outbox SET due = :now WHERE account = :account AND connection = :link AND due > :now"
 )
+_drifting = Statement("SELECT 1 FROM drifts WHERE account = :account AND healed_at IS NULL LIMIT 1")
 _healed = Statement(
     "UPDATE drifts SET healed_at = :now FROM {rows} WHERE drifts.account = r.account"
     " AND drifts.listing = r.listing AND drifts.healed_at IS NULL",
@@ -122,18 +138,13 @@ def settle(
     """Write what became of listings. Raises `drives.LeaseLost`, and then nothing is written: another
     courier drives the connection and tells it anew."""
     drives.require(connection, account, link, owner)
-    said = sorted(found, key=lambda one: one.listing)
-    ended = [one for one in said if one.due is None]
+    said = sorted(found, key=attrgetter("listing"))
     _listings(connection, account, said, now)
-    _outbox(connection, account, ended, [one for one in said if one.due is not None])
-    slots = [
-        (account, one.listing, slot.place, slot.wanted, slot.acknowledged, slot.observed, slot.token)
-        for one in said
-        for slot in one.slots
-    ]
-    if slots:
-        _slots.run(connection, slots, now=now)
-    if accepted := [(account, one.listing) for one in said if one.accepted]:
+    _outbox(connection, account, said)
+    _numbers(connection, account, said, now)
+    accepted = [(account, one.listing) for one in said if one.accepted]
+    # Mostly nothing drifts at all, and to look whether each of these did takes a while.
+    if accepted and _drifting.run(connection, account=account):
         _healed.run(connection, accepted, now=now)
 
 
@@ -159,17 +170,43 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
         _know.run(connection, known, now=now)
 
 
-def _outbox(connection: Connection, account: int, ended: Sequence[Told], again: Sequence[Told]) -> None:
+def _outbox(connection: Connection, account: int, said: Sequence[Told]) -> None:
     def rows(some: Sequence[Told]) -> list[tuple[Any, ...]]:
         return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
 
-    if ended:
-        _clear.run(connection, rows(ended))
-    if accepted := [one for one in ended if one.accepted]:
-        _go_on.run(connection, rows(accepted))
-    if again:
+    ended = [(account, one.listing, one.seq, one.marks) for one in said if one.due is None]
+    # Where all are gone none was marked again.
+    if ended and _ended(connection, ended) < len(ended):
+        if accepted := [one for one in said if one.accepted and one.due is None]:
+            _go_on.run(connection, rows(accepted))
+    if again := [one for one in said if one.due is not None]:
         words = (one.words and one.words[:WORDS_LIMIT] for one in again)
-        _put_off.run(connection, [(*row, said) for row, said in zip(rows(again), words, strict=True)])
+        _put_off.run(connection, [(*row, why) for row, why in zip(rows(again), words, strict=True)])
+
+
+def _ended(connection: Connection, rows: Sequence[tuple[int, int, int, int]]) -> int:
+    """Take them out of the outbox, unless they were marked again meanwhile; how many are out."""
+    if connection.dialect.name != "sqlite":
+        return sum(count for (count,) in _clear.run(connection, rows))
+    before = _changes.run(connection)[0][0]
+    _clear.run(connection, rows)
+    found: int = _changes.run(connection)[0][0] - before
+    return found
+
+
+def _numbers(connection: Connection, account: int, said: Sequence[Told], now: int) -> None:
+    taken, rest = [], []
+    for one in said:
+        for slot in one.slots:
+            if slot.acknowledged == slot.wanted and slot.observed is None:
+                taken.append((account, one.listing, slot.place, slot.wanted, slot.token))
+            else:
+                numbers = (slot.wanted, slot.acknowledged, slot.observed)
+                rest.append((account, one.listing, slot.place, *numbers, slot.token))
+    if taken:
+        _taken.run(connection, taken, now=now)
+    if rest:
+        _slots.run(connection, rest, now=now)
 
 
 def _text(values: Mapping[str, str] | None) -> str | None:
