@@ -16,16 +16,18 @@ Unlimited stock skips 2 and 3 and shows the cap, or 999 without one. At a cap of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 
-from onhand.stock.model import INFINITE_SHOWN, QUANTITY_LIMIT, Level
+from onhand.stock.model import INFINITE_SHOWN, QUANTITY_LIMIT, Level, Value
 
 Units = Annotated[int, msgspec.Meta(ge=0, le=QUANTITY_LIMIT)]
 Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=31_536_000)]
 HELD, MIRRORED = "held", "mirrored"
+KEPT = (HELD, MIRRORED)
+"""Kinds of locations whose stock is not simply offered."""
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -56,7 +58,7 @@ def stacked(above: Rules, below: Rules) -> Rules:
     """The rules of a listing (``below``) on those of its connection (``above``), field by field.
 
     A listing that names ``locations`` and no ``places`` is not bound by the connection's places."""
-    if below == PLAIN:
+    if below is PLAIN or below == PLAIN:
         return above
     values = {name: getattr(below, name) for name in Rules.__struct_fields__}
     taken = {name: getattr(above, name) if value is None else value for name, value in values.items()}
@@ -65,7 +67,7 @@ def stacked(above: Rules, below: Rules) -> Rules:
     return Rules(**taken)
 
 
-class Part(NamedTuple):
+class Part(Value, frozen=True):
     """Stock of one item at one location; ``per`` units of it go into one of what is listed."""
 
     item: int
@@ -73,7 +75,7 @@ class Part(NamedTuple):
     per: int = 1
 
 
-class Source(NamedTuple):
+class Source(Value, frozen=True):
     """A location that feeds a slot, with the item, or with every component of a kit. ``kind`` is the
     location's: stock, held or mirrored."""
 
@@ -137,11 +139,30 @@ def offer(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = Fal
     return Offer(total.units, infinite, tuple(total.terms))
 
 
-def units(sources: Iterable[Source], rules: Rules = PLAIN, *, closed: bool = False) -> tuple[int, bool]:
+def units(sources: Sequence[Source], rules: Rules = PLAIN, *, closed: bool = False) -> tuple[int, bool]:
     """The units of that `offer`, and whether they stand for unlimited stock: for those who tell many."""
+    found = _plain(sources, rules)
+    if found is not None:
+        return (0 if closed or found < 0 else found), False
     total = _Count()
     infinite = _reckon(total, sources, rules, closed=closed)
     return total.units, infinite
+
+
+def _plain(sources: Sequence[Source], rules: Rules) -> int | None:
+    """What is available in all where no rule takes of it and every source is an item with an end: nearly
+    always, and then no terms need to be gone through. None where they do."""
+    if rules.buffer or rules.percent or rules.minimum or rules.cap is not None:
+        return None
+    found = 0
+    for source in sources:
+        if len(source.parts) != 1 or source.kind in KEPT:
+            return None
+        part = source.parts[0]
+        if part.per != 1 or part.level.infinite:
+            return None
+        found += part.level.on_hand - part.level.reserved
+    return found
 
 
 def _reckon(total: _Count | _Sum, sources: Iterable[Source], rules: Rules, *, closed: bool) -> bool:
