@@ -308,7 +308,7 @@ def test_a_listing_is_stale_since_the_first_movement_of_a_commit(shop: Shop) -> 
     with shop.reading() as connection:
         assert drives.unseen(connection, 1, first.seq, [1]) == {1}, "the channel knows nothing of it yet"
         (aim,) = outgoing.claim(connection, 1, 1, START, [1]).aims
-    assert aim.reason is None, "the last of several movements does not speak for all"
+    assert aim.stale.reason is None, "the last of several movements does not speak for all"
 
 
 # --- order --------------------------------------------------------------------------------------------

@@ -49,14 +49,15 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
             for row, sources in zip(listed.slots, listed.sources, strict=True)
         ]
     )
-    context = _context(aim.context) if aim.context else {}
+    stale = aim.stale
+    context = _context(stale.context) if stale.context else {}
     return Target(
         listing=listed.id,
         ids=listed.ids,
         slots=slots,
         key=_key(aim, slots),
         sku=listed.sku or listed.item_sku,
-        reason=aim.reason or context.get("reason"),
+        reason=stale.reason or context.get("reason"),
         shop=context.get("shop_id"),
         futures=tuple(_futures(aim)) if aim.ahead else (),
         notes=listed.notes,

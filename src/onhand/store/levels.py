@@ -31,6 +31,7 @@ _at = Packed(
     rest="FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
     " AND l.location = r.location WHERE l.present = 1",
     rows="account int, item int, location int",
+    listed=True,
 )
 _of_items = Packed(
     _Row,

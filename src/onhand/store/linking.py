@@ -180,8 +180,8 @@ _page = Statement(
 _one = Statement(f"{_NUMBERS} AND g.id = :id")
 _of_item = Statement(f"{_NUMBERS} AND g.item = :item ORDER BY g.id")
 _slots = Statement(
-    "SELECT s.listing, s.place, s.locations, s.wanted, s.wanted_at, s.acknowledged, s.acknowledged_at,"
-    " s.observed, s.observed_at, s.token, s.committed FROM {rows}"
+    "SELECT s.listing, s.place, s.locations, s.acknowledged, s.acknowledged_at, s.observed, s.observed_at,"
+    " s.token, s.committed, s.wanted, s.wanted_at FROM {rows}"
     " JOIN slots s ON s.account = r.account AND s.listing = r.id ORDER BY s.listing, s.place",
     rows="account int, id int",
 )

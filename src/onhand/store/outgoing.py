@@ -6,12 +6,12 @@ Every function belongs into one snapshot (`inventory.read`); `told` writes what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import ABSENT, Level, Place
+from onhand.stock.model import ABSENT, Level, Place, Value
 from onhand.stock.offering import PLAIN, Part, Rules, Source
 from onhand.store import ahead, books, levels
 from onhand.store.ahead import Ahead
@@ -19,43 +19,47 @@ from onhand.store.packed import Packed
 from onhand.store.sql import Statement
 
 FOREVER = 2**62
+Recipes: TypeAlias = Mapping[int, Sequence[tuple[int, int]]]
+"""By the item of a kit: its components, and how many of each go into one."""
 _rules_of = msgspec.json.Decoder(Rules)
 
 
-class Stale(NamedTuple):
-    """A row of the outbox. Times are microseconds UTC."""
+class Stale(Value, frozen=True, array_like=True):
+    """A row of the outbox, and what was said of the one movement that made it stale: where there were more,
+    nothing is right. Times are microseconds UTC."""
 
     listing: int
-    since: int
     seq: int
     marks: int
     attempts: int
     marked_at: int
+    reason: str | None = None
+    context: str | None = None
 
 
-class SlotRow(NamedTuple):
-    """A slot as stored: three numbers with their times. ``place`` is "" where the channel has none."""
+class SlotRow(Value, frozen=True, array_like=True):
+    """A slot as stored: three numbers with their times. ``place`` is "" where the channel has none. What was
+    ``wanted`` last is not read to tell it anew."""
 
     place: str
     locations: tuple[int, ...]
-    wanted: int | None = None
-    wanted_at: int | None = None
     acknowledged: int | None = None
     acknowledged_at: int | None = None
     observed: int | None = None
     observed_at: int | None = None
     token: str | None = None
     committed: int = 0
+    wanted: int | None = None
+    wanted_at: int | None = None
 
 
-class Listed(NamedTuple):
+class Listed(Value, frozen=True):
     """A listing with its slots and the stock behind each of them, in the order of the slots. ``item_sku``
     is our own SKU, ``sku`` the channel's where it has another. ``counted`` is False where it was told nothing
     yet and its item, or all that a kit is made of, never had any stock anywhere, be it 0."""
 
     id: int
     item: int
-    external_id: str
     ids: dict[str, str]
     sku: str | None
     item_sku: str | None
@@ -69,14 +73,12 @@ class Listed(NamedTuple):
     counted: bool = True
 
 
-class Aim(NamedTuple):
+class Aim(Value, frozen=True):
     """A stale listing, and what is needed to say what it should show. ``at`` is when it was read."""
 
     stale: Stale
     listed: Listed
     at: int
-    reason: str | None = None
-    context: str | None = None
     ahead: tuple[Ahead, ...] = ()
 
 
@@ -90,17 +92,17 @@ class Claimed(NamedTuple):
 # --- claiming -----------------------------------------------------------------------------------------
 
 
-class _Found(NamedTuple):
-    """A listing as it is stored. ``slotted`` is None where the slot beside it is none: it has no slots."""
+class _Found(Value, frozen=True, array_like=True):
+    """A listing as it is stored. ``notes`` and ``rules`` are None where there are none; ``slotted`` is None
+    where the slot beside it is none: it has no slots."""
 
     id: int
     item: int
-    external_id: str
     ids: dict[str, str]
     sku: str | None
     item_sku: str | None
-    notes: dict[str, str]
-    rules: Rules
+    notes: dict[str, str] | None
+    rules: Rules | None
     writable: int
     status: str
     parked: str | None
@@ -108,21 +110,13 @@ class _Found(NamedTuple):
     slotted: int | None
 
 
-class _Cause(NamedTuple):
-    """What was said of a movement."""
-
-    reason: str | None
-    context: str | None
-
-
 _LISTING = (
-    *("g.id", "g.item", "g.external_id", "json g.ids", "g.sku", "i.sku", "json g.notes", "json g.rules"),
-    *("g.writable", "g.status", "g.parked", "i.kit", "s.listing"),
+    *("g.id", "g.item", "json g.ids", "g.sku", "i.sku", "json NULLIF(g.notes, '{}')"),
+    *("json NULLIF(g.rules, '{}')", "g.writable", "g.status", "g.parked", "i.kit", "s.listing"),
 )
 _SLOT = (
-    *("COALESCE(s.place, '')", "json COALESCE(s.locations, '[]')"),
-    *(f"s.{name}" for name in SlotRow._fields[2:-1]),
-    "COALESCE(s.committed, 0)",
+    *("COALESCE(s.place, '')", "json COALESCE(s.locations, '[]')", "s.acknowledged", "s.acknowledged_at"),
+    *("s.observed", "s.observed_at", "s.token", "COALESCE(s.committed, 0)"),
 )
 _BEHIND = (
     " JOIN items i ON i.account = g.account AND i.id = g.item"
@@ -131,23 +125,26 @@ _BEHIND = (
 _listed = Packed(
     tuple[_Found, SlotRow],
     _LISTING,
-    _SLOT,
+    (*_SLOT, "s.wanted", "s.wanted_at"),
     rest="FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.id"
     f"{_BEHIND} ORDER BY g.id, s.place",
     rows="account int, id int",
 )
-# A listing that one movement made stale has that movement's reason; where there were more, none is right.
+# In no order: to sort rows of so many columns takes as long as to find them.
 _claimed = Packed(
-    tuple[Stale, _Cause, _Found, SlotRow],
-    [f"o.{name}" for name in Stale._fields],
-    ("m.reason", "m.context"),
+    tuple[Stale, _Found, SlotRow],
+    (
+        *(f"o.{name}" for name in ("listing", "seq", "marks", "attempts", "marked_at")),
+        "m.reason",
+        "m.context",
+    ),
     _LISTING,
     _SLOT,
     rest="FROM {rows} JOIN outbox o ON o.account = r.account AND o.listing = r.id AND o.due <= :until"
     f" JOIN listings g ON g.account = o.account AND g.id = o.listing{_BEHIND}"
-    " LEFT JOIN movements m ON m.account = o.account AND m.seq = o.seq AND o.since = o.seq"
-    " ORDER BY o.due, o.listing, s.place",
+    " LEFT JOIN movements m ON m.account = o.account AND m.seq = o.seq AND o.since = o.seq",
     rows="account int, id int",
+    listed=True,
 )
 _DUE = "SELECT {one} FROM outbox WHERE account = :account AND connection = :link AND due"
 _due = Statement(
@@ -187,25 +184,27 @@ def claim(
     account: int,
     link: int,
     now: int,
-    ids: Iterable[int],
+    ids: Sequence[int],
     *,
     early: bool = False,
     futures: bool = False,
 ) -> Claimed:
-    """Those of the listings ``ids`` that are stale and due (or are not yet, if ``early``), longest waiting
-    first, in one snapshot with all that their numbers are made of, planned changes too if ``futures``. To
+    """Those of the listings ``ids`` that are stale and due (or are not yet, if ``early``), in the order of
+    ``ids``, in one snapshot with all that their numbers are made of, planned changes too if ``futures``. To
     be asked by who holds the lease."""
     rules = rules_of(connection, account, link)
-    rows = [(account, one) for one in ids]
-    if not rows:
+    if not ids:
         return Claimed((), rules)
+    rows = [(account, one) for one in ids]
     found = _claimed.run(connection, rows, until=FOREVER if early else now)
-    there = _made(connection, account, [(listing, slot) for _, _, listing, slot in found], now)
+    there = _made(connection, account, [(listing, slot) for _, listing, slot in found], now)
+    stale = {one.listing: one for one, _, _ in found}
     planned = ahead.changes(connection, account, _behind(there.values())) if futures else []
-    aims = {
-        stale.listing: _aim(stale, there[stale.listing], now, cause, planned) for stale, cause, _, _ in found
-    }
-    return Claimed(tuple(aims.values()), rules)
+    if planned:
+        return Claimed(
+            tuple([_aim(stale[one], there[one], now, planned) for one in ids if one in stale]), rules
+        )
+    return Claimed(tuple([Aim(stale[one], there[one], now) for one in ids if one in stale]), rules)
 
 
 def _behind(found: Iterable[Listed]) -> dict[Place, Level]:
@@ -220,10 +219,9 @@ def _behind(found: Iterable[Listed]) -> dict[Place, Level]:
     }
 
 
-def _aim(stale: Stale, one: Listed, at: int, cause: _Cause, planned: Sequence[Ahead]) -> Aim:
-    places = _behind([one]) if planned else {}
-    mine = tuple(change for change in planned if change.place in places)
-    return Aim(stale, one, at, cause.reason, cause.context, mine)
+def _aim(stale: Stale, one: Listed, at: int, planned: Sequence[Ahead]) -> Aim:
+    places = _behind([one])
+    return Aim(stale, one, at, tuple([change for change in planned if change.place in places]))
 
 
 def rules_of(connection: Connection, account: int, link: int) -> Rules:
@@ -245,51 +243,45 @@ def _made(
 ) -> dict[int, Listed]:
     """Listings by id, from a row for each of their slots, and what is read of the stock behind them."""
     rows = {row.id: row for row, _ in found}
+    recipes = _recipes(connection, account, rows.values())
     slots: dict[int, list[SlotRow]] = {number: [] for number in rows}
+    places: set[Place] = set()
+    told: set[int] = set()
     for row, slot in found:
         if row.slotted is not None:
             slots[row.id].append(slot)
-    kits = [(account, row.item) for row in rows.values() if row.kit]
-    recipes = books.components(connection, kits) if kits else {}
-    parts = {
-        row.item: recipes.get((account, row.item), ()) if row.kit else ((row.item, 1),)
-        for row in rows.values()
-    }
-    places = {
-        (part, at)
-        for number, row in rows.items()
-        for slot in slots[number]
-        for at in slot.locations
-        for part, _ in parts[row.item]
-    }
-    behind = _Stock(connection, account, parts, places, now)
-    new = {
-        number: {part for part, _ in parts[row.item]}
-        for number, row in rows.items()
-        if all(slot.acknowledged is None for slot in slots[number])
-    }
+            places.update([(part, at) for at in slot.locations for part, _ in _parts(row.item, recipes)])
+            if slot.acknowledged is not None:
+                told.add(row.id)
+    behind = _Stock(connection, account, recipes, places, now)
+    new = {number: {part for part, _ in _parts(rows[number].item, recipes)} for number in rows.keys() - told}
     known = behind.counted(set().union(*new.values())) if new else set()
     return {
-        number: _one(
-            row, tuple(slots[number]), behind, counted=number not in new or not known.isdisjoint(new[number])
-        )
+        number: _one(row, slots[number], behind, counted=number in told or not known.isdisjoint(new[number]))
         for number, row in rows.items()
     }
+
+
+def _recipes(connection: Connection, account: int, rows: Iterable[_Found]) -> Recipes:
+    """What the kits among these are made of."""
+    kits = [(account, row.item) for row in rows if row.kit]
+    found = books.components(connection, kits) if kits else {}
+    return {item: found.get((account, item), ()) for _, item in kits}
+
+
+def _parts(item: int, recipes: Recipes) -> Sequence[tuple[int, int]]:
+    """The components of a kit with their units, or the item itself."""
+    return recipes.get(item, ((item, 1),))
 
 
 class _Stock:
     """Levels and kinds of locations for many listings, read at once."""
 
     def __init__(
-        self,
-        connection: Connection,
-        account: int,
-        parts: Mapping[int, Sequence[tuple[int, int]]],
-        places: set[tuple[int, int]],
-        now: int,
+        self, connection: Connection, account: int, recipes: Recipes, places: set[Place], now: int
     ) -> None:
         self._connection, self._account = connection, account
-        self._parts = parts
+        self._recipes = recipes
         self._levels = levels.at(connection, account, places, now)
         rows = sorted({(account, where) for _, where in places})
         self._kinds: dict[int, str] = {row[0]: row[1] for row in _kinds.run(connection, rows)} if rows else {}
@@ -303,17 +295,23 @@ class _Stock:
     def source(self, item: int, location: int) -> Source:
         """An item, or the components of a kit, at one location."""
         held = self._levels
-        made = tuple([Part(part, held.get((part, location), ABSENT), per) for part, per in self._parts[item]])
+        parts = _parts(item, self._recipes)
+        made = tuple([Part(part, held.get((part, location), ABSENT), per) for part, per in parts])
         return Source(location, self._kinds.get(location, "stock"), made)
 
 
-def _one(row: _Found, slots: tuple[SlotRow, ...], behind: _Stock, *, counted: bool) -> Listed:
-    number, item, external_id, ids, sku, item_sku, notes, rules, writable, status, parked, _, _ = row
-    sources = tuple([tuple([behind.source(item, at) for at in slot.locations]) for slot in slots])
+def _one(row: _Found, slots: list[SlotRow], behind: _Stock, *, counted: bool) -> Listed:
+    if len(slots) > 1:
+        slots.sort(key=_by_place)
+    sources = tuple([tuple([behind.source(row.item, at) for at in slot.locations]) for slot in slots])
+    rules, notes = PLAIN if row.rules is None else row.rules, row.notes or {}
+    closed, ours, theirs = row.status != "open", row.item_sku, row.sku
+    # By place, and not from parts: that takes as long as to make the value.
     return Listed(
-        *(number, item, external_id, ids, sku, item_sku, notes, rules, bool(writable), status != "open"),
-        parked,
-        slots,
-        sources,
-        counted,
-    )
+        row.id, row.item, row.ids, theirs, ours, notes, rules, bool(row.writable), closed, row.parked,
+        tuple(slots), sources, counted,
+    )  # fmt: skip
+
+
+def _by_place(slot: SlotRow) -> str:
+    return slot.place

@@ -20,14 +20,17 @@ STRUCTURE = "json "
 
 
 class Packed(Generic[T]):
-    """``SELECT columns rest``, each row as a ``kind``: a NamedTuple or a tuple type.
+    """``SELECT columns rest``, each row as a ``kind``: a tuple type, a NamedTuple, or a Struct that is
+    written as an array.
 
     With several groups of columns a row is a tuple of them. A column that begins with "json " holds JSON
-    text and becomes what that says. ``rest`` begins with FROM and may hold ``{rows}``, as in `Statement`;
-    rows come in the order that it asks for.
+    text, or NULL, and becomes what that says. ``rest`` begins with FROM and may hold ``{rows}``, as in
+    `Statement`, and so is ``listed``; rows come in the order that ``rest`` asks for.
     """
 
-    def __init__(self, kind: type[T], *groups: Sequence[str], rest: str, rows: str | None = None) -> None:
+    def __init__(
+        self, kind: type[T], *groups: Sequence[str], rest: str, rows: str | None = None, listed: bool = False
+    ) -> None:
         self._kind: Any = list[kind]  # type: ignore[valid-type]
         self._decoder = msgspec.json.Decoder(self._kind)
         self._sizes = [len(group) for group in groups]
@@ -37,6 +40,7 @@ class Packed(Generic[T]):
         inner = ", ".join(f"{column} AS c{at}" for at, column in enumerate(plain))
         self._statement = Statement(
             rows=rows,
+            listed=listed,
             sqlite=f"SELECT json_group_array({self._array()}) FROM (SELECT {inner} {rest})",
             postgresql=f"SELECT {', '.join(plain)} {rest}",
         )
@@ -61,7 +65,8 @@ class Packed(Generic[T]):
     def _grouped(self, row: Row) -> list[Any]:
         values = list(row)
         for at in self._structures:
-            values[at] = msgspec.json.decode(values[at])
+            if values[at] is not None:
+                values[at] = msgspec.json.decode(values[at])
         if len(self._sizes) == 1:
             return values
         ends = list(accumulate(self._sizes))
