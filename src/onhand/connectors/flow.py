@@ -140,10 +140,10 @@ class Future(Value, frozen=True):
 class Target(Value, frozen=True):
     """A listing and what it should say, all its slots together.
 
-    ``ids`` are the channel's ids by the connector's own names. ``key`` names this state of the target:
-    it is the same when the same state is said again. ``reason`` and ``shop`` are those of the change
-    behind it when exactly one applies. ``notes`` are what earlier verdicts asked to remember. ``at`` is when
-    its numbers were computed, in microseconds UTC; 0 where nobody says.
+    ``ids`` are the channel's ids by the connector's own names. ``key`` names this state of the target, in
+    a text of any length and characters: it is the same when the same state is said again. ``reason`` and
+    ``shop`` are those of the change behind it when exactly one applies. ``notes`` are what earlier verdicts
+    asked to remember. ``at`` is when its numbers were computed, in microseconds UTC; 0 where nobody says.
     """
 
     listing: int

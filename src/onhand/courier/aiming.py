@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
-from onhand.connectors.auth import fingerprint
 from onhand.connectors.channel import (
     Channel,
 )
 from onhand.connectors.flow import Future, Slot, Target
 from onhand.stock.offering import Offer, Rules, offer, stacked, units
 from onhand.store.drives import past
-from onhand.store.outgoing import Aim, Listed, SlotRow
+from onhand.store.outgoing import Aim, Listed, SlotRow, Stale
 
 
 def offers(listed: Listed, rules: Rules) -> list[Offer]:
@@ -45,24 +45,20 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
     taken = stacked(rules, listed.rules)
     slots = tuple(
         [
-            _slot(row, *units(sources, taken, closed=listed.closed), channel, aim.at)
+            _slot(row, *units(sources, taken, closed=listed.closed), channel.largest, aim.at)
             for row, sources in zip(listed.slots, listed.sources, strict=True)
         ]
     )
     stale = aim.stale
-    context = _context(stale.context) if stale.context else {}
-    return Target(
-        listing=listed.id,
-        ids=listed.ids,
-        slots=slots,
-        key=_key(aim, slots),
-        sku=listed.sku or listed.item_sku,
-        reason=stale.reason or context.get("reason"),
-        shop=context.get("shop_id"),
-        futures=tuple(_futures(aim)) if aim.ahead else (),
-        notes=listed.notes,
-        at=aim.at,
-    )
+    reason, shop = stale.reason, None
+    if stale.context:
+        context = _context(stale.context)
+        reason, shop = reason or context.get("reason"), context.get("shop_id")
+    sku = listed.sku or listed.item_sku
+    futures = tuple(_futures(aim)) if aim.ahead else ()
+    key = _key(stale, slots)
+    # By place: a name for each value takes as long as to make the value.
+    return Target(listed.id, listed.ids, slots, key, sku, reason, shop, futures, listed.notes, aim.at)
 
 
 def _futures(aim: Aim) -> Iterator[Future]:
@@ -73,25 +69,21 @@ def _futures(aim: Aim) -> Iterator[Future]:
                 yield Future(change.day, change.units, row.place or None)
 
 
-def _slot(row: SlotRow, made: int, infinite: bool, channel: Channel, now: int) -> Slot:
-    newer = row.observed_at is not None and row.observed_at > past(row.acknowledged_at, now)
-    return Slot(
-        offer=made if made < channel.largest else channel.largest,
-        location=row.place or None,
-        infinite=infinite,
-        acknowledged=row.acknowledged,
-        observed=row.observed if newer else None,
-        token=row.token,
-        committed=row.committed,
-    )
+def _slot(row: SlotRow, made: int, infinite: bool, largest: int, now: int) -> Slot:
+    observed = row.observed
+    if observed is not None and (
+        row.observed_at is None or row.observed_at <= past(row.acknowledged_at, now)
+    ):
+        observed = None
+    shown = made if made < largest else largest
+    return Slot(shown, row.place or None, infinite, row.acknowledged, observed, row.token, row.committed)
 
 
-def _key(aim: Aim, slots: tuple[Slot, ...]) -> str:
+def _key(stale: Stale, slots: tuple[Slot, ...]) -> str:
     """The same for the same state of the listing: said again after a crash it is the same request, told
     anew after a change, a look or a person's word it is another."""
-    stale = aim.stale
-    state = (stale.listing, stale.seq, stale.marks, slots)
-    return fingerprint(msgspec.json.encode(state).decode())
+    state = (stale.listing, stale.seq, stale.marks, [astuple(slot) for slot in slots])
+    return msgspec.json.encode(state).decode()
 
 
 def _context(text: str) -> Mapping[str, Any]:
