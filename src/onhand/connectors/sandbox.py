@@ -5,13 +5,13 @@ Sandbox protocol 1, docs/sandbox.md; checked 2026-11-22 against the server that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 
 from onhand.connectors.auth import Wire, bearer, fingerprint, mac, require_fresh, same
-from onhand.connectors.channel import Channel, Guard, Limit, Secret
+from onhand.connectors.channel import Channel, Guard, Limit, Secret, Value
 from onhand.connectors.flow import (
     Accepted,
     Failed,
@@ -131,7 +131,7 @@ def check(settings: Settings) -> Flow[str]:
 # --- telling --------------------------------------------------------------------------------------------
 
 
-class Row(NamedTuple):
+class Row(Value, frozen=True):
     """One number of a target, and where it stands among the targets."""
 
     place: int
@@ -141,8 +141,8 @@ class Row(NamedTuple):
 
 def push(settings: Settings, targets: Sequence[Target]) -> Flow[list[Verdict]]:
     """Set every number with the revision that we know of; up to fifty numbers in a request."""
-    rows = [row for place, target in enumerate(targets) for row in _rows(place, target)]
-    said: dict[int, list[tuple[Slot, Verdict]]] = {}
+    rows = _rows(targets)
+    said: list[list[tuple[Slot, Verdict]]] = [[] for _ in targets]
     away: Response | None = None
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
@@ -156,13 +156,17 @@ def push(settings: Settings, targets: Sequence[Target]) -> Flow[list[Verdict]]:
             told = _judged(about, some, answer)
             away = None if answer.ok else answer
         for row, verdict in zip(some, told, strict=True):
-            said.setdefault(row.place, []).append((row.slot, verdict))
-    return [_together(target, said.get(place, [])) for place, target in enumerate(targets)]
+            said[row.place].append((row.slot, verdict))
+    return [_together(target, mine) for target, mine in zip(targets, said, strict=True)]
 
 
-def _rows(place: int, target: Target) -> Iterator[Row]:
-    if variant := target.ids.get("variant"):
-        yield from (Row(place, slot, _item(variant, slot)) for slot in target.slots)
+def _rows(targets: Sequence[Target]) -> list[Row]:
+    found = []
+    for place, target in enumerate(targets):
+        if variant := target.ids.get("variant"):
+            for slot in target.slots:
+                found.append(Row(place, slot, _item(variant, slot)))
+    return found
 
 
 def _item(variant: str, slot: Slot) -> dict[str, Any]:
@@ -172,8 +176,10 @@ def _item(variant: str, slot: Slot) -> dict[str, Any]:
     if slot.token is not None and slot.token.isdecimal():
         item["revision"] = int(slot.token)
     if slot.infinite:
-        return item | {"unlimited": True}
-    return item | {"quantity": min(slot.offer, LARGEST)}
+        item["unlimited"] = True
+    else:
+        item["quantity"] = slot.offer if slot.offer < LARGEST else LARGEST
+    return item
 
 
 def _request(rows: Sequence[Row], key: str) -> Request:

@@ -25,8 +25,9 @@ async def verdicts(
         batch = waiting.pop()
         said = await push(batch)
         taken = taken or any(isinstance(one, Accepted) for one in said)
-        ended = [one for one in said if not isinstance(one, Whole)]
-        whole = [one for one in said if isinstance(one, Whole)]
+        # Not by `isinstance`, which takes its time to say no, and is asked of every verdict.
+        whole = [one for one in said if type(one) is Whole]
+        ended = [one for one in said if type(one) is not Whole] if whole else list(said)
         if len(whole) == 1:
             # Alone in its batch, or the only one of it that is left: it is this one.
             ended.append(Rejected(whole[0].target, whole[0].words, whole[0].code))

@@ -137,7 +137,7 @@ class Lanes:
             )
             long = len(ids) > LONG_READ
             claimed = await self._office.inventory.read(self._account, query, long=long)
-            self._under_way.update(one.stale.listing for one in claimed.aims)
+            self._under_way.update([one.stale.listing for one in claimed.aims])
             self.full = self._more or bool(self._waiting)
             if claimed.aims or not ids:
                 return claimed
@@ -186,8 +186,8 @@ class Lanes:
             for one in claimed.aims
             if one.listed.writable and one.listed.slots and not aiming.left_alone(one.listed, claimed.rules)
         }
-        rest = [settling.unsent(one) for one in claimed.aims if one.stale.listing not in targets]
-        if rest:
+        if len(targets) < len(claimed.aims):
+            rest = [settling.unsent(one) for one in claimed.aims if one.stale.listing not in targets]
             await self._settle(aims, rest)
         if not targets:
             self._session.pace.give_back(bucket)
@@ -211,8 +211,9 @@ class Lanes:
     async def _hear(self, aims: dict[int, Aim], verdicts: Sequence[Verdict]) -> None:
         way = self._office.way
         now = way.clock.now()
-        moved = [one for one in verdicts if isinstance(one, Stale)]
-        if still := [one for one in verdicts if not isinstance(one, Stale)]:
+        moved = [one for one in verdicts if type(one) is Stale]
+        still = [one for one in verdicts if type(one) is not Stale] if moved else verdicts
+        if still:
             await self._settle(aims, [self._judged(aims, one, now, way.lots) for one in still])
         if moved:
             # It has probably sold, and what it is told next must know of that: until it is settled, no

@@ -28,21 +28,8 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
     """What is to be written; ``now`` in microseconds UTC."""
     attempts = aim.stale.attempts
     match verdict:
-        case Accepted(_, tokens, ids, notes):
-            return _told(
-                aim,
-                tuple(
-                    [
-                        SlotTold(
-                            slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target)
-                        )
-                        for slot in target.slots
-                    ]
-                ),
-                accepted=True,
-                ids=_merged(aim.listed.ids, ids),
-                notes=_merged(aim.listed.notes, notes),
-            )
+        case Accepted():
+            return _taken(aim, target, verdict)
         case Rejected(_, words, code) | Whole(_, words, code):
             return _told(aim, _wanted(target), parked=words or code or "refused")
         case Stale(_, observed, words, tokens):
@@ -66,6 +53,20 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)), words=words)
 
 
+def _taken(aim: Aim, target: Target, said: Accepted) -> Told:
+    listed, stale, tokens = aim.listed, aim.stale, said.tokens
+    slots = tuple(
+        [
+            SlotTold(slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target))
+            for slot in target.slots
+        ]
+    )
+    ids = _merged(listed.ids, said.ids) if said.ids else None
+    notes = _merged(listed.notes, said.notes) if said.notes else None
+    again = listed.parked is not None
+    return Told(stale.listing, stale.seq, stale.marks, aim.at, slots, None, True, None, ids, notes, again)
+
+
 def unsent(aim: Aim) -> Told:
     """A listing that there is nothing to tell about: the channel does not let us set it, or nothing feeds
     it, or nobody has counted yet what does."""
@@ -77,18 +78,14 @@ def _told(
     slots: tuple[SlotTold, ...],
     *,
     due: int | None = None,
-    accepted: bool = False,
     parked: str | None = None,
-    ids: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
     words: str | None = None,
 ) -> Told:
     stale = aim.stale
     was_parked = aim.listed.parked is not None
-    return Told(
-        *(stale.listing, stale.seq, stale.marks, aim.at, slots, due),
-        *(accepted, parked, ids, notes, was_parked, words),
-    )
+    told = (stale.listing, stale.seq, stale.marks, aim.at, slots)
+    return Told(*told, due, parked=parked, notes=notes, was_parked=was_parked, words=words)
 
 
 def _wanted(target: Target) -> tuple[SlotTold, ...]:
