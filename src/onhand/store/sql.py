@@ -112,7 +112,8 @@ class Statement:
         (head, before), (tail, after) = self._around
         if size not in texts:
             texts[size] = f"{head}{self._list_rows(size)}{tail}"
-        nothing = [None] * (len(self._columns) * (size - len(rows)))
+        # A number is bound in a tenth of what NULL takes, and nobody looks beyond the first.
+        nothing = (None, *[0] * (len(self._columns) - 1)) * (size - len(rows))
         given = chain(map(values.get, before), chain.from_iterable(rows), nothing, map(values.get, after))
         return _step(connection, texts[size], tuple(given))
 
