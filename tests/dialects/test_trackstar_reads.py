@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,8 +14,9 @@ import pytest
 from hubs import Hub, demo_hub
 from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.stock.model import SetOnHand
-from onhand.store import catalog
-from trackstar_calls import DATE, faults, get, product, shop
+from onhand.store import catalog, products
+from onhand.store.channels import links
+from trackstar_calls import DATE, faults, get, product, put, shop
 
 IDS = [f"wix-{number}" for number in (*range(21, 31), 40)]
 
@@ -32,6 +34,32 @@ def found(hub: Hub, **query: Any) -> list[str]:
     ids = [one["id"] for one in body["data"]]
     assert body["total_count"] == len(ids)
     return ids
+
+
+@pytest.mark.parametrize("engine", ["SQLite", "PostgreSQL"])
+def test_a_product_of_one_warehouse_is_the_same_alone(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    where = tmp_path if engine == "SQLite" else request.getfixturevalue("postgres_url")
+    with demo_hub(where, "trackstar") as hub:
+        at = shop(hub, "etsy")
+        assert put(hub, at, at.body()).status_code == 200
+        link = next(
+            one for one in hub.read(lambda c: links(c, hub.account, "trackstar")) if one.integration == "etsy"
+        )
+        (place,) = link.locations
+        rows = hub.read(lambda c: products.page(c, hub.account, link, (), 0, 100))
+        names = [name for _, name in rows]
+        all_at_once = hub.read(lambda c: products.products(c, hub.account, link.id, names))
+        for name in [*names, "etsy-none"]:
+            alone = hub.read(
+                partial(products.product, account=hub.account, link=link.id, name=name, place=place)
+            )
+            assert alone == {one: found for one, found in all_at_once.items() if one == name}
+        assert all_at_once[at.product].moved_at == max(one.moved_at for one in all_at_once.values())
+        assert 0 in {one.moved_at for one in all_at_once.values()}
+        assert {one.has_variants for one in all_at_once.values()} == {0, 1}
+        assert any(one.parent for one in all_at_once.values())
 
 
 # --- pages --------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ STATEMENTS = {
     "history": levels._history,
     "a level as of a moment": levels._last_before,
     "levels as of a moment": past._last,
-    "trackstar's products": products._products,
+    "trackstar's products": products._products._statement,
+    "trackstar's product": products._product._statement,
 }
 
 

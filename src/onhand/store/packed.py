@@ -6,7 +6,7 @@ thread: a query of fifty rows would wait for it fifty times. One text is one row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from onhand.store.sql import Row, Statement
 
 T = TypeVar("T")
 STRUCTURE = "json "
+_ALIKE: Mapping[str, str] = {}
 
 
 class Packed(Generic[T]):
@@ -25,11 +26,18 @@ class Packed(Generic[T]):
 
     With several groups of columns a row is a tuple of them. A column that begins with "json " holds JSON
     text, or NULL, and becomes what that says. ``rest`` begins with FROM and may hold ``{rows}``, as in
-    `Statement`, and so is ``listed``; rows come in the order that ``rest`` asks for.
+    `Statement`, and so is ``listed``; rows come in the order that ``rest`` asks for. ``postgresql`` has what
+    is said there in place of what only SQLite understands.
     """
 
     def __init__(
-        self, kind: type[T], *groups: Sequence[str], rest: str, rows: str | None = None, listed: bool = False
+        self,
+        kind: type[T],
+        *groups: Sequence[str],
+        rest: str,
+        rows: str | None = None,
+        listed: bool = False,
+        postgresql: Mapping[str, str] = _ALIKE,
     ) -> None:
         self._kind: Any = list[kind]  # type: ignore[valid-type]
         self._decoder = msgspec.json.Decoder(self._kind)
@@ -38,11 +46,14 @@ class Packed(Generic[T]):
         self._structures = [at for at, column in enumerate(columns) if column.startswith(STRUCTURE)]
         plain = [column.removeprefix(STRUCTURE) for column in columns]
         inner = ", ".join(f"{column} AS c{at}" for at, column in enumerate(plain))
+        other = f"SELECT {', '.join(plain)} {rest}"
+        for said, instead in postgresql.items():
+            other = other.replace(said, instead)
         self._statement = Statement(
             rows=rows,
             listed=listed,
             sqlite=f"SELECT json_group_array({self._array()}) FROM (SELECT {inner} {rest})",
-            postgresql=f"SELECT {', '.join(plain)} {rest}",
+            postgresql=other,
         )
 
     def _array(self) -> str:

@@ -5,76 +5,112 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
 
 from onhand.store import schema
-from onhand.store.catalog import Item, item_of
-from onhand.store.channels import Link, Listing, listing_of
-from onhand.store.sql import Statement
+from onhand.store.channels import Link
+from onhand.store.packed import Packed
 
 SECOND = 1_000_000
 """Microseconds."""
 
 
-class Product(NamedTuple):
-    """A listing and its item. ``parent`` is the external id under which the connection offers the
-    parent of the item. ``moved_at`` is when stock last changed at the connection's locations
-    (microseconds UTC, 0 for never)."""
+class Product(msgspec.Struct, frozen=True, array_like=True):
+    """What a connection says of a listing and its item. ``parent`` is the external id under which it offers
+    the parent of the item. ``moved_at`` is when stock last changed at the connection's locations
+    (microseconds UTC, 0 for never). ``active``, ``kit`` and ``has_variants`` are 0 or 1, as the tables
+    have them."""
 
-    listing: Listing
-    item: Item
+    external_id: str
+    status: str
+    attributes: dict[str, Any]
+    listed_at: int
+    listing_updated_at: int
+    item: int
+    sku: str | None
+    name: str | None
+    active: int
+    kit: int
+    price: str | None
+    cost: str | None
+    barcodes: dict[str, str]
+    image_url: str | None
+    measurements: dict[str, Any]
+    tags: list[str]
+    categories: list[str]
+    created_at: int
+    item_updated_at: int
     parent: str | None
-    has_variants: bool
+    has_variants: int
     moved_at: int
 
     @property
     def updated_at(self) -> int:
         """When anything about it last changed, in microseconds UTC."""
-        return max(self.item.updated_at, self.listing.updated_at, self.moved_at)
+        return max(self.item_updated_at, self.listing_updated_at, self.moved_at)
 
 
-_LISTING = ", ".join(f"g.{name}" for name in Listing.__struct_fields__)
-_ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
-_ITEM_AT = len(Listing.__struct_fields__)
-_REST_AT = _ITEM_AT + len(Item.__struct_fields__)
+_COLUMNS = (
+    *("g.external_id", "g.status", "json g.attributes", "g.created_at", "g.updated_at"),
+    *("i.id", "i.sku", "i.name", "i.active", "i.kit", "i.price", "i.cost", "json i.barcodes", "i.image_url"),
+    *("json i.measurements", "json i.tags", "json i.categories", "i.created_at", "i.updated_at"),
+    # Left to itself, SQLite looks for a parent among all listings of the connection.
+    "(SELECT MIN(p.external_id) FROM listings p INDEXED BY listings_level WHERE p.account = g.account"
+    " AND p.item = i.parent AND p.connection = g.connection)",
+    "CASE WHEN EXISTS (SELECT 1 FROM items k WHERE k.account = i.account AND k.parent = i.id)"
+    " THEN 1 ELSE 0 END",
+)
 # A hot item has very many movements: the last one of each level is found through its index.
-_PRODUCTS = (
-    f"SELECT {_LISTING}, {_ITEM},"
-    " (SELECT MIN(p.external_id) FROM {parents} WHERE p.account = g.account"
-    " AND p.item = i.parent AND p.connection = g.connection),"
-    " EXISTS (SELECT 1 FROM items k WHERE k.account = i.account AND k.parent = i.id),"
-    " (SELECT MAX(m.recorded_at) FROM levels l JOIN movements m ON m.account = l.account"
+_MOVED = (
+    "COALESCE((SELECT MAX(m.recorded_at) FROM levels l JOIN movements m ON m.account = l.account"
     " AND m.item = l.item AND m.location = l.location"
     " AND m.seq = (SELECT MAX(x.seq) FROM movements x WHERE x.account = l.account"
     " AND x.item = l.item AND x.location = l.location)"
-    " WHERE l.account = g.account AND l.item = g.item AND l.location IN ({places}))"
-    " FROM {rows} JOIN listings g ON g.account = r.account AND g.connection = r.connection"
+    " WHERE l.account = g.account AND l.item = g.item AND l.location IN"
+    " (SELECT value FROM json_each(c.locations))), 0)"
+)
+_MOVED_AT_PLACE = (
+    "COALESCE((SELECT m.recorded_at FROM movements m WHERE m.account = g.account AND m.item = g.item"
+    " AND m.location = :place AND m.seq = (SELECT MAX(x.seq) FROM movements x"
+    " WHERE x.account = g.account AND x.item = g.item AND x.location = :place)), 0)"
+)
+_OTHERWISE = {
+    " INDEXED BY listings_level": "",
+    "SELECT value FROM json_each(c.locations)": (
+        "SELECT e.value::bigint FROM jsonb_array_elements_text(c.locations::jsonb) AS e"
+    ),
+}
+_products = Packed(
+    Product,
+    (*_COLUMNS, _MOVED),
+    rest="FROM {rows} JOIN listings g ON g.account = r.account AND g.connection = r.connection"
     " AND g.external_id = r.external_id"
     " JOIN items i ON i.account = g.account AND i.id = g.item"
-    " JOIN connections c ON c.account = g.account AND c.id = g.connection"
-)
-_products = Statement(
+    " JOIN connections c ON c.account = g.account AND c.id = g.connection",
     rows="account int, connection int, external_id text",
-    # Left to itself, SQLite looks for a parent among all listings of the connection.
-    sqlite=_PRODUCTS.replace("{parents}", "listings p INDEXED BY listings_level").replace(
-        "{places}", "SELECT value FROM json_each(c.locations)"
-    ),
-    postgresql=_PRODUCTS.replace("{parents}", "listings p").replace(
-        "{places}", "SELECT e.value::bigint FROM jsonb_array_elements_text(c.locations::jsonb) AS e"
-    ),
+    postgresql=_OTHERWISE,
+)
+_product = Packed(
+    Product,
+    (*_COLUMNS, _MOVED_AT_PLACE),
+    rest="FROM listings g JOIN items i ON i.account = g.account AND i.id = g.item"
+    " WHERE g.account = :account AND g.connection = :link AND g.external_id = :name",
+    postgresql=_OTHERWISE,
 )
 
 
 def products(connection: Connection, account: int, link: int, names: Iterable[str]) -> dict[str, Product]:
     """The products that a connection offers under these external ids, by external id."""
     rows = [(account, link, name) for name in sorted(set(names))]
-    found: dict[str, Product] = {}
-    for row in _products.run(connection, rows) if rows else ():
-        listing = listing_of(row[:_ITEM_AT])
-        parent, has_variants, moved = row[_REST_AT:]
-        item = item_of(row[_ITEM_AT:_REST_AT])
-        found[listing.external_id] = Product(listing, item, parent, bool(has_variants), moved or 0)
-    return found
+    return {one.external_id: one for one in _products.run(connection, rows)} if rows else {}
+
+
+def product(connection: Connection, account: int, link: int, name: str, place: int) -> dict[str, Product]:
+    """The same for one external id of a connection whose only location is ``place``: as most have it, and
+    with two thirds of the instructions."""
+    found = _product.run(connection, account=account, link=link, name=name, place=place)
+    return {one.external_id: one for one in found}
 
 
 # --- pages --------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def _page(connection: Connection, visit: Visit, asked: Query, now: int) -> Page:
 def _levels(
     connection: Connection, account: int, shown: Iterable[Product], site: Site, now: int
 ) -> dict[At, Level]:
-    wanted = [(one.item.id, location) for one in shown for location in site.warehouses.values()]
+    wanted = [(one.item, location) for one in shown for location in site.warehouses.values()]
     return levels.at(connection, account, wanted, now)
 
 

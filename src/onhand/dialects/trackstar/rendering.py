@@ -81,46 +81,50 @@ def cart_product(
 
     ``updated`` is when a change that ``product`` does not know of yet was recorded.
     """
-    item, listing = product.item, product.listing
     inventory, by_warehouse = _inventory(product, site, levels)
     at = show(max(product.updated_at, updated))
+    attributes = product.attributes
     # By position: keywords cost twice as much, and a page has a thousand of these.
     return CartProduct(
-        listing.external_id,
-        show(item.created_at),
+        product.external_id,
+        show(product.created_at),
         at,
-        item.name or item.sku or listing.external_id,
-        item.sku,
-        next((item.barcodes[kind] for kind in _GTIN_KINDS if kind in item.barcodes), None),
+        product.name or product.sku or product.external_id,
+        product.sku,
+        _gtin(product.barcodes) if product.barcodes else None,
         parent_id(product),
-        item.kit,
-        item.active and listing.status == "open",
-        item.image_url,
-        number(item.price),
-        number(item.cost),
+        bool(product.kit),
+        bool(product.active) and product.status == "open",
+        product.image_url,
+        number(product.price),
+        number(product.cost),
         inventory,
         by_warehouse,
-        _measurements(item.measurements),
-        item.tags,
-        item.categories,
-        _text(listing.attributes.get("external_system_url")),
-        _list(listing.attributes.get("trackstar_tags")),
-        _object(listing.attributes.get("additional_fields")),
-        show(listing.created_at),
+        _measurements(product.measurements) if product.measurements else _UNMEASURED,
+        product.tags,
+        product.categories,
+        _text(attributes.get("external_system_url")),
+        _list(attributes.get("trackstar_tags")),
+        _object(attributes.get("additional_fields")),
+        show(product.listed_at),
         at,
     )
+
+
+def _gtin(barcodes: Mapping[str, str]) -> str | None:
+    return next((barcodes[kind] for kind in _GTIN_KINDS if kind in barcodes), None)
 
 
 def _inventory(
     product: Product, site: Site, levels: Mapping[Place, Level]
 ) -> tuple[int | None, dict[str, int]]:
     """The sum and its parts; no number where stock is endless, and none for what is not sold itself."""
-    if product.has_variants or product.item.kit:
+    if product.has_variants or product.kit:
         return None, {}
     total, endless = 0, False
     parts: dict[str, int] = {}
     for name, location in site.warehouses.items():
-        level = levels.get((product.item.id, location), ABSENT)
+        level = levels.get((product.item, location), ABSENT)
         if level.infinite:
             endless = True
         else:
@@ -132,8 +136,8 @@ def _inventory(
 def parent_id(product: Product) -> str:
     """The id of the parent, which is a parent's own."""
     if product.has_variants:
-        return product.listing.external_id
-    return product.parent or product.listing.external_id + PARENT_SUFFIX
+        return product.external_id
+    return product.parent or product.external_id + PARENT_SUFFIX
 
 
 def names(name: str) -> tuple[str, ...]:
@@ -151,9 +155,7 @@ def pick(found: Mapping[str, Product], name: str) -> Product | None:
     only = found.get(name.removesuffix(PARENT_SUFFIX))
     if only is None or parent_id(only) != name:
         return None
-    listing = msgspec.structs.replace(only.listing, external_id=name)
-    item = msgspec.structs.replace(only.item, sku=None, barcodes={})
-    return only._replace(listing=listing, item=item, has_variants=True, parent=None)
+    return msgspec.structs.replace(only, external_id=name, sku=None, barcodes={}, has_variants=1, parent=None)
 
 
 def _measurements(kept: Mapping[str, Any]) -> Measurements:
@@ -165,6 +167,9 @@ def _measurements(kept: Mapping[str, Any]) -> Measurements:
 
 def _scaled(value: object, by: Decimal | None) -> Number:
     return None if value is None or by is None else _scale(str(value), by)
+
+
+_UNMEASURED = _measurements({})
 
 
 @lru_cache(_NUMBERS_KEPT)

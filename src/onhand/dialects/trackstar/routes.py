@@ -15,7 +15,7 @@ from onhand import asgi, wire
 from onhand.dialects.trackstar import door, reads, rendering, schema
 from onhand.dialects.trackstar.door import Door, Place, Turned, Visit, guarded, labelled
 from onhand.dialects.trackstar.rendering import cart_product
-from onhand.dialects.trackstar.schema import Batch, Change, Line
+from onhand.dialects.trackstar.schema import Batch, Change, Line, Site
 from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.stock import model
@@ -48,7 +48,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         change = schema.read_change(asked, place.rule, place.site, strict, now)
         if not isinstance(change, Change):
             raise Turned(schema.invalid(change))
-        found = await _look(inventory, visit, rendering.names(name))
+        found = await _look(inventory, visit, place.site, rendering.names(name))
         product = _variant(rendering.pick(found, name), name, "product_id")
         return await _record(inventory, *_adjustment(visit, place, product, change, key))
 
@@ -63,7 +63,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         if not isinstance(wanted, Batch):
             raise Turned(schema.invalid(wanted))
         wishes = {name for line in wanted.lines for name in rendering.names(line.product)}
-        found = await _look(inventory, visit, tuple(wishes))
+        found = await _look(inventory, visit, place.site, tuple(wishes))
         chosen = [
             _variant(rendering.pick(found, line.product), line.product, f"line_items.{at}.product_id")
             for at, line in enumerate(wanted.lines)
@@ -87,8 +87,16 @@ async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Respon
     return door.known(stored, key)
 
 
-async def _look(inventory: Inventory, visit: Visit, names: tuple[str, ...]) -> Mapping[str, Product]:
+async def _look(
+    inventory: Inventory, visit: Visit, site: Site, names: tuple[str, ...]
+) -> Mapping[str, Product]:
+    """The products of these external ids; read each time, because their status and their last move count."""
     account, link = visit.account, visit.connection
+    if len(names) == len(site.warehouses) == 1:
+        ((name,), (place,)) = names, site.warehouses.values()
+        return await inventory.read(
+            account, lambda c: products.product(c, account, link, name, place), alone=True
+        )
     return await inventory.read(account, lambda c: products.products(c, account, link, names), alone=True)
 
 
@@ -104,7 +112,7 @@ def _variant(product: Product | None, name: str, field: str) -> Product:
 def _adjustment(
     visit: Visit, place: Place, product: Product, change: Change, key: Key | None
 ) -> tuple[Work, Callable[[Recorded], Made]]:
-    item = product.item.id
+    item = product.item
     context = None
     if change.extras:
         context = wire.encode({"connection": visit.connection, **change.extras}).decode()
@@ -116,7 +124,7 @@ def _adjustment(
     def made(recorded: Recorded) -> Made:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            return schema.refused(outcome.refusal, product.listing.external_id)
+            return schema.refused(outcome.refusal, product.external_id)
         data = cart_product(product, place.site, recorded.levels, _moved(recorded))
         return 200, {"data": data, "id": data.id, "unused_fields": change.unused}
 
@@ -131,7 +139,7 @@ def _settings(
     pairs = list(zip(wanted.lines, chosen, strict=True))
     group = Group(tuple(_set(line, product) for line, product in pairs))
     # Two ids may be one item: what is shown is each product that was named, once.
-    shown = {product.listing.external_id: product for product in chosen}
+    shown = {product.external_id: product for product in chosen}
 
     def made(recorded: Recorded) -> Made:
         outcome = recorded.outcomes[0]
@@ -140,17 +148,17 @@ def _settings(
             return schema.refused(outcome.refusal, line.product, f"line_items.{outcome.index}.")
         moved = {entry.movement.item for entry in outcome.entries}
         data = [
-            cart_product(one, place.site, recorded.levels, _moved(recorded) if one.item.id in moved else 0)
+            cart_product(one, place.site, recorded.levels, _moved(recorded) if one.item in moved else 0)
             for one in shown.values()
         ]
         return 200, {"data": data, "unused_fields": wanted.unused}
 
-    watch = tuple((one.item.id, at) for one in shown.values() for at in place.site.warehouses.values())
+    watch = tuple((one.item, at) for one in shown.values() for at in place.site.warehouses.values())
     return _work(visit, group, watch, None, key), made
 
 
 def _set(line: Line, product: Product) -> SetAvailable:
-    return SetAvailable(product.item.id, line.location, line.quantity)
+    return SetAvailable(product.item, line.location, line.quantity)
 
 
 def _work(

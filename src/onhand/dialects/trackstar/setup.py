@@ -187,7 +187,7 @@ def _described(connection: Connection, account: int, link: Link, now: int) -> di
         "access_token": credential(connection, account, link.id, now, label="demo"),
         **({} if shop is None else {"shop_id": shop}),
         "products": [
-            {"id": name, "sku": found[name].item.sku, "warehouse_ids": warehouses}
+            {"id": name, "sku": found[name].sku, "warehouse_ids": warehouses}
             for name in names
             if rendering.parent_id(found[name]) != name
         ],
