@@ -27,6 +27,7 @@ from onhand.work import Answer, Conflict, Key
 
 NAME = "trackstar"
 REQUEST_ID_HEADER = "x-request-id"
+_REQUEST_ID, _REQUEST_ID_BYTES = REQUEST_ID_HEADER.encode(), 16
 KEY_HEADER, TOKEN_HEADER = "x-trackstar-api-key", "x-trackstar-access-token"
 _KEY, _TOKEN = KEY_HEADER.encode(), TOKEN_HEADER.encode()
 IDEMPOTENCY_HEADER, REPLAYED_HEADER = b"idempotency-key", "Idempotent-Replayed"
@@ -53,7 +54,7 @@ class Turned(Exception):
         self.headers = headers
 
 
-class Visit(NamedTuple):
+class Visit(msgspec.Struct, frozen=True):
     """A caller with a connection: the principal is the connection's, whatever token it uses."""
 
     account: int
@@ -84,7 +85,7 @@ def shape(status: int, words: str) -> Response:
 
 def refused(status: int, words: str) -> Response:
     """What is refused before an application is asked; it has an X-Request-Id like every answer."""
-    return respond(problem(status, words), {REQUEST_ID_HEADER: secrets.token_hex(16)})
+    return respond(problem(status, words), {REQUEST_ID_HEADER: secrets.token_hex(_REQUEST_ID_BYTES)})
 
 
 def guarded(endpoint: Endpoint) -> Endpoint:
@@ -103,13 +104,13 @@ def labelled(app: ASGIApp) -> ASGIApp:
     """An application that gives each response an X-Request-Id, and what its endpoint has left for it."""
 
     async def labelling(scope: Scope, receive: Receive, send: Send) -> None:
-        extra = {REQUEST_ID_HEADER: secrets.token_hex(16)}
+        extra = [(_REQUEST_ID, secrets.token_bytes(_REQUEST_ID_BYTES).hex().encode())]
         scope[_EXTRA] = extra
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] += [(name.encode(), value.encode()) for name, value in extra.items()]
-            await send(message)
+                message["headers"] += extra
+            return send(message)
 
         await app(scope, receive, sending)
 
@@ -130,7 +131,8 @@ class Door:
     async def visit(self, request: Request, *, write: bool = False) -> Visit:
         """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
         headers = request.scope["headers"]
-        organisation = _organisation(await self._identify(wire.header(headers, _KEY)))
+        key = auth.digest(wire.header(headers, _KEY))
+        organisation = _organisation(await auth.identify(self.inventory, NAME, key))
         token = auth.digest(wire.header(headers, _TOKEN))
         caller = await auth.identify(self.inventory, NAME, token)
         if caller is None or caller.connection is None or caller.account != organisation.account:
@@ -166,11 +168,11 @@ class Door:
         if pace is None:
             return
         ruling = pace.allow(token, self.inventory.now() / MICROS)
-        request.scope[_EXTRA] |= {
-            "x-ratelimit-limit": str(ruling.limit),
-            "x-ratelimit-remaining": str(ruling.remaining),
-            "x-ratelimit-reset": str(ruling.reset_epoch),
-        }
+        request.scope[_EXTRA] += [
+            (b"x-ratelimit-limit", b"%d" % ruling.limit),
+            (b"x-ratelimit-remaining", b"%d" % ruling.remaining),
+            (b"x-ratelimit-reset", b"%d" % ruling.reset_epoch),
+        ]
         if not ruling.allowed:
             raise Turned(problem(429, "Rate limit exceeded"), {"retry-after": str(ruling.retry_after)})
 

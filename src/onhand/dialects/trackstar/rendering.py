@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from onhand.dialects.trackstar import schema
 from onhand.dialects.trackstar.moments import show
-from onhand.dialects.trackstar.rules import RULES, Rule
+from onhand.dialects.trackstar.rules import DECREASE, EXACT, INCREASE, RULES, Rule
 from onhand.dialects.trackstar.schema import Site
-from onhand.stock.model import ABSENT, Level, Place
+from onhand.stock.model import ABSENT, QUANTITY_LIMIT, Level, Place
 from onhand.store.catalog import Location
 from onhand.store.channels import Link
 from onhand.store.products import Product
@@ -128,8 +127,8 @@ def _inventory(
         if level.infinite:
             endless = True
         else:
-            parts[name] = level.shown
-            total += level.shown
+            parts[name] = shown = level.shown
+            total += shown
     return None if endless else total, parts
 
 
@@ -250,7 +249,7 @@ def connection(link: Link) -> dict[str, Any]:
 def write_info(rule: Rule, site: Site | None) -> dict[str, Any]:
     """What can be written through an integration; with a site, through that connection."""
     shared = RULES["base"].required
-    fields = schema.allowed(rule, site)
+    fields = allowed(rule, site)
     return {
         "integration_name": rule.name,
         "display_name": rule.title,
@@ -266,3 +265,38 @@ def write_info(rule: Rule, site: Site | None) -> dict[str, Any]:
         ],
         "available_actions": list(ACTIONS),
     }
+
+
+def allowed(rule: Rule, site: Site | None) -> dict[str, Any]:
+    """The integration's own fields as JSON schema; a site fills in what is the connection's own."""
+    enums: dict[str, list[str]] = {"adjustment_type": list(rule.modes)}
+    if rule.reasons:
+        enums["reason"] = list(rule.reasons)
+    if site is None:
+        enums["warehouse_id"] = ["N/A - Connect an account to see options"]
+    else:
+        enums["warehouse_id"] = list(site.warehouses)
+        if site.shop is not None:
+            enums["shop_id"] = [site.shop]
+    fields = (*rule.required, *rule.optional)
+    properties: dict[str, Any] = {}
+    for name in sorted(fields):
+        kind: dict[str, Any] = {"type": "integer" if name == "quantity" else "string"}
+        if name == "quantity":
+            kind |= {"minimum": 0, "maximum": QUANTITY_LIMIT}
+        if name == "future_date":
+            kind["format"] = "date-time"
+        if name in enums:
+            kind["enum"] = enums[name]
+        properties[name] = {"title": name, **kind, "description": _ABOUT[name]}
+    return {"type": "object", "properties": properties, "required_fields": list(rule.required)}
+
+
+_ABOUT = {
+    "adjustment_type": f"Whether to add ({INCREASE}), to take away ({DECREASE}) or to set ({EXACT}).",
+    "quantity": "Units to add or take away, or the units that can be sold afterwards.",
+    "warehouse_id": "The warehouse to change; the connection's first where it may be left out.",
+    "reason": "Why the inventory changes.",
+    "shop_id": "The shop that sells the product.",
+    "future_date": "When the change is to be made; at once without it.",
+}

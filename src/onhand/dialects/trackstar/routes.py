@@ -128,7 +128,7 @@ def _adjustment(
         data = cart_product(product, place.site, recorded.levels, _moved(recorded))
         return 200, {"data": data, "id": data.id, "unused_fields": change.unused}
 
-    watch = tuple((item, location) for location in place.site.warehouses.values())
+    watch = tuple([(item, location) for location in place.site.warehouses.values()])
     return _work(visit, group, watch, context, key), made
 
 
@@ -174,11 +174,14 @@ def _moved(recorded: Recorded) -> int:
 
 
 async def _record(inventory: Inventory, work: Work, made: Callable[[Recorded], Made]) -> Response:
+    if work.key is None:
+        return wire.respond(*made(await inventory.record(work)))
+
     def answer(recorded: Recorded) -> Answer:
         status, body = made(recorded)
         return Answer(status, wire.encode(body).decode())
 
-    recorded = await inventory.record(work if work.key is None else replace(work, answer=answer))
+    recorded = await inventory.record(replace(work, answer=answer))
     if recorded.replay is not None:
         return door.replayed(recorded.replay)
     if recorded.fresh is not None:

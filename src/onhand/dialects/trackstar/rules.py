@@ -100,5 +100,8 @@ RULES = {rule.name: rule for rule in _TABLE}
 FIELDS = {rule.name: frozenset((*rule.required, *rule.optional)) for rule in _TABLE}
 """The fields that each integration uses."""
 
+REQUIRED = {rule.name: rule.required for rule in _TABLE}
+"""Those that it cannot do without."""
+
 KNOWN = frozenset().union(*FIELDS.values())
 """Fields that at least one integration uses: elsewhere they are accepted and left unused."""

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
+import msgspec
+
 from onhand.dialects.trackstar import moments
-from onhand.dialects.trackstar.rules import DECREASE, EXACT, FIELDS, INCREASE, KNOWN, Need, Rule
+from onhand.dialects.trackstar.rules import (
+    EXACT,
+    FIELDS,
+    KNOWN,
+    REQUIRED,
+    RULES,
+    Need,
+    Rule,
+)
 from onhand.stock.model import (
     QUANTITY_LIMIT,
     Adjust,
@@ -42,7 +52,8 @@ SHOWN_LIMIT = 100
 TRACKSTAR, INTEGRATION = "trackstar", "integration"
 """Where an error comes from: the API itself, or what the connected system would say."""
 
-_VOID = frozenset({"none", "null"})
+_NO_VALUE = "The words none and null are not values."
+_VOID = {"": "Shorter than minimum length 1.", "none": _NO_VALUE, "null": _NO_VALUE}
 
 Faults: TypeAlias = dict[str, list[str]]
 """What is wrong, by field."""
@@ -55,11 +66,14 @@ class Site(NamedTuple):
     shop: str | None
 
 
-Checks: TypeAlias = dict[str, Callable[[object, Rule, Site], str | None]]
-"""What says in words why a field's value is none, by field."""
+Check: TypeAlias = Callable[[object, Rule, Site], str | None]
+"""What says in words why a field's value is none."""
+
+Checks: TypeAlias = dict[str, tuple[tuple[str, Check], ...]]
+"""By integration, the checks of the fields that it knows."""
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A valid body. ``due`` is microseconds UTC, None for at once; ``extras`` is for the channel."""
 
     mode: str
@@ -71,7 +85,7 @@ class Change(NamedTuple):
     unused: tuple[str, ...]
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """A valid line of a batch: set ``product`` to ``quantity`` at ``location``."""
 
     product: str
@@ -111,13 +125,14 @@ def read_change(body: object, rule: Rule, site: Site, strict: bool, now: int) ->
     if not isinstance(body, dict):
         return {"_schema": ["Invalid input type."]}
     fields = FIELDS[rule.name]
-    faults, unused = _scan(body, rule.required, fields, rule.open, strict)
+    faults, unused = _scan(body, REQUIRED[rule.name], fields, rule.open, strict)
     _check(body, _CHECKS, rule, site, faults)
     if not site.warehouses and "warehouse_id" not in faults:
         faults["warehouse_id"] = ["The connection has no warehouse."]
     if faults:
         return faults
-    found = {name: body[name] for name in body if name in fields}
+    # What is neither unused nor at fault is a field.
+    found = {name: body[name] for name in body if name in fields} if unused else body
     return _change(found, site, tuple(unused), now)
 
 
@@ -162,7 +177,7 @@ def _scan(
     faults: Faults = {}
     unused: list[str] = []
     for name, value in body.items():
-        if words := _void(value):
+        if (value is None or type(value) is str) and (words := _void(value)):
             faults[name] = [words]
         elif name in fields:
             continue
@@ -178,30 +193,23 @@ def _scan(
 
 def _check(body: Mapping[str, Any], checks: Checks, rule: Rule, site: Site, faults: Faults) -> None:
     """Add what is wrong with the fields that the integration knows."""
-    for name, check in checks.items():
-        if name in body and name in FIELDS[rule.name] and name not in faults:
-            if words := check(body[name], rule, site):
-                faults[name] = [words]
+    for name, check in checks[rule.name]:
+        if name in body and name not in faults and (words := check(body[name], rule, site)):
+            faults[name] = [words]
 
 
-def _void(value: object) -> str | None:
-    if value is None:
-        return "Field may not be null."
-    if value == "":
-        return "Shorter than minimum length 1."
-    if isinstance(value, str) and value.lower() in _VOID:
-        return "The words none and null are not values."
-    return None
+def _void(value: str | None) -> str | None:
+    return "Field may not be null." if value is None else _VOID.get(value.lower())
 
 
 def _quantity(value: object, _rule: Rule, _site: Site) -> str | None:
     if not is_int(value):
         return "Not a valid integer."
+    if 0 <= value <= QUANTITY_LIMIT:
+        return None
     if value < 0:
         return "Must be greater than or equal to 0."
-    if value > QUANTITY_LIMIT:
-        return f"Must be less than or equal to {QUANTITY_LIMIT}."
-    return None
+    return f"Must be less than or equal to {QUANTITY_LIMIT}."
 
 
 def _one_of(value: object, allowed: tuple[str, ...]) -> str | None:
@@ -214,11 +222,11 @@ def _one_of(value: object, allowed: tuple[str, ...]) -> str | None:
 
 
 def _mode(value: object, rule: Rule, _site: Site) -> str | None:
-    return _one_of(value, rule.modes)
+    return None if value in rule.modes else _one_of(value, rule.modes)
 
 
 def _reason(value: object, rule: Rule, _site: Site) -> str | None:
-    return _one_of(value, rule.reasons)
+    return None if value in rule.reasons else _one_of(value, rule.reasons)
 
 
 def _warehouse(value: object, _rule: Rule, site: Site) -> str | None:
@@ -242,14 +250,22 @@ def _date(value: object, _rule: Rule, _site: Site) -> str | None:
     return None
 
 
-_CHECKS: Checks = {
-    "adjustment_type": _mode,
-    "quantity": _quantity,
-    "warehouse_id": _warehouse,
-    "reason": _reason,
-    "shop_id": _shop,
-    "future_date": _date,
-}
+def _known(checks: Mapping[str, Check]) -> Checks:
+    return {
+        rule: tuple((name, check) for name, check in checks.items() if name in FIELDS[rule]) for rule in RULES
+    }
+
+
+_CHECKS = _known(
+    {
+        "adjustment_type": _mode,
+        "quantity": _quantity,
+        "warehouse_id": _warehouse,
+        "reason": _reason,
+        "shop_id": _shop,
+        "future_date": _date,
+    }
+)
 
 # --- batches ------------------------------------------------------------------------------------------
 
@@ -269,9 +285,9 @@ def _elsewhere(_value: object, _rule: Rule, _site: Site) -> str | None:
 
 
 # A batch uses none of these, but must not do another thing than they ask for and only call them unused.
-_MEANT: Checks = {"adjustment_type": _exact, "shop_id": _shop, "future_date": _unplanned}
-_ABOVE: Checks = {**_MEANT, "quantity": _elsewhere, "warehouse_id": _elsewhere}
-_IN_LINE: Checks = {**_MEANT, "quantity": _quantity, "warehouse_id": _warehouse}
+_MEANT: dict[str, Check] = {"adjustment_type": _exact, "shop_id": _shop, "future_date": _unplanned}
+_ABOVE = _known({**_MEANT, "quantity": _elsewhere, "warehouse_id": _elsewhere})
+_IN_LINE = _known({**_MEANT, "quantity": _quantity, "warehouse_id": _warehouse})
 
 
 def read_batch(body: object, rule: Rule, site: Site, strict: bool) -> Batch | Faults:
@@ -354,38 +370,3 @@ def unknown(what: str, name: str) -> Problem:
 
 
 PARENT = "A parent product has no inventory of its own: adjust its variants."
-
-
-def allowed(rule: Rule, site: Site | None) -> dict[str, Any]:
-    """The integration's own fields as JSON schema; a site fills in what is the connection's own."""
-    enums: dict[str, list[str]] = {"adjustment_type": list(rule.modes)}
-    if rule.reasons:
-        enums["reason"] = list(rule.reasons)
-    if site is None:
-        enums["warehouse_id"] = ["N/A - Connect an account to see options"]
-    else:
-        enums["warehouse_id"] = list(site.warehouses)
-        if site.shop is not None:
-            enums["shop_id"] = [site.shop]
-    fields = (*rule.required, *rule.optional)
-    properties: dict[str, Any] = {}
-    for name in sorted(fields):
-        kind: dict[str, Any] = {"type": "integer" if name == "quantity" else "string"}
-        if name == "quantity":
-            kind |= {"minimum": 0, "maximum": QUANTITY_LIMIT}
-        if name == "future_date":
-            kind["format"] = "date-time"
-        if name in enums:
-            kind["enum"] = enums[name]
-        properties[name] = {"title": name, **kind, "description": _ABOUT[name]}
-    return {"type": "object", "properties": properties, "required_fields": list(rule.required)}
-
-
-_ABOUT = {
-    "adjustment_type": f"Whether to add ({INCREASE}), to take away ({DECREASE}) or to set ({EXACT}).",
-    "quantity": "Units to add or take away, or the units that can be sold afterwards.",
-    "warehouse_id": "The warehouse to change; the connection's first where it may be left out.",
-    "reason": "Why the inventory changes.",
-    "shop_id": "The shop that sells the product.",
-    "future_date": "When the change is to be made; at once without it.",
-}
