@@ -31,7 +31,7 @@ from onhand.work import Accepted, PutDetail
 PRODUCT = "SHTABCDEFGH12345"
 HERE, THERE = "LOC" + "0" * 31 + "1", "LOC" + "0" * 31 + "2"
 PLACES = {HERE: 1, THERE: 2}
-OFFER = Offer(13, "connection:5", PRODUCT)
+OFFER = Offer(99, 13, "connection:5", PRODUCT)
 
 
 def update(*locations: object, product_id: object = PRODUCT) -> dict[str, Any]:

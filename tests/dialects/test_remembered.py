@@ -149,6 +149,10 @@ def test_flipkarts_listing_is_closed_and_its_location_gone(hub: Hub) -> None:
 
     hub.write(close)
     assert call().json()[sku]["status"] == "WARNING"
+    other = hub.section["skus"][1]
+    both = {one["sku"]: flipkart_wire.update(one, 7) for one in hub.section["skus"][:2]}
+    answer = flipkart_wire.post(hub, both, flipkart_wire.bearer(hub)).json()
+    assert [answer[one]["status"] for one in (sku, other["sku"])] == ["WARNING", "SUCCESS"]
     relocated(hub, at.id, "[3]")
     assert call().json()[sku]["status"] == "FAILURE"
 

@@ -138,6 +138,22 @@ def listings_by_external(
     return {listing.external_id: listing for listing in found}
 
 
+_status = Statement("SELECT g.id, g.status FROM listings g WHERE g.account = :account AND g.id = :id")
+_statuses = Statement(
+    "SELECT g.id, g.status FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.id",
+    rows="account int, id int",
+)
+
+
+def statuses(connection: Connection, account: int, ids: Sequence[int]) -> dict[int, str]:
+    """The status of those of these listings that are there: of a listing, it alone is never remembered."""
+    if len(ids) == 1:
+        # As nearly always, and an array of one takes a third more instructions.
+        return {row[0]: row[1] for row in _status.run(connection, account=account, id=ids[0])}
+    rows = [(account, one) for one in ids]
+    return {row[0]: row[1] for row in _statuses.run(connection, rows)} if rows else {}
+
+
 _elsewhere = Statement(
     "SELECT g.id FROM connections c JOIN listings g ON g.account = c.account AND g.connection = c.id"
     " AND g.external_id = :name WHERE c.account = :account AND c.channel = :channel LIMIT 1"

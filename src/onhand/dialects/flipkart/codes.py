@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -73,9 +73,11 @@ def whole(fault: Fault) -> dict[str, Any]:
     return {"errors": [fault.wire]}
 
 
-def per_sku(status: str, faults: Iterable[Fault]) -> dict[str, Any]:
+def per_sku(status: str, faults: Sequence[Fault]) -> dict[str, Any]:
     """The answer for one SKU. Empty lists are left out: clients look at the first entry of what is there."""
     change: dict[str, Any] = {"status": status}
+    if not faults:
+        return change
     errors: list[dict[str, Any]] = []
     attribute_errors: list[dict[str, Any]] = []
     for fault in faults:

@@ -42,12 +42,12 @@ def space(connection: int) -> str:
 
 
 def offer(listing: Listing) -> Offer:
-    """What the rules need to know of a listing."""
+    """What the rules need to know of a listing, but for whether it is open."""
     told = listing.attributes
-    inactive = listing.status != "open" or told.get("listing_status") == "INACTIVE"
+    inactive = told.get("listing_status") == "INACTIVE"
     archived = told.get("archived_status") == "ARCHIVED"
     product_id = told.get("product_id")
-    return Offer(listing.item, space(listing.connection), product_id, inactive, archived)
+    return Offer(listing.id, listing.item, space(listing.connection), product_id, inactive, archived)
 
 
 def asked(raw: bytes) -> Asked:
@@ -88,7 +88,7 @@ def listing(one: Listing, shelf: Shelf) -> dict[str, Any]:
         "listing_id": told.get("listing_id") or f"LST{product_id}{one.id:06d}",
         "product_id": product_id,
         "price": _price(told.get("price"), shelf.items.get(one.item)),
-        "listing_status": "INACTIVE" if seen.inactive else "ACTIVE",
+        "listing_status": "INACTIVE" if seen.inactive or one.status != "open" else "ACTIVE",
         "fulfillment_profile": told.get("fulfillment_profile") or FULFILLMENT,
         "archived_status": "ARCHIVED" if seen.archived else "NONE",
         "locations": locations(one.item, shelf),

@@ -17,6 +17,7 @@ from onhand import asgi, auth, wire
 from onhand.auth import READ, WRITE, Caller
 from onhand.dialects.flipkart import oauth, rendering, schema, tokens
 from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole
+from onhand.dialects.flipkart.schema import Offer
 from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.store import catalog, channels, levels
@@ -41,8 +42,8 @@ OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 WRITING_METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Looked = tuple[dict[str, Listing], dict[str, int]]
-"""Listings by SKU, and our locations by Flipkart's ids."""
+Looked = tuple[dict[str, Offer], dict[str, int]]
+"""Listings by SKU, as the rules see them, and our locations by Flipkart's ids."""
 
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
@@ -146,13 +147,13 @@ async def _update(inventory: Inventory, request: Request) -> Response:
     caller = await _caller(inventory, request, WRITE)
     body = await _json(request)
     asked = schema.envelope(body)
-    listings, places = await _look_up(inventory, caller, asked)
-    settled = [_settled(one, listings.get(one.sku), places) for one in asked]
+    offers, places = await _look_up(inventory, caller, asked)
+    settled = [schema.settle(one, offers.get(one.sku), places) for one in asked]
     changes = [one for one in settled if isinstance(one, schema.Change)]
     recorded = Recorded()
     if changes:
-        groups = tuple(change.group for change in changes)
-        watch = tuple(place for change in changes for place in change.places)
+        groups = tuple([change.group for change in changes])
+        watch = tuple([place for change in changes for place in change.places])
         recorded = await inventory.record(Work(caller.account, groups, caller.principal, watch=watch))
     outcomes = iter(recorded.outcomes)
     answer: dict[str, Any] = {}
@@ -175,14 +176,8 @@ async def _json(request: Request) -> object:
         raise BadRequest(code, bad.message) from None
 
 
-def _settled(
-    asked: schema.Asked, listing: Listing | None, places: dict[str, int]
-) -> schema.Change | tuple[Fault, ...]:
-    return schema.settle(asked, rendering.offer(listing) if listing else None, places)
-
-
 async def _look_up(inventory: Inventory, caller: Caller, asked: Sequence[schema.Asked]) -> Looked:
-    """By what is remembered, but for the listings, whose status counts."""
+    """By what is remembered, but for the status of the listings."""
     account = caller.account
     link = await inventory.recall(account, (DIALECT, "link", caller.connection), lambda c: _link(c, caller))
     if link is None:
@@ -196,10 +191,22 @@ async def _look_up(inventory: Inventory, caller: Caller, asked: Sequence[schema.
         lambda c, some: channels.internals(c, account, SPACE, LOCATION, some),
     )
     mine = {name: int(number) for name, number in known.items()}
-    listings = await inventory.read(
-        account, lambda c: channels.listings_by_external(c, account, number, skus), alone=True
+    offered = await inventory.recall_many(
+        account, f"flipkart listing of {number}", skus, lambda c, some: _offers(c, account, number, some)
     )
-    return listings, {name: number for name, number in mine.items() if number in link.locations}
+    ids = [one.listing for one in offered.values()]
+    status = await inventory.read(account, lambda c: channels.statuses(c, account, ids), alone=True)
+    offers = {
+        sku: one if status[one.listing] == "open" else one._replace(inactive=True)
+        for sku, one in offered.items()
+        if one.listing in status
+    }
+    return offers, {name: number for name, number in mine.items() if number in link.locations}
+
+
+def _offers(connection: Connection, account: int, link: int, skus: Sequence[str]) -> dict[str, Offer]:
+    found = channels.listings_by_external(connection, account, link, skus)
+    return {sku: rendering.offer(listing) for sku, listing in found.items()}
 
 
 def _link(connection: Connection, caller: Caller) -> Link | None:

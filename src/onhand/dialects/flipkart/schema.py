@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, assert_never
 
+import msgspec
+
 from onhand.attributes import PRODUCT_ID_LONGEST, PRODUCT_ID_SHORTEST
 from onhand.dialects.flipkart.codes import WARNING, BadRequest, Code, Fault, per_sku
 from onhand.stock.ledger import Refused
@@ -37,7 +39,7 @@ STATUS_DETAIL, PENDING_DETAIL = "flipkart_status", "flipkart_pending"
 _STATUS_BODY = {status: f'{{"status":"{status}"}}' for status in (ENABLED, DISABLED)}
 
 
-class Spot(NamedTuple):
+class Spot(msgspec.Struct, frozen=True):
     """What a request says of one location: ``at`` is where it stands, ``id`` is Flipkart's.
 
     ``inventory`` None leaves the stock alone, ``status`` None enables, ``pending`` None says nothing.
@@ -50,7 +52,7 @@ class Spot(NamedTuple):
     pending: int | None
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """One SKU's update as far as it can be read without knowing the catalogue."""
 
     sku: str
@@ -62,6 +64,7 @@ class Asked(NamedTuple):
 class Offer(NamedTuple):
     """A listing as the rules see it. ``product_id`` None accepts any; ``space`` is its connection's."""
 
+    listing: int
     item: int
     space: str
     product_id: str | None
@@ -69,7 +72,7 @@ class Offer(NamedTuple):
     archived: bool = False
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """An update that may go to the ledger; ``aims`` has the spot of each command of ``group``, ``places`` the
     level."""
 
@@ -138,45 +141,47 @@ def _spots(value: object, faults: list[Fault]) -> tuple[Spot, ...]:
 
 
 def _spot(at: int, value: object, faults: list[Fault]) -> Spot | None:
-    path = f"locations[{at}]"
     if not isinstance(value, dict):
-        faults.append(Fault(Code.NOT_A_LOCATION, "must be an object", "locations", path))
+        faults.append(Fault(Code.NOT_A_LOCATION, "must be an object", "locations", f"locations[{at}]"))
         return None
     before = len(faults)
     name = value.get("id")
     if name is None:
-        faults.append(Fault(Code.REQUIRED, "is required", "id", f"{path}.id"))
+        faults.append(Fault(Code.REQUIRED, "is required", "id", _path(at, "id")))
     elif not isinstance(name, str):
-        faults.append(Fault(Code.NOT_A_STRING, "must be a string", "id", f"{path}.id"))
-    status = _status(value.get("status"), path, faults)
+        faults.append(Fault(Code.NOT_A_STRING, "must be a string", "id", _path(at, "id")))
+    status = _status(value.get("status"), at, faults)
     # The published class has status as its one required field besides id, and the seller's page has
     # inventory; so a location that says neither says nothing.
-    inventory = _quantity(value.get("inventory"), "inventory", path, faults, optional=status is not None)
-    pending = _quantity(value.get("pending_inventory"), "pending_inventory", path, faults, optional=True)
+    inventory = _quantity(value.get("inventory"), "inventory", at, faults, optional=status is not None)
+    pending = _quantity(value.get("pending_inventory"), "pending_inventory", at, faults, optional=True)
     if not isinstance(name, str) or len(faults) > before:
         return None
     return Spot(at, name, inventory, status, pending)
 
 
-def _status(value: object, path: str, faults: list[Fault]) -> str | None:
+def _path(at: int, name: str) -> str:
+    return f"locations[{at}].{name}"
+
+
+def _status(value: object, at: int, faults: list[Fault]) -> str | None:
     if value is None:
         return None
     if isinstance(value, str) and value in _STATUS_BODY:
         return value
     words = f"must be {ENABLED} or {DISABLED}"
-    faults.append(Fault(Code.NOT_A_STATUS, words, "status", f"{path}.status"))
+    faults.append(Fault(Code.NOT_A_STATUS, words, "status", _path(at, "status")))
     return None
 
 
-def _quantity(value: object, name: str, path: str, faults: list[Fault], *, optional: bool) -> int | None:
-    at = f"{path}.{name}"
+def _quantity(value: object, name: str, at: int, faults: list[Fault], *, optional: bool) -> int | None:
     if value is None:
         if not optional:
-            faults.append(Fault(Code.REQUIRED, "is required", name, at))
+            faults.append(Fault(Code.REQUIRED, "is required", name, _path(at, name)))
     elif not is_int(value) or value < 0:
-        faults.append(Fault(Code.NOT_A_QUANTITY, "must be a non-negative integer", name, at))
+        faults.append(Fault(Code.NOT_A_QUANTITY, "must be a non-negative integer", name, _path(at, name)))
     elif value > QUANTITY_LIMIT:
-        faults.append(Fault(Code.TOO_LARGE, f"must be at most {QUANTITY_LIMIT}", name, at))
+        faults.append(Fault(Code.TOO_LARGE, f"must be at most {QUANTITY_LIMIT}", name, _path(at, name)))
     else:
         return value
     return None
@@ -187,9 +192,9 @@ def _distinct(spots: Sequence[Spot], faults: list[Fault]) -> tuple[Spot, ...]:
     seen: dict[str, Spot] = {}
     for spot in spots:
         first = seen.setdefault(spot.id, spot)
-        if first._replace(at=spot.at) != spot:
+        if first is not spot and msgspec.structs.replace(first, at=spot.at) != spot:
             words = f"contradicts locations[{first.at}], which has the same id"
-            faults.append(Fault(Code.CONTRADICTION, words, "id", f"locations[{spot.at}].id"))
+            faults.append(Fault(Code.CONTRADICTION, words, "id", _path(spot.at, "id")))
     return tuple(seen.values())
 
 
@@ -210,16 +215,23 @@ def settle(asked: Asked, offer: Offer | None, places: Mapping[str, int]) -> Chan
     faults += [_unknown(spot) for spot in asked.spots if spot.id not in places]
     if faults or offer is None:
         return tuple(faults)
-    aims = tuple(spot for spot in asked.spots if spot.inventory is not None)
-    commands = tuple(SetAvailable(offer.item, places[spot.id], spot.inventory or 0) for spot in aims)
-    also = tuple(note for spot in asked.spots for note in _notes(offer, places[spot.id], spot))
-    levels = tuple((offer.item, places[spot.id]) for spot in aims)
-    return Change(asked.sku, Group(commands, also=also), aims, levels, _warnings(offer))
+    aims: list[Spot] = []
+    commands: list[SetAvailable] = []
+    also: list[Companion] = []
+    for spot in asked.spots:
+        location = places[spot.id]
+        also += _notes(offer, location, spot)
+        if spot.inventory is not None:
+            aims.append(spot)
+            commands.append(SetAvailable(offer.item, location, spot.inventory))
+    levels = tuple([(offer.item, command.location) for command in commands])
+    group = Group(tuple(commands), also=tuple(also))
+    return Change(asked.sku, group, tuple(aims), levels, _warnings(offer))
 
 
 def _unknown(spot: Spot) -> Fault:
     words = "is not a location of this seller"
-    return Fault(Code.UNKNOWN_LOCATION, words, "id", f"locations[{spot.at}].id")
+    return Fault(Code.UNKNOWN_LOCATION, words, "id", _path(spot.at, "id"))
 
 
 def _notes(offer: Offer, location: int, spot: Spot) -> list[Companion]:
@@ -268,7 +280,7 @@ def refused(refusal: AnyRefusal, spot: Spot) -> Fault:
     match refusal:
         case TooLarge(_, limit):
             words = f"leads to a level beyond {limit}"
-            return Fault(Code.TOO_LARGE, words, "inventory", f"locations[{spot.at}].inventory")
+            return Fault(Code.TOO_LARGE, words, "inventory", _path(spot.at, "inventory"))
         case Unknown("location", _):
             return _unknown(spot)
         case Unknown("item", _):
