@@ -74,12 +74,17 @@ _kept = Packed(
 def kept(connection: Connection, account: int, item: int, dialect: str, kind: str, now: int) -> Kept:
     """All of it in one statement; ``kind`` is that of the details."""
     rows = _kept.run(connection, account=account, item=item, dialect=dialect, kind=kind)
-    here = [(item, row[1], *row[2:5], 1, *row[5:7]) for row in rows if row[0] == 0]
-    return Kept(
-        levels.current(connection, account, here, now),
-        {row[1]: Price(*row[7:]) for row in rows if row[0] == 1},
-        {row[1]: msgspec.json.decode(row[7] or "") for row in rows if row[0] == 2},
-    )
+    here: list[tuple[int | None, ...]] = []
+    prices: dict[int, Price] = {}
+    details: dict[int, dict[str, Any]] = {}
+    for part, other, on_hand, reserved, infinite, version, expiry, *texts in rows:
+        if part == 0:
+            here.append((item, other, on_hand, reserved, infinite, 1, version, expiry))
+        elif part == 1:
+            prices[other] = Price(*texts)
+        else:
+            details[other] = msgspec.json.decode(texts[0] or "")
+    return Kept(levels.current(connection, account, here, now), prices, details)
 
 
 _FROM = (

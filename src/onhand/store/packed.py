@@ -69,6 +69,9 @@ class Packed(Generic[T]):
         """Run once; no rows in `{rows}` find nothing."""
         found = self._statement.run(connection, rows, **values)
         if connection.dialect.name == "sqlite":
+            if len(found) == 1:
+                only: list[T] = self._decoder.decode(found[0][0])
+                return only
             return [one for (text,) in found for one in self._decoder.decode(text)]
         made: list[T] = msgspec.convert([self._grouped(row) for row in found], self._kind)
         return made

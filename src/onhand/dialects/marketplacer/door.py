@@ -56,7 +56,8 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Request], A
 
     async def endpoint(request: Request) -> Response:
         try:
-            caller = await _caller(front, request)
+            key = _key(request.scope["headers"])
+            caller = await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
             if caller is None:
                 return _unauthorized()
             if front.pace is not None:
@@ -71,11 +72,6 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Request], A
             return respond(problem.status, body)
 
     return endpoint
-
-
-async def _caller(front: Front, request: Request) -> Caller | None:
-    key = _key(request.scope["headers"])
-    return await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
 
 
 def _key(headers: Headers) -> str:

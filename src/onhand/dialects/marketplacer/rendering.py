@@ -25,7 +25,7 @@ class Record(msgspec.Struct, frozen=True):
 
 def inventories(records: Sequence[Record]) -> dict[str, Any]:
     """The collection, by id."""
-    ordered = sorted(records, key=lambda record: record.id)
+    ordered = sorted(records, key=lambda record: record.id) if len(records) > 1 else records
     return {"data": [{"id": one.id, "type": TYPE, "attributes": _attributes(one)} for one in ordered]}
 
 

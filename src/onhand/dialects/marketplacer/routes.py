@@ -26,6 +26,7 @@ from onhand.store.catalog import Price
 from onhand.work import Group, Work
 
 PREFIX = "/api/v2/client"
+_NO_PRICE = Price(None, None, None)
 
 shape = door.shape
 
@@ -64,7 +65,7 @@ async def put_inventories(front: Front, caller: Caller, request: Request) -> Res
     chosen = schema.by_seller(schema.wishes(body), places, here.bound)
     commands = [c for seller, wish in chosen.items() for c in schema.commands(wish, item, places[seller])]
     also = [c for seller, wish in chosen.items() for c in schema.companions(wish, item, seller)]
-    watch = tuple((item, places[seller]) for seller in chosen)
+    watch = tuple([(item, places[seller]) for seller in chosen])
     group = Group(tuple(commands), also=tuple(also))
     recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=watch))
     schema.accepted(recorded, name)
@@ -94,10 +95,11 @@ def _as_written(state: State, chosen: Mapping[int, Wish], written: Mapping[int, 
     """``state``, read after the commit, with what this request wrote as it wrote it."""
     prices, providers = dict(state.prices), dict(state.providers)
     for seller, wish in chosen.items():
-        old = prices.get(seller, Price(None, None, None))
-        price = old.price if wish.price is UNSET else wish.price
-        sale_price = old.sale_price if wish.sale_price is UNSET else wish.sale_price
-        prices[seller] = Price(price, sale_price, old.currency)
+        if wish.price is not UNSET or wish.sale_price is not UNSET:
+            old = prices.get(seller, _NO_PRICE)
+            price = old.price if wish.price is UNSET else wish.price
+            sale_price = old.sale_price if wish.sale_price is UNSET else wish.sale_price
+            prices[seller] = Price(price, sale_price, old.currency)
         if wish.provider is None:
             providers.pop(seller, None)
         elif wish.provider is not UNSET:
@@ -114,11 +116,9 @@ async def _shown(front: Front, here: Shop, item: int, state: State, first: Seque
     """The records of a state; one that is shown for the first time gets its id now."""
     sellers = list(dict.fromkeys((*first, *sorted(state.levels))))
     ids = await shop.record_ids(front.inventory, here.account, item, sellers)
-    nothing = Price(None, None, None)
-    records = [
-        Record(
-            ids[seller], seller, level, *state.prices.get(seller, nothing)[:2], state.providers.get(seller)
-        )
-        for seller, level in state.levels.items()
-    ]
+    records = []
+    for seller, level in state.levels.items():
+        price = state.prices.get(seller, _NO_PRICE)
+        provider = state.providers.get(seller)
+        records.append(Record(ids[seller], seller, level, price.price, price.sale_price, provider))
     return respond(200, rendering.inventories(records))

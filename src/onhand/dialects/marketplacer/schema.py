@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, TypeGuard, assert_never
+from typing import Any, NoReturn, TypeGuard, assert_never
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -80,7 +80,7 @@ def wishes(body: object) -> list[Wish]:
     return [_Element(at, len(data)).read(one) for at, one in enumerate(data, 1)]
 
 
-class _Element(NamedTuple):
+class _Element(msgspec.Struct, frozen=True):
     """Where in ``data`` a record stands: an error says so when there are several."""
 
     at: int
@@ -96,11 +96,11 @@ class _Element(NamedTuple):
             self.fail("data/attributes", "Attributes must be an object")
         return Wish(
             self._seller(given.get("seller_id")),
-            self._count(given),
-            self._infinite(given),
-            self._price(given, "price", "Price"),
-            self._price(given, "sale_price", "Sale price"),
-            self._provider(given),
+            self._count(given["count_on_hand"]) if "count_on_hand" in given else None,
+            self._infinite(given["infinite"]) if "infinite" in given else None,
+            self._price(given["price"], "price", "Price") if "price" in given else UNSET,
+            self._price(given["sale_price"], "sale_price", "Sale price") if "sale_price" in given else UNSET,
+            self._provider(given["fulfilment_provider"]) if "fulfilment_provider" in given else UNSET,
         )
 
     def fail(self, source: str, words: str) -> NoReturn:
@@ -116,31 +116,27 @@ class _Element(NamedTuple):
             return int(value)
         return self.wrong("seller_id", "Seller must be the id of a seller")
 
-    def _count(self, given: dict[str, Any]) -> int | None:
-        value = given.get("count_on_hand", UNSET)
-        if value is UNSET or countable(value):
-            return None if value is UNSET else value
+    def _count(self, value: object) -> int:
+        if countable(value):
+            return value
         return self.wrong("count_on_hand", f"Count on hand {_COUNT_WORDS}")
 
-    def _infinite(self, given: dict[str, Any]) -> bool | None:
-        value = given.get("infinite", UNSET)
-        if value is UNSET or isinstance(value, bool):
-            return None if value is UNSET else value
+    def _infinite(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
         return self.wrong("infinite", "Infinite must be true or false")
 
-    def _price(self, given: dict[str, Any], name: str, title: str) -> str | UnsetType | None:
-        value: object = given.get(name, UNSET)
-        if value is None or isinstance(value, UnsetType):
-            return value
+    def _price(self, value: object, name: str, title: str) -> str | None:
+        if value is None:
+            return None
         try:
             return prices.exact(value)
         except prices.BadPrice as bad:
             self.wrong(name, f"{title} {bad}")
 
-    def _provider(self, given: dict[str, Any]) -> str | UnsetType | None:
-        value: object = given.get("fulfilment_provider", UNSET)
-        if value is None or isinstance(value, UnsetType):
-            return value
+    def _provider(self, value: object) -> str | None:
+        if value is None:
+            return None
         if not isinstance(value, str) or not 0 < len(value) <= PROVIDER_LIMIT:
             words = f"Fulfilment provider must be text of 1 to {PROVIDER_LIMIT} characters"
             self.wrong("fulfilment_provider", words)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand.auth import Caller
@@ -22,8 +23,21 @@ RECORD = "inventory"
 COUNTER = "marketplacer.inventory"
 
 
-class Shop(NamedTuple):
-    """The multi-store as one caller has it. ``homes`` are its members, by id of the seller.
+class Members(NamedTuple):
+    """The members of a multi-store, by id of the seller: their homes, their locations, and the account's own
+    seller, else the first; None where it has none with a location."""
+
+    homes: Mapping[int, Home]
+    places: Mapping[int, int]
+    first: Home | None
+
+
+_NOBODY = Members({}, {}, None)
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """The multi-store as one caller has it. ``homes`` and ``places`` are its members' homes and locations, by
+    id of the seller.
 
     ``mine`` is who the caller speaks for: the seller of a member's key, the account's own (else
     the first) seller for the parent; None where the account has no seller with a location.
@@ -33,6 +47,7 @@ class Shop(NamedTuple):
     link: int
     bound: int | None
     homes: Mapping[int, Home]
+    places: Mapping[int, int]
     mine: Home | None
 
     @property
@@ -45,33 +60,34 @@ class Shop(NamedTuple):
         """Whether the caller may see the variants that only the account's own seller sells."""
         return self.parent or (self.mine is not None and self.mine.own)
 
-    @property
-    def places(self) -> dict[int, int]:
-        """Seller to location."""
-        return {home.seller: home.location for home in self.homes.values()}
-
 
 def enter(connection: Connection, caller: Caller) -> Shop:
     """The caller's shop. Raises Problem 403 for a key of neither the parent nor a member."""
-    return _of(offers.homes(connection, caller.account), caller)
+    return _of(_members(connection, caller.account), caller)
 
 
 async def entered(inventory: Inventory, caller: Caller) -> Shop:
     """The same by what is remembered."""
     account = caller.account
-    found = await inventory.recall(account, (DIALECT, "homes"), lambda c: offers.homes(c, account))
-    return _of(found or [], caller)
+    found = await inventory.recall(account, (DIALECT, "members"), lambda c: _members(c, account))
+    return _of(found or _NOBODY, caller)
 
 
-def _of(found: Sequence[Home], caller: Caller) -> Shop:
+def _members(connection: Connection, account: int) -> Members:
+    found = offers.homes(connection, account)
+    first = next((home for home in found if home.own), found[0] if found else None)
     homes = {home.seller: home for home in found}
-    if caller.seller is None:
-        mine = next((home for home in found if home.own), found[0] if found else None)
-    else:
-        mine = homes.get(caller.seller)
+    return Members(homes, {home.seller: home.location for home in found}, first)
+
+
+def _of(members: Members, caller: Caller) -> Shop:
+    mine = members.first
+    if caller.seller is not None:
+        mine = members.homes.get(caller.seller)
         if mine is None:
             raise Problem(403, "The owner of this API key is not a member of this multi-store")
-    return Shop(caller.account, caller.connection or 0, caller.seller, homes, mine)
+    link = caller.connection or 0
+    return Shop(caller.account, link, caller.seller, members.homes, members.places, mine)
 
 
 def variant(connection: Connection, shop: Shop, name: str) -> Variant:
