@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias, assert_never
 
+import msgspec
+
 from onhand.stock.model import (
     QUANTITY_LIMIT,
     Adjust,
@@ -32,7 +34,7 @@ STATES = {"OPEN": "open", "CLOSED": "closed"}
 
 SET, ADJUST = "SET_INVENTORY", "ADJUST_INVENTORY"
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 _CURSOR = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -41,14 +43,14 @@ class Invalid(Exception):
     """A request that Treet answers with 400; the message is the sentence of its error body."""
 
 
-class SetInventory(NamedTuple):
+class SetInventory(msgspec.Struct, frozen=True):
     """Compare-and-set: ``new`` units if the listing shows ``old``."""
 
     old: int
     new: int
 
 
-class AdjustInventory(NamedTuple):
+class AdjustInventory(msgspec.Struct, frozen=True):
     """``delta`` units more, or fewer when it is negative."""
 
     delta: int
@@ -88,16 +90,16 @@ def update(body: object) -> Update:
 
 
 def _units(body: Mapping[str, object], name: str, action: str, least: int) -> int:
+    value = body.get(name)
+    if is_int(value) and least <= value <= QUANTITY_LIMIT:
+        return value
     if name not in body:
         raise Invalid(f"{name} is required for {action}")
-    value = body[name]
     if not is_int(value):
         raise Invalid(f"{name} must be a whole number, not {_shown(value)}")
     if value < least and least == 0:
         raise Invalid(f"{name} must be at least 0, not {_shown(value)}")
-    if not least <= value <= QUANTITY_LIMIT:
-        raise Invalid(f"{name} must be between {least} and {QUANTITY_LIMIT}, not {_shown(value)}")
-    return value
+    raise Invalid(f"{name} must be between {least} and {QUANTITY_LIMIT}, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:
@@ -108,10 +110,10 @@ def _shown(value: object) -> str:
 def command(asked: Update, item: int, location: int) -> SetAvailable | Adjust:
     """The update as a command at the level that the listing is bound to."""
     match asked:
-        case SetInventory(old, new):
-            return SetAvailable(item, location, new, expected=old)
-        case AdjustInventory(delta):
-            return Adjust(item, location, delta)
+        case AdjustInventory():
+            return Adjust(item, location, asked.delta)
+        case SetInventory():
+            return SetAvailable(item, location, asked.new, expected=asked.old)
         case _:
             assert_never(asked)
 
