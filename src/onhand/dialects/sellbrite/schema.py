@@ -26,7 +26,7 @@ CREATED = "Inventory successfully created"
 EXISTS = "Inventory already exists"
 
 _DIGITS = re.compile(r"[0-9]{1,10}\Z")
-_FILLED = re.compile(r"[^ \t\r\n]")
+_BLANK = " \t\r\n"
 _COST = re.compile(r"[0-9]{1,8}(\.[0-9]{1,20})?\Z")
 
 
@@ -36,6 +36,10 @@ class Malformed(Exception):
 
 class Invalid(Exception):
     """A request that fails the validation of the whole call: 422."""
+
+
+class _Wrong(Exception):
+    """What is wrong with a record; whoever knows which one it is says so in front of it."""
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,7 +87,16 @@ def changes(body: object) -> list[Change]:
 
     ``{"inventory": record}`` or ``{"inventory": [record, ...]}`` with at most `RECORDS_LIMIT`.
     """
-    return [_change(record, name) for name, record in _records(body)]
+    found = body.get("inventory") if isinstance(body, dict) else None
+    if isinstance(found, dict):
+        return [_change(found, None)]
+    if not isinstance(found, list):
+        raise Malformed('The body must be an object with the key "inventory": a record, or a list of them')
+    if not found:
+        raise Invalid("inventory: at least one record is required")
+    if len(found) > RECORDS_LIMIT:
+        raise Invalid(f"inventory: {len(found)} records, at most {RECORDS_LIMIT} are allowed in one call")
+    return [_change(record, at) for at, record in enumerate(found)]
 
 
 def creations(body: object) -> list[Change]:
@@ -100,42 +113,40 @@ def creations(body: object) -> list[Change]:
     return made
 
 
-def _records(body: object) -> list[tuple[str, object]]:
-    found = body.get("inventory") if isinstance(body, dict) else None
-    if isinstance(found, dict):
-        return [("inventory", found)]
-    if not isinstance(found, list):
-        raise Malformed('The body must be an object with the key "inventory": a record, or a list of them')
-    if not found:
-        raise Invalid("inventory: at least one record is required")
-    if len(found) > RECORDS_LIMIT:
-        raise Invalid(f"inventory: {len(found)} records, at most {RECORDS_LIMIT} are allowed in one call")
-    return [(f"inventory[{at}]", record) for at, record in enumerate(found)]
-
-
-def _change(record: object, name: str) -> Change:
+def _change(record: object, at: int | None) -> Change:
+    """A record, the only one where ``at`` is None."""
     if not isinstance(record, dict):
-        raise Invalid(f"{name}: must be an object")
+        raise Invalid(f"{_name(at)}: must be an object")
     sku = record.get("sku")
     if not _is_text(sku, STRING_LIMIT):
-        raise Invalid(f"{name}: sku is required, a string of 1 to {STRING_LIMIT} characters")
-    name = _named(name, sku)
+        raise Invalid(f"{_name(at)}: sku is required, a string of 1 to {STRING_LIMIT} characters")
+    try:
+        return _of_sku(sku, record)
+    except _Wrong as wrong:
+        raise Invalid(f"{_named(_name(at), sku)}: {wrong}") from None
+
+
+def _of_sku(sku: str, record: Mapping[str, object]) -> Change:
     warehouse = record.get("warehouse_uuid")
     if not _is_text(warehouse, STRING_LIMIT):
-        raise Invalid(f"{name}: warehouse_uuid is required, a string")
+        raise _Wrong("warehouse_uuid is required, a string")
     on_hand, available = record.get("on_hand"), record.get("available")
     if (on_hand is None) == (available is None):
-        raise Invalid(f"{name}: exactly one of on_hand and available is required")
+        raise _Wrong("exactly one of on_hand and available is required")
     field, value = ("on_hand", on_hand) if available is None else ("available", available)
     return Change(
         sku,
         warehouse,
-        _quantity(value, f"{name}: {field}"),
+        _quantity(value, field),
         available is not None,
-        _optional(record, "description", TEXT_LIMIT, name),
-        _optional(record, "bin_location", STRING_LIMIT, name),
-        _cost(record.get("cost"), name),
+        _optional(record, "description", TEXT_LIMIT) if "description" in record else None,
+        _optional(record, "bin_location", STRING_LIMIT) if "bin_location" in record else None,
+        _cost(record["cost"]) if "cost" in record else None,
     )
+
+
+def _name(at: int | None) -> str:
+    return "inventory" if at is None else f"inventory[{at}]"
 
 
 def _named(name: str, sku: str) -> str:
@@ -148,27 +159,27 @@ def _is_text(value: object, limit: int) -> TypeGuard[str]:
 
 def filled(text: str) -> bool:
     """Whether a text has more than blanks, tabs and line ends."""
-    return _FILLED.search(text) is not None
+    return text.strip(_BLANK) != ""
 
 
-def _quantity(value: object, name: str) -> int:
+def _quantity(value: object, field: str) -> int:
     if isinstance(value, str) and _DIGITS.match(value):
         value = int(value)
     if type(value) is not int or not 0 <= value <= QUANTITY_MAX:
-        raise Invalid(f"{name} must be a whole number from 0 to {QUANTITY_MAX}")
+        raise _Wrong(f"{field} must be a whole number from 0 to {QUANTITY_MAX}")
     return value
 
 
-def _optional(record: Mapping[str, object], field: str, limit: int, name: str) -> str | None:
+def _optional(record: Mapping[str, object], field: str, limit: int) -> str | None:
     value = record.get(field)
     if value is None:
         return None
     if not isinstance(value, str) or len(value) > limit:
-        raise Invalid(f"{name}: {field} must be a string of at most {limit} characters")
+        raise _Wrong(f"{field} must be a string of at most {limit} characters")
     return value
 
 
-def _cost(value: object, name: str) -> str | None:
+def _cost(value: object) -> str | None:
     if value is None:
         return None
     number: Decimal | None = None
@@ -178,7 +189,7 @@ def _cost(value: object, name: str) -> str | None:
     elif isinstance(value, str) and _COST.match(value):
         number = Decimal(value)
     if number is None or not 0 <= number < COST_MAX + CENT:
-        raise Invalid(f"{name}: cost must be a number from 0 to {COST_MAX}")
+        raise _Wrong(f"cost must be a number from 0 to {COST_MAX}")
     return str(min(abs(number.quantize(CENT, ROUND_HALF_UP)), COST_MAX))
 
 
