@@ -1,0 +1,173 @@
+"""Instructions that the hub's application takes for a request: exact, where times on a busy machine are not.
+
+    python -m benchmarks.instructions --only adjust,treet
+
+The application runs in a process under callgrind (valgrind must be installed) and is called as the server
+calls it, twenty requests at once, so that they share commits. What is counted is everything between the
+server and the database, SQLite included; the server, the courier and the clockwork are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from starlette.types import ASGIApp, Message, Scope
+
+from benchmarks import traffic
+from benchmarks.load import MARK
+from benchmarks.stage import Stage
+from benchmarks.traffic import Make
+from benchmarks.traffic import Scene as Shop
+from onhand import web
+from onhand.hub import YOUNG_LIMIT, claim
+from onhand.inventory import Inventory
+from onhand.outward.equipment import Equipment
+from onhand.settings import Settings
+
+AT_ONCE = 20
+WARM_UP, ROUNDS = 10, 30
+"""Rounds before the counting and while it goes on. Sellbrite's queue must take all: nobody applies them."""
+
+_TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
+
+MAKES: dict[str, Callable[[Shop], Make]] = {
+    "adjust": traffic.adjust,
+    "keyed": lambda shop: traffic.adjust(shop, keyed=True),
+    "level": traffic.level,
+    "treet": traffic.treet,
+    "trackstar": traffic.trackstar,
+    "marketplacer": traffic.marketplacer,
+    "sellbrite": traffic.sellbrite,
+}
+
+
+def main() -> None:
+    """Count, and print a line for each kind of request."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", metavar="NAME,...", default=",".join(MAKES), help=", ".join(MAKES))
+    parser.add_argument("--inside", nargs=3, metavar=("NAME", "SHOP", "DB"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.inside:
+        name, shop, db = asked.inside
+        made = Shop(*json.loads(Path(shop).read_text(encoding="utf-8")))
+        uvloop.run(drive(MAKES[name](made), db))
+        return
+    if not shutil.which("callgrind_control"):
+        raise SystemExit("this counts with callgrind: install valgrind")
+    names = asked.only.split(",")
+    if unknown := set(names) - MAKES.keys():
+        raise SystemExit(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(MAKES)}")
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        small = Stage(Path(folder), stack).small
+        for name in names:
+            print(f"{name:<14}{count(name, small, Path(folder)):>10,} instructions a request", flush=True)
+
+
+def count(name: str, shop: Shop, folder: Path) -> int:
+    """Instructions a request, on a copy of the shop's database."""
+    db, told, found = folder / "copy.db", folder / "shop.json", folder / "callgrind"
+    shutil.copy(shop.db, db)
+    told.write_text(json.dumps(shop), encoding="utf-8")
+    subprocess.run(
+        [
+            *("valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no"),
+            f"--callgrind-out-file={found}",
+            *(sys.executable, "-m", "benchmarks.instructions", "--inside", name, str(told), str(db)),
+        ],
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        cwd=Path(__file__).parent.parent,
+    )
+    for old in folder.glob("copy.db*"):
+        old.unlink()
+    (total,) = _TOTAL.findall(found.read_text(encoding="utf-8"))
+    return int(total) // (AT_ONCE * ROUNDS)
+
+
+async def drive(make: Make, db: str) -> None:
+    """Call the application, and have callgrind count for all but the first rounds."""
+    settings = Settings(db=db, courier=False)
+    store = claim(settings, None)
+    inventory = Inventory(store)
+    inventory.start()
+    equipment = Equipment(inventory, settings)
+    app = web.build(inventory, settings, {}, equipment)
+    dice = random.Random(1)
+    requests = [make(dice) for _ in range(WARM_UP * AT_ONCE)]
+    sent = 0
+
+    def batch() -> list[tuple[Scope, bytes]]:
+        nonlocal sent
+        sent += AT_ONCE
+        some = [requests[(sent + at) % len(requests)] for at in range(AT_ONCE)]
+        return [parsed(one.replace(MARK, f"{sent + at:025}")) for at, one in enumerate(some)]
+
+    for _ in range(WARM_UP):
+        await asyncio.gather(*(call(app, *one) for one in batch()))
+    todo = [batch() for _ in range(ROUNDS)]
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_LIMIT)
+    await asyncio.to_thread(switch, "on")
+    for some in todo:
+        await asyncio.gather(*(call(app, *one) for one in some))
+    await asyncio.to_thread(switch, "off")
+    await equipment.close()
+    await inventory.stop()
+    store.close()
+
+
+def switch(how: str) -> None:
+    """Have callgrind count this process, or not."""
+    subprocess.run(["callgrind_control", "-i", how, str(os.getpid())], check=True, capture_output=True)
+
+
+def parsed(request: str) -> tuple[Scope, bytes]:
+    """A request as the server hands it on: its scope and its body."""
+    head, _, body = request.partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    method, target, _ = first.split(" ")
+    path, _, query = target.partition("?")
+    fields = (line.partition(": ") for line in lines)
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, _, value in fields],
+    }
+    return scope, body.encode()
+
+
+async def call(app: ASGIApp, scope: Scope, body: bytes) -> None:
+    """One request. Raises RuntimeError when it is refused: that would be no work."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Message) -> None:
+        if message.get("status", 200) >= 300:
+            raise RuntimeError(f"{message['status']} for {scope['method']} {scope['path']}")
+
+    await app(scope, receive, send)
+
+
+if __name__ == "__main__":
+    main()
