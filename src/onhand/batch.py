@@ -17,17 +17,14 @@ from onhand.stock.model import (
     ABSENT,
     AnyCommand,
     AnyRefusal,
-    Closed,
     Forbidden,
     Level,
     Place,
     Reservation,
-    Stale,
     Unknown,
 )
 from onhand.store import books, listed, posting, requests
-from onhand.store.books import Change, Marked, Named, Spot
-from onhand.store.sql import Row
+from onhand.store.books import Change, Marked, Named
 from onhand.work import (
     Accepted,
     Answer,
@@ -35,7 +32,6 @@ from onhand.work import (
     Group,
     Outcome,
     Recorded,
-    SetStatus,
     Work,
 )
 
@@ -117,8 +113,8 @@ def _in_general(
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
     counts = {account: len(desk.draft.entries) for account, desk in desks.items()}
-    for account, numbers in posting.advance_each(connection, counts, now).items():
-        desks[account].seq, desks[account].recorded_at = numbers
+    for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
+        desks[account].seq, desks[account].recorded_at = last - counts[account], recorded_at
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
     return _write(connection, desks, done, now)
@@ -234,39 +230,22 @@ def _held_at(desk: Desk, commands: tuple[AnyCommand, ...]) -> Iterator[Place]:
 
 
 def _group(desk: Desk, work: Work, group: Group, commands: tuple[AnyCommand, ...], now: int) -> Outcome:
-    guard = None if group.listing is None else desk.guards.get(group.listing)
-    if group.listing is not None and (guard is None or guard.status != "open"):
-        return Refused(0, Closed(group.listing))
-    for place, version in group.expect:
-        level = desk.draft.levels.get(place, ABSENT)
-        if level.version != version:
-            return Refused(0, Stale(*place, version, level.version))
+    levels = desk.draft.levels
+    if (barred := desk.guards.barred(group, levels)) is not None:
+        return barred
     if desk.odd:
         for index, command in enumerate(commands):
             refusal = _odd(desk, work, command)
             if refusal is not None:
                 return Refused(index, refusal)
     if group.existing is not None:
-        for index, command in enumerate(commands):
-            for place in ledger.places(command, desk.draft.reservations):
-                level = desk.draft.levels.get(place, ABSENT)
-                if (found := ledger.presence(place, level, group.existing)) is not None:
-                    return Refused(index, found)
+        if (barred := ledger.presence(desk.draft.books, commands, group.existing)) is not None:
+            return barred
     offset = len(desk.draft.entries)
     entries = desk.draft.group(commands, now, group.caller or work.caller)
     if isinstance(entries, Refused):
         return entries
-    levels = desk.draft.levels
-    for movement, _ in entries:
-        place = movement.place
-        if levels[place].shown == 0:
-            desk.guards.close(place)
-    if guard is not None and guard.place in levels:
-        if levels[guard.place].shown == 0:
-            desk.guards.close(guard.place)
-    for companion in group.also:
-        if isinstance(companion, SetStatus):
-            desk.guards.set_status(companion.listing, companion.status)
+    desk.guards.follow(group, entries, levels)
     return Accepted(entries, offset, tuple(desk.draft.ends))
 
 
@@ -292,7 +271,7 @@ def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
 
 
 def _recorded(one: Done, desk: Desk) -> Recorded:
-    before = desk.seq - len(desk.draft.entries)
+    before = desk.seq
     outcomes = tuple(
         Accepted(outcome.entries, before + 1 + outcome.seq, outcome.ends)
         if isinstance(outcome, Accepted)
@@ -305,35 +284,22 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
 
 
 def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
-    changed: dict[Spot, Level] = {}
-    before: dict[Spot, Level] = {}
-    moved: dict[Spot, list[int]] = {}
-    rows: list[Row] = []
     callers = _callers(desks, done)
-    for account, desk in sorted(desks.items()):
-        for place, level in desk.draft.levels.items():
-            if level != (loaded := desk.loaded.get(place, ABSENT)):
-                spot = (account, *place)
-                changed[spot], before[spot] = level, loaded
-        first = desk.seq - len(desk.draft.entries) + 1
-        for number, (entry, caller) in enumerate(zip(desk.draft.entries, callers[account], strict=True)):
-            row = posting.movement_row(account, first + number, *entry, *caller, desk.recorded_at)
-            rows.append(row)
-            moved.setdefault((account, *entry.movement.place), []).append(first + number)
-    posting.write_levels(connection, changed, before)
-    posting.append(connection, rows)
+    moved = posting.post(
+        connection, [desk.page(account, callers[account]) for account, desk in desks.items()]
+    )
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.guards.closing}
     listed.close_listings(connection, closing, now)
-    marked = listed.mark_stale(connection, {spot: (one[0], one[-1]) for spot, one in moved.items()}, now)
+    marked = listed.mark_stale(connection, moved, now)
     said = chain.from_iterable(desks[one.work.account].guards.said(one.work, one.outcomes) for one in done)
     companions.write(connection, said, now)
     return marked
 
 
-def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[tuple[str, str | None]]]:
+def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[posting.Caller]]:
     """Who made each entry; what no work made was made by the clock."""
-    clock: tuple[str, str | None] = ("onhand:clock", None)
+    clock: posting.Caller = ("onhand:clock", None)
     callers = {account: [clock] * len(desk.draft.entries) for account, desk in desks.items()}
     for one in done:
         for group, outcome in zip(one.work.groups, one.outcomes, strict=True):

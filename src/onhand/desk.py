@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from onhand.stock.model import (
 )
 from onhand.store import books, listed
 from onhand.store.books import Named, Spot, Spotted
+from onhand.store.posting import Caller, Page
 from onhand.work import SetStatus, Work
 
 LEVEL_COMMANDS = (SetOnHand, SetAvailable, Adjust, SetInfinite, Forget, Transfer)
@@ -55,7 +57,13 @@ class Desk:
         self.odd: dict[Place, str | None] = {}
         self.guards = Guards()
         self.seq = 0
+        """The number before the first entry."""
         self.recorded_at = 0
+
+    def page(self, account: int, callers: Sequence[Caller]) -> Page:
+        """What is to be posted; ``callers`` has who made each entry."""
+        draft = self.draft
+        return Page(account, self.seq, self.recorded_at, self.loaded, draft.levels, draft.entries, callers)
 
 
 class Job(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from onhand.stock.model import Place
+from onhand.stock.ledger import Entry, Refused
+from onhand.stock.model import ABSENT, Closed, Level, Place, Stale
 from onhand.store.listed import Guard
-from onhand.work import Accepted, Companion, Outcome, SetStatus, Work
+from onhand.work import Accepted, Companion, Group, Outcome, SetStatus, Work
 
 
 class Guards:
@@ -18,7 +19,7 @@ class Guards:
         self._listings: dict[int, Guard] = {}
         self._bound: dict[Place, list[int]] = {}
         self.closing: set[Place] = set()
-        """Levels that a work left showing nothing: listings bound to them close."""
+        """Levels that a work left showing nothing: listings bound to them close, for what follows, too."""
 
     def watch(self, listing: int, guard: Guard) -> None:
         """Know a listing while the batch is decided."""
@@ -26,18 +27,38 @@ class Guards:
         if guard.place is not None and guard.closes:
             self._bound.setdefault(guard.place, []).append(listing)
 
-    def get(self, listing: int) -> Guard | None:
-        """The listing as it is for what follows; None where there is none."""
-        return self._listings.get(listing)
+    def barred(self, group: Group, levels: Mapping[Place, Level]) -> Refused | None:
+        """Why a group may not begin: its listing is not open, or a level has another version."""
+        if group.listing is not None:
+            guard = self._listings.get(group.listing)
+            if guard is None or guard.status != "open":
+                return Refused(0, Closed(group.listing))
+        for place, version in group.expect:
+            level = levels.get(place, ABSENT)
+            if level.version != version:
+                return Refused(0, Stale(*place, version, level.version))
+        return None
 
-    def close(self, place: Place) -> None:
-        """A work left ``place`` showing nothing: listings bound to it are closed for what follows, too."""
+    def follow(self, group: Group, entries: Iterable[Entry], levels: Mapping[Place, Level]) -> None:
+        """Close what a group that was done left showing nothing, and open and close what it says."""
+        for movement, _ in entries:
+            place = (movement.item, movement.location)
+            if levels[place].shown == 0:
+                self._close(place)
+        if group.listing is not None:
+            bound = self._listings[group.listing].place
+            if bound is not None and bound in levels and levels[bound].shown == 0:
+                self._close(bound)
+        for companion in group.also:
+            if isinstance(companion, SetStatus):
+                self._set_status(companion.listing, companion.status)
+
+    def _close(self, place: Place) -> None:
         self.closing.add(place)
         for listing in self._bound.get(place, ()):
-            self.set_status(listing, "closed")
+            self._set_status(listing, "closed")
 
-    def set_status(self, listing: int, status: str) -> None:
-        """A listing is ``status`` for what follows."""
+    def _set_status(self, listing: int, status: str) -> None:
         if listing in self._listings:
             self._listings[listing] = self._listings[listing]._replace(status=status)
 

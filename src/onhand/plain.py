@@ -7,7 +7,6 @@ hardly one needs any of that. Both come to the same, which the tests hold them t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import TypeAlias, cast
 
 from sqlalchemy import Connection
@@ -15,11 +14,12 @@ from sqlalchemy import Connection
 from onhand import companions
 from onhand.guards import Guards
 from onhand.stock import ledger
+from onhand.stock.decision import Books
 from onhand.stock.ledger import Entry, PlainCommand, Refused
-from onhand.stock.model import Closed, Level, Movement, Place, Stale
+from onhand.stock.model import Level, Movement, Place
 from onhand.store import books, listed, posting
 from onhand.store.books import Marked, Spot
-from onhand.store.sql import Row
+from onhand.store.posting import Caller, Page
 from onhand.work import Accepted, Companion, Group, PutOrder, Recorded, SetStatus, Work
 
 Fresh = Sequence[tuple[int, Work]]
@@ -33,17 +33,23 @@ Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
 
 
 class Sheet:
-    """What the works of one account have done so far: who moved what, in order."""
+    """An account while its works are decided: its levels, and who moved what so far, in order."""
 
-    __slots__ = ("callers", "entries", "guards", "recorded_at", "seq")
+    __slots__ = ("callers", "entries", "guards", "levels", "loaded", "recorded_at", "seq")
 
     def __init__(self) -> None:
+        self.loaded: dict[Place, Level] = {}
+        self.levels: dict[Place, Level] = {}
         self.entries: list[Entry] = []
-        self.callers: list[tuple[str, str | None]] = []
+        self.callers: list[Caller] = []
         self.guards = Guards()
         self.seq = 0
         """The number before the first entry."""
         self.recorded_at = 0
+
+    def page(self, account: int) -> Page:
+        """What is to be posted."""
+        return Page(account, self.seq, self.recorded_at, self.loaded, self.levels, self.entries, self.callers)
 
 
 def fits(works: Fresh) -> bool:
@@ -68,15 +74,13 @@ def record(
     in ``recorded``; what became stale. None, and nothing was written, where a level is not as it seems: of a
     kit, of something unknown, mirrored, or with holds that are due."""
     spots, listings = _named(works)
-    loaded = _load(connection, spots, now)
-    if loaded is None:
-        return None
-    levels = dict(loaded)
     sheets = {account: Sheet() for account in {work.account for _, work in works}}
+    if not _load(connection, spots, sheets, now):
+        return None
     if listings:
         for (account, listing), guard in listed.guards(connection, listings).items():
             sheets[account].guards.watch(listing, guard)
-    decided = [(at, work, *_decide(work, levels, sheets[work.account])) for at, work in works]
+    decided = [(at, work, *_decide(work, sheets[work.account])) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
     for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
         sheets[account].seq, sheets[account].recorded_at = last - counts[account], recorded_at
@@ -95,7 +99,10 @@ def record(
             if group.also:
                 said += sheet.guards.said(work, numbered)
                 break
-    marked = _write(connection, levels, loaded, sheets, now)
+    moved = posting.post(connection, [sheet.page(account) for account, sheet in sheets.items()])
+    closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
+    listed.close_listings(connection, closing, now)
+    marked = listed.mark_stale(connection, moved, now)
     if said:
         companions.write(connection, said, now)
     return marked
@@ -122,59 +129,55 @@ def _named(works: Fresh) -> tuple[set[Spot], set[tuple[int, int]]]:
     return spots, listings
 
 
-def _load(connection: Connection, spots: set[Spot], now: int) -> dict[Spot, Level] | None:
-    """The levels, locked; None where one of them is not as it seems."""
-    levels: dict[Spot, Level] = {}
-    for spot, (level, kit, kind) in books.lock_levels(connection, spots).items():
+def _load(connection: Connection, spots: set[Spot], sheets: Mapping[int, Sheet], now: int) -> bool:
+    """Lock the levels and put them on the sheets; False where one of them is not as it seems."""
+    for (account, item, at), (level, kit, kind) in books.lock_levels(connection, spots).items():
         due = level.next_expiry is not None and level.next_expiry <= now
         if kit != 0 or kind is None or kind == "mirrored" or due:
-            return None
-        levels[spot] = level
-    return levels
+            return False
+        sheet = sheets[account]
+        sheet.levels[item, at] = sheet.loaded[item, at] = level
+    return True
 
 
-def _decide(
-    work: Work, levels: dict[Spot, Level], sheet: Sheet
-) -> tuple[list[Done | Refused], dict[Place, Level], int]:
+def _decide(work: Work, sheet: Sheet) -> tuple[list[Done | Refused], dict[Place, Level], int]:
     """What became of each group, the levels as they left them, and how many entries there were then."""
-    account = work.account
+    levels = sheet.levels
     outcomes: list[Done | Refused] = []
     touched: dict[Place, Level] = {}
     for group in work.groups:
-        outcome = _group(account, group, levels, sheet)
+        outcome = _group(group, sheet)
         outcomes.append(outcome)
         if isinstance(outcome, Refused):
             if group.commands:
                 command = cast(Commands, group.commands)[outcome.index]
                 place = (command.item, command.location)
-                touched.setdefault(place, levels[account, *place])
+                touched.setdefault(place, levels[place])
             continue
         for movement, _ in outcome[0]:
-            touched[movement.item, movement.location] = levels[account, movement.item, movement.location]
+            place = (movement.item, movement.location)
+            touched[place] = levels[place]
         sheet.callers += [(group.caller or work.caller, work.context)] * len(outcome[0])
-    for item, at in work.watch:
-        touched[item, at] = levels[account, item, at]
+    for place in work.watch:
+        touched[place] = levels[place]
     return outcomes, touched, len(sheet.entries)
 
 
-def _group(account: int, group: Group, levels: dict[Spot, Level], sheet: Sheet) -> Done | Refused:
+def _group(group: Group, sheet: Sheet) -> Done | Refused:
     """All commands of a group, or none and why."""
-    guard = None
-    if group.listing is not None:
-        guard = sheet.guards.get(group.listing)
-        if guard is None or guard.status != "open":
-            return Refused(0, Closed(group.listing))
-    if group.expect or group.existing is not None:
-        refused = _unexpected(account, group, levels)
-        if refused is not None:
-            return refused
-    entries = sheet.entries
+    levels, entries = sheet.levels, sheet.entries
+    if group.listing is not None or group.expect:
+        if (barred := sheet.guards.barred(group, levels)) is not None:
+            return barred
+    if group.existing is not None:
+        if (barred := ledger.presence(Books(levels, {}), group.commands, group.existing)) is not None:
+            return barred
     start = len(entries)
     ends: list[int] = []
-    before: list[tuple[Spot, Level]] = []
+    before: list[tuple[Place, Level]] = []
     for index, command in enumerate(cast(Commands, group.commands)):
-        spot = (account, command.item, command.location)
-        level = levels[spot]
+        place = (command.item, command.location)
+        level = levels[place]
         found = ledger.shift(level, command)
         if found is not None:
             if not isinstance(found, Movement):
@@ -182,61 +185,10 @@ def _group(account: int, group: Group, levels: dict[Spot, Level], sheet: Sheet) 
                     levels[old] = was
                 del entries[start:]
                 return Refused(index, found)
-            before.append((spot, level))
-            levels[spot] = level = ledger.apply(level, found)
+            before.append((place, level))
+            levels[place] = level = ledger.apply(level, found)
             entries.append(Entry(found, level))
         ends.append(len(entries) - start)
-    for spot, _ in before:
-        if levels[spot].shown == 0:
-            sheet.guards.close(spot[1:])
-    if guard is not None and guard.place is not None:
-        level_there = levels.get((account, *guard.place))
-        if level_there is not None and level_there.shown == 0:
-            sheet.guards.close(guard.place)
-    for companion in group.also:
-        if isinstance(companion, SetStatus):
-            sheet.guards.set_status(companion.listing, companion.status)
-    return tuple(entries[start:]), start, tuple(ends)
-
-
-def _unexpected(account: int, group: Group, levels: Mapping[Spot, Level]) -> Refused | None:
-    """Why a group may not begin: a level has another version, is there or is not there."""
-    for place, version in group.expect:
-        level = levels[account, *place]
-        if level.version != version:
-            return Refused(0, Stale(*place, version, level.version))
-    if group.existing is not None:
-        for index, command in enumerate(cast(Commands, group.commands)):
-            place = (command.item, command.location)
-            refusal = ledger.presence(place, levels[account, *place], group.existing)
-            if refusal is not None:
-                return Refused(index, refusal)
-    return None
-
-
-def _write(
-    connection: Connection,
-    levels: Mapping[Spot, Level],
-    loaded: Mapping[Spot, Level],
-    sheets: Mapping[int, Sheet],
-    now: int,
-) -> set[Marked]:
-    rows: list[Row] = []
-    moved: dict[Spot, tuple[int, int]] = {}
-    closing: set[Spot] = set()
-    for account, sheet in sorted(sheets.items(), key=itemgetter(0)):
-        seq = sheet.seq
-        for (movement, level), (caller, context) in zip(sheet.entries, sheet.callers, strict=True):
-            seq += 1
-            rows.append(
-                posting.movement_row(account, seq, movement, level, caller, context, sheet.recorded_at)
-            )
-            spot = (account, movement.item, movement.location)
-            moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
-        closing.update((account, *place) for place in sheet.guards.closing)
-    # A level that a refused group has changed is the one again that was loaded.
-    changed = {spot: level for spot, level in levels.items() if level is not loaded[spot]}
-    posting.write_levels(connection, changed, loaded)
-    posting.append(connection, rows)
-    listed.close_listings(connection, closing, now)
-    return listed.mark_stale(connection, moved, now)
+    made = tuple(entries[start:])
+    sheet.guards.follow(group, made, levels)
+    return made, start, tuple(ends)

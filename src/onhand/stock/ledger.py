@@ -138,13 +138,15 @@ def shift(level: Level, command: PlainCommand) -> Movement | AnyRefusal | None:
     return _SHIFTS[type(command)](level, command)
 
 
-def presence(place: Place, level: Level, wanted: bool) -> AnyRefusal | None:
-    """Why a command may not touch ``level``, where its group asks for levels that are there, or are not."""
-    if level.present is wanted:
-        return None
-    item, location = place
-    name = f"{item} at {location}"
-    return Unknown("level", name) if wanted else Forbidden(f"there is a level of {name} already")
+def presence(books: Books, commands: Sequence[AnyCommand], wanted: bool) -> Refused | None:
+    """Why ``commands`` may not be done, where their group asks for levels that are there, or are not."""
+    for index, command in enumerate(commands):
+        for item, location in places(command, books.reservations):
+            if books.level((item, location)).present is not wanted:
+                name = f"{item} at {location}"
+                there = Forbidden(f"there is a level of {name} already")
+                return Refused(index, Unknown("level", name) if wanted else there)
+    return None
 
 
 def _shifted(books: Books, command: PlainCommand) -> Outcome:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand.stock.model import ABSENT, Level, Movement
+from onhand.stock.ledger import Entry
+from onhand.stock.model import ABSENT, Level, Movement, Place
 from onhand.store.books import Spot
 from onhand.store.sql import STEPPED, Insert, Row, Statement, Steps
 
@@ -53,6 +56,45 @@ _last_each = Statement(
 )
 
 
+Caller = tuple[str, str | None]
+"""Who made a movement, and the note that came with it."""
+
+
+class Page(NamedTuple):
+    """What a commit does to an account: its levels as they were loaded and as they are to be, who moved what,
+    and the number before the first of that."""
+
+    account: int
+    seq: int
+    recorded_at: int
+    loaded: Mapping[Place, Level]
+    levels: Mapping[Place, Level]
+    entries: Sequence[Entry]
+    callers: Sequence[Caller]
+
+
+def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
+    """Write levels that have changed, and movements; the first and the last one of each level that moved."""
+    changed: dict[Spot, Level] = {}
+    before: dict[Spot, Level] = {}
+    moved: dict[Spot, tuple[int, int]] = {}
+    rows: list[Row] = []
+    for account, seq, recorded_at, loaded, levels, entries, callers in sorted(pages, key=itemgetter(0)):
+        for place, level in levels.items():
+            old = loaded.get(place, ABSENT)
+            if level is not old and level != old:
+                spot = (account, *place)
+                changed[spot], before[spot] = level, old
+        for (movement, level), (caller, context) in zip(entries, callers, strict=True):
+            seq += 1
+            rows.append(_movement_row(account, seq, movement, level, caller, context, recorded_at))
+            spot = (account, movement.item, movement.location)
+            moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
+    _write_levels(connection, changed, before)
+    _append_rows(connection, rows)
+    return moved
+
+
 def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
     """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
     rows = _advance.run(connection, account=account, count=count, now=now)
@@ -77,8 +119,7 @@ def last(connection: Connection, account: int) -> tuple[int, int]:
     return (rows[0][0], rows[0][1]) if rows else (0, 0)
 
 
-def write_levels(connection: Connection, levels: Mapping[Spot, Level], before: Mapping[Spot, Level]) -> None:
-    """Write each level once, in key order. ``before`` has them as they were loaded."""
+def _write_levels(connection: Connection, levels: Mapping[Spot, Level], before: Mapping[Spot, Level]) -> None:
     some = connection.dialect.name == "sqlite" and len(levels) <= STEPPED
     moved: list[Row] = []
     rows: list[Row] = []
@@ -93,7 +134,7 @@ def write_levels(connection: Connection, levels: Mapping[Spot, Level], before: M
     _put_levels.later(connection, rows)
 
 
-def movement_row(
+def _movement_row(
     account: int,
     seq: int,
     movement: Movement,
@@ -102,7 +143,6 @@ def movement_row(
     context: str | None,
     recorded_at: int,
 ) -> Row:
-    """A movement for `append`, with the level that it led to."""
     effective = movement.effective_at
     return (
         account,
@@ -127,8 +167,8 @@ def movement_row(
     )
 
 
-def append(connection: Connection, rows: Sequence[Row]) -> None:
-    """Append movements: the only place in onhand that writes the ledger."""
+def _append_rows(connection: Connection, rows: Sequence[Row]) -> None:
+    # The only place in onhand that writes the ledger.
     for row in rows:
         if row[_REASON] is not None or row[_REFERENCE] is not None or row[_CONTEXT] is not None:
             _append.later(connection, rows)
