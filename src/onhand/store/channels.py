@@ -115,11 +115,6 @@ _by_external = Statement(
     " AND g.connection = r.connection AND g.external_id = r.external_id",
     rows="account int, connection int, external_id text",
 )
-_by_item = Statement(
-    f"SELECT {_LISTING} FROM {{rows}} JOIN listings g ON g.account = r.account"
-    " AND g.item = r.item WHERE g.connection = :link ORDER BY g.id",
-    rows="account int, item int",
-)
 _one_listing = Statement(f"SELECT {_LISTING} FROM listings g WHERE g.account = :account AND g.id = :id")
 _LISTED = (
     f"SELECT {_LISTING} FROM listings g WHERE g.account = :account AND g.id > :after{{}}"
@@ -163,15 +158,6 @@ _elsewhere = Statement(
 def listed_anywhere(connection: Connection, account: int, channel: str, name: str) -> bool:
     """Whether any of the account's connections of this channel has a listing of this external id."""
     return bool(_elsewhere.run(connection, account=account, channel=channel, name=name))
-
-
-def listings_of_items(
-    connection: Connection, account: int, link_id: int, items: Iterable[int]
-) -> list[Listing]:
-    """The connection's listings of these items, by id."""
-    rows = [(account, item) for item in sorted(set(items))]
-    found = _by_item.run(connection, rows, link=link_id) if rows else []
-    return [listing_of(row) for row in found]
 
 
 def listing(connection: Connection, account: int, number: int) -> Listing | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -281,11 +281,3 @@ def as_of(connection: Connection, account: int, place: Place, moment: int) -> Le
     ahead = _lapsed_by.run(connection, account=account, item=item, location=location, at=moment)
     reserved -= int(ahead[0][0] or 0)
     return replace(level, on_hand=level.on_hand + on_hand, reserved=level.reserved + reserved)
-
-
-def totals(levels: Mapping[Place, Level]) -> dict[int, int]:
-    """Available units by item, over the locations in ``levels``; never below 0 at a level."""
-    sums: dict[int, int] = {}
-    for (item, _), level in levels.items():
-        sums[item] = sums.get(item, 0) + level.shown
-    return sums
