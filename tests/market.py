@@ -20,6 +20,7 @@ from onhand.connectors import sandbox
 from onhand.connectors.channel import Channel, Meaning
 from onhand.connectors.flow import Order, OrderLine
 from onhand.inventory import Inventory
+from onhand.outward.equipment import Equipment
 from onhand.seals import Key, Seals
 from onhand.settings import Settings
 from onhand.stock.model import Reservation, SetOnHand
@@ -158,6 +159,14 @@ async def open_market(url: str, **settings: Any) -> AsyncIterator[Market]:
 
 STOCK = (SetOnHand(1, 1, 10), SetOnHand(1, 2, 10), SetOnHand(2, 1, 10))
 FAST = Beats(look=0.02, settle=0.02, scan=5, prune=60, first_prune=60)
+
+
+async def ask_for_orders(here: Market, equipment: Equipment, link: int) -> None:
+    """Ask a connection's channel for orders, and wait until they are applied."""
+    session = await equipment.session(1, link)
+    while await orders_in.Polls(here.inventory).poll(1, link, session):
+        pass
+    await here.until(here.empty)
 
 
 def make(connection: Connection) -> int:

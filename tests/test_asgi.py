@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message
 from structlog.testing import capture_logs
 
 from onhand import asgi, wire
@@ -25,11 +25,8 @@ async def broken(request: Request) -> Response:
     raise RuntimeError("a fault of ours")
 
 
-@pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
-@pytest.mark.parametrize(("message", "status", "logged"), [(GONE, 400, 0), (WHOLE, 500, 1)])
-def test_who_goes_away_is_no_fault(face: Face, message: Message, status: int, logged: int) -> None:
-    app = asgi.application([Route("/x", broken, methods=["POST"])], face.routes.shape)
-    scope: Scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
+def sent_by(app: ASGIApp, method: str, path: str, message: Message = WHOLE) -> list[Message]:
+    """What an application answers to a request of which the server says ``message``."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -39,10 +36,18 @@ def test_who_goes_away_is_no_fault(face: Face, message: Message, status: int, lo
         sent.append(message)
 
     async def main() -> None:
-        await app(scope, receive, send)
+        await app({"type": "http", "method": method, "path": path, "headers": []}, receive, send)
 
+    asyncio.run(main())
+    return sent
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
+@pytest.mark.parametrize(("message", "status", "logged"), [(GONE, 400, 0), (WHOLE, 500, 1)])
+def test_who_goes_away_is_no_fault(face: Face, message: Message, status: int, logged: int) -> None:
+    app = asgi.application([Route("/x", broken, methods=["POST"])], face.routes.shape)
     with capture_logs() as found:
-        asyncio.run(main())
+        sent = sent_by(app, "POST", "/x", message)
     assert (sent[0]["status"], len(found)) == (status, logged)
 
 
@@ -68,18 +73,7 @@ def test_paths_with_parameters(method: str, path: str, status: int, found: dict[
     paths = ("/a/{one}", "/{any}/b/{other}", "/a/{two}/x", "/a{rest}")
     routes = [Route(one, named, methods=["GET"]) for one in paths]
     app = asgi.application(routes, lambda status, message: Response(status_code=status))
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return WHOLE
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def main() -> None:
-        await app({"type": "http", "method": method, "path": path, "headers": []}, receive, send)
-
-    asyncio.run(main())
+    sent = sent_by(app, method, path)
     assert sent[0]["status"] == status
     if status == 200:
         assert json.loads(sent[1]["body"]) == found

@@ -72,6 +72,17 @@ class Clock:
         return START + timedelta(seconds=self.seconds)
 
 
+class WallClock(Clock):
+    """The clock of a channel that goes with ours, ``off`` by so much: it can be put forward and back."""
+
+    def __init__(self, off: timedelta) -> None:
+        self.off = off
+
+    def tick(self) -> datetime:
+        """What it shows."""
+        return datetime.now(UTC) + self.off
+
+
 def iso(moment: datetime) -> str:
     """2026-11-22T00:00:01Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

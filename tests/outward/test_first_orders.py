@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
@@ -13,11 +13,10 @@ import pytest
 
 from fakes import common
 from fakes.sandbox import EXAMPLE, Fake
-from market import SEALS, Market, open_market
+from market import SEALS, Market, ask_for_orders, open_market
 from onhand.connectors import flow
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Failed, OrderLine, Response
-from onhand.orders_in import Polls
 from onhand.outward import connecting
 from onhand.outward.equipment import Equipment
 from onhand.sandbox.model import Order
@@ -25,23 +24,11 @@ from onhand.settings import Settings
 from onhand.store import counters
 
 
-class Clock(common.Clock):
-    """The channel's clock, which is so many seconds off."""
-
-    def __init__(self, off: float) -> None:
-        super().__init__()
-        self.off = timedelta(seconds=off)
-
-    def tick(self) -> datetime:
-        """What it shows."""
-        return datetime.now(UTC) + self.off
-
-
 class Channel:
     """A sandbox whose answers have a date, as a server's have; paths that ``refuses`` names are forbidden."""
 
     def __init__(self, off: float = 0, *, dated: bool = True, refuses: str = "nothing") -> None:
-        self.clock = Clock(off)
+        self.clock = common.WallClock(timedelta(seconds=off))
         self.fake = Fake(clock=self.clock)
         self.fake.stock(1, 10).sku = "A"
         self.fake.use(self.fake.state)
@@ -80,14 +67,7 @@ class Shop(NamedTuple):
         """Listings, and then what the courier does first."""
         await connecting.page(self.equipment, 1, link)
         await connecting.finish(self.equipment, 1, link)
-        await self.poll(link)
-
-    async def poll(self, link: int) -> None:
-        """Ask for orders, and wait until they are applied."""
-        session = await self.equipment.session(1, link)
-        while await Polls(self.here.inventory).poll(1, link, session):
-            pass
-        await self.here.until(self.here.empty)
+        await ask_for_orders(self.here, self.equipment, link)
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +92,7 @@ def test_what_ships_while_listings_are_imported_is_counted(migrated_url: str) ->
             await one.finish(link)
             assert await one.here.stock() == "1@1 7/2, 1@2 10/0, 2@1 10/0"
             one.channel.ship(before)
-            await one.poll(link)
+            await ask_for_orders(one.here, one.equipment, link)
             assert await one.here.stock() == "1@1 5/0, 1@2 10/0, 2@1 10/0"
             assert await one.here.incidents() == []
 
@@ -142,7 +122,7 @@ def test_a_channel_that_tells_no_orders_is_connected_all_the_same(sqlite_url: st
             with pytest.raises(Failed):
                 await one.finish(link)
             one.channel.refuses = "nothing"
-            await one.poll(link)
+            await ask_for_orders(one.here, one.equipment, link)
             assert (await one.here.hold(order.id, link)) is not None
 
     asyncio.run(go())
@@ -211,10 +191,10 @@ def test_a_clock_that_is_off_does_not_hide_a_sale_behind_a_look(sqlite_url: str,
             seen = f"SELECT observed FROM slots JOIN listings ON id = listing WHERE connection = {link}"
             assert await one.here.rows(seen) == [(8,)], "the look was after the sale"
             one.channel.sell(3)
-            await one.poll(link)
+            await ask_for_orders(one.here, one.equipment, link)
             assert await one.here.rows(seen) == [(5,)]
             one.channel.ship(before)
-            await one.poll(link)
+            await ask_for_orders(one.here, one.equipment, link)
             assert await one.here.stock() == "1@1 8/3, 1@2 10/0, 2@1 10/0"
 
     asyncio.run(go())

@@ -5,35 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, NamedTuple
 
 import pytest
 
 from fakes import common
-from market import SEALS, Market, open_market
+from market import SEALS, Market, ask_for_orders, open_market
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
-from onhand.orders_in import Polls
 from onhand.outward import connecting
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 from onhand.store import counters
 from world.stand import own_settings
 from world.trades import TRADES, Trade
-
-
-class Clock(common.Clock):
-    """A channel's clock, which can be put forward."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.off = timedelta(days=-3)
-
-    def tick(self) -> datetime:
-        """What it shows."""
-        return datetime.now(UTC) + self.off
 
 
 def _settings(trade: Trade) -> dict[str, Any]:
@@ -47,7 +34,7 @@ class Shop(NamedTuple):
     equipment: Equipment
     channel: str
     fake: Any
-    clock: Clock
+    clock: common.WallClock
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,22 +55,15 @@ class Shop(NamedTuple):
         began = await connecting.begin(self.equipment, 1, self.channel, self.settings)
         await connecting.page(self.equipment, 1, began.connection)
         await connecting.finish(self.equipment, 1, began.connection)
-        await self.poll(began.connection)
+        await ask_for_orders(self.here, self.equipment, began.connection)
         self.clock.off = timedelta(seconds=5)
         return began.connection
-
-    async def poll(self, link: int) -> None:
-        """Ask for orders, and wait until they are applied."""
-        session = await self.equipment.session(1, link)
-        while await Polls(self.here.inventory).poll(1, link, session):
-            pass
-        await self.here.until(self.here.empty)
 
 
 @contextlib.asynccontextmanager
 async def shop(url: str, channel: str) -> AsyncIterator[Shop]:
     """Ten of SKU-1 at each of two locations, which the channel sells, too."""
-    trade, clock = TRADES[channel], Clock()
+    trade, clock = TRADES[channel], common.WallClock(timedelta(days=-3))
     own = {name: value for name, value in trade.options.items() if name != "settings"}
     if own_settings(trade):
         own["settings"] = _settings(trade)
@@ -146,7 +126,7 @@ def test_what_was_on_its_way_is_not_sent_once_more_when_it_arrives(sqlite_url: s
             TOUCH[channel](one.fake, away)
             new = one.sell(2)
             one.ship(new, 2)
-            await one.poll(link)
+            await ask_for_orders(one.here, one.equipment, link)
             assert (await one.here.stock()).startswith("1@1 8/0, 1@2 10/0, ")
 
     asyncio.run(go())
