@@ -25,6 +25,7 @@ from onhand.stock.model import (
 )
 from onhand.store import books, listed, posting, requests
 from onhand.store.books import Change, Marked, Named
+from onhand.store.sql import Row
 from onhand.work import (
     Accepted,
     Answer,
@@ -167,7 +168,16 @@ def _answer(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> None:
     """Make and keep the answers of keyed works; the keys of refused ones are free again."""
-    kept: list[tuple[object, ...]] = []
+    kept, refused = answered(fresh, recorded, now)
+    requests.keep(connection, kept)
+    requests.free(connection, refused)
+
+
+def answered(
+    fresh: Sequence[tuple[int, Work]], recorded: list[Recorded | None], now: int
+) -> tuple[list[Row], list[KeyName]]:
+    """Make the answers of keyed works: rows to keep, and keys of what was refused."""
+    kept: list[Row] = []
     refused: list[KeyName] = []
     for at, work in fresh:
         key, made = work.key, recorded[at]
@@ -187,8 +197,7 @@ def _answer(
         else:
             refused.append(row[:3])
         recorded[at] = msgspec.structs.replace(made, fresh=answer)
-    requests.keep(connection, kept)
-    requests.free(connection, refused)
+    return kept, refused
 
 
 def _nothing_done(made: Recorded) -> bool:

@@ -7,7 +7,7 @@ hardly one needs any of that. Both come to the same, which the tests hold them t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,17 @@ Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
 """A group that was done: its entries, how many there were before them, and its `Accepted.ends`."""
 
 
+class Decided(NamedTuple):
+    """A work that was decided: its place in the batch, what became of each group, the levels as they left
+    them, and how many entries there were on the sheet then."""
+
+    at: int
+    work: Work
+    outcomes: Sequence[Done | Refused]
+    levels: Mapping[Place, Level]
+    upto: int
+
+
 class Sheet:
     """An account while its works are decided: its levels, and who moved what so far, in order."""
 
@@ -46,6 +57,21 @@ class Sheet:
         self.seq = 0
         """The number before the first entry."""
         self.recorded_at = 0
+
+    def number(self, seq: int, recorded_at: int) -> None:
+        """Give the entries the numbers after ``seq``, and the time of their recording."""
+        self.seq, self.recorded_at = seq, recorded_at
+
+    def told(self, one: Decided) -> Recorded:
+        """What a work is told, once there are numbers."""
+        seq = self.seq
+        numbered = tuple(
+            [
+                found if isinstance(found, Refused) else Accepted(found[0], seq + 1 + found[1], found[2])
+                for found in one.outcomes
+            ]
+        )
+        return Recorded(numbered, one.levels, seq + one.upto, self.recorded_at)
 
     def page(self, account: int) -> Page:
         """What is to be posted."""
@@ -73,31 +99,22 @@ def record(
     """Decide ``works`` that `fits` lets pass, write what they do, and put what became of each into its place
     in ``recorded``; what became stale. None, and nothing was written, where a level is not as it seems: of a
     kit, of something unknown, mirrored, or with holds that are due."""
-    spots, listings = _named(works)
-    sheets = {account: Sheet() for account in {work.account for _, work in works}}
+    spots, listings = named(works)
+    sheets = sheets_of(works)
     if not _load(connection, spots, sheets, now):
         return None
-    if listings:
-        for (account, listing), guard in listed.guards(connection, listings).items():
-            sheets[account].guards.watch(listing, guard)
-    decided = [(at, work, *_decide(work, sheets[work.account])) for at, work in works]
+    watch(connection, sheets, listings)
+    decided = [decide(at, work, sheets[work.account]) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
     for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
-        sheets[account].seq, sheets[account].recorded_at = last - counts[account], recorded_at
+        sheets[account].number(last - counts[account], recorded_at)
     said: list[tuple[int, str, Companion]] = []
-    for at, work, outcomes, touched, upto in decided:
-        sheet = sheets[work.account]
-        seq = sheet.seq
-        numbered = tuple(
-            [
-                one if isinstance(one, Refused) else Accepted(one[0], seq + 1 + one[1], one[2])
-                for one in outcomes
-            ]
-        )
-        recorded[at] = Recorded(numbered, touched, seq + upto, sheet.recorded_at)
-        for group in work.groups:
+    for one in decided:
+        sheet = sheets[one.work.account]
+        recorded[one.at] = made = sheet.told(one)
+        for group in one.work.groups:
             if group.also:
-                said += sheet.guards.said(work, numbered)
+                said += sheet.guards.said(one.work, made.outcomes)
                 break
     moved = posting.post(connection, [sheet.page(account) for account, sheet in sheets.items()])
     closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
@@ -108,7 +125,19 @@ def record(
     return marked
 
 
-def _named(works: Fresh) -> tuple[set[Spot], set[tuple[int, int]]]:
+def sheets_of(works: Fresh) -> dict[int, Sheet]:
+    """An empty sheet for each account."""
+    return {account: Sheet() for account in {work.account for _, work in works}}
+
+
+def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tuple[int, int]]) -> None:
+    """Look at the listings that works come through."""
+    if listings:
+        for (account, listing), guard in listed.guards(connection, listings).items():
+            sheets[account].guards.watch(listing, guard)
+
+
+def named(works: Fresh) -> tuple[set[Spot], set[tuple[int, int]]]:
     """The levels that works name, and the listings that they come through, open or close."""
     spots: set[Spot] = set()
     listings: set[tuple[int, int]] = set()
@@ -140,8 +169,8 @@ def _load(connection: Connection, spots: set[Spot], sheets: Mapping[int, Sheet],
     return True
 
 
-def _decide(work: Work, sheet: Sheet) -> tuple[list[Done | Refused], dict[Place, Level], int]:
-    """What became of each group, the levels as they left them, and how many entries there were then."""
+def decide(at: int, work: Work, sheet: Sheet) -> Decided:
+    """What becomes of a work, after all that is on the sheet."""
     levels = sheet.levels
     outcomes: list[Done | Refused] = []
     touched: dict[Place, Level] = {}
@@ -160,7 +189,7 @@ def _decide(work: Work, sheet: Sheet) -> tuple[list[Done | Refused], dict[Place,
         sheet.callers += [(group.caller or work.caller, work.context)] * len(outcome[0])
     for place in work.watch:
         touched[place] = levels[place]
-    return outcomes, touched, len(sheet.entries)
+    return Decided(at, work, outcomes, touched, len(sheet.entries))
 
 
 def _group(group: Group, sheet: Sheet) -> Done | Refused:

@@ -12,12 +12,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from onhand import batch, faults, mixed
-from onhand.store import requests, wakeups
+from onhand import batch, faults, mixed, swift
+from onhand.store import requests, shelf, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import Store, by_index, reason, set_account
 from onhand.store.files import BUSY_TIMEOUT_MS
 from onhand.store.hearing import LOCK_SHARE, warning
+from onhand.store.shelf import Known
 from onhand.store.sql import direct, undo
 from onhand.store.together import flush, later
 from onhand.ticket import Ticket
@@ -60,8 +61,10 @@ class Opened(NamedTuple):
     """A batch that is decided and written, but for its COMMIT."""
 
     connection: Connection
-    results: list[Any]
+    results: Sequence[Any]
     marked: set[Marked]
+    unwritten: swift.Decided | None = None
+    """What is still to be written, too."""
 
 
 class Transactions:
@@ -81,8 +84,6 @@ class Transactions:
         It waits for nothing: not for another process that writes, and not for the disk. It speaks to the
         driver itself, which takes a fifth of the time of a connection from the pool.
         """
-        if self._store.moved():
-            return None
         try:
             connection = self._keep()
         except SQLAlchemyError as error:
@@ -90,6 +91,10 @@ class Transactions:
             return None
         try:
             self._wait_at_most(connection, 0)
+            if (opened := self._swiftly(connection, tickets)) is not None:
+                return opened
+            if self._store.moved():
+                return None
             direct(connection, "BEGIN IMMEDIATE")
             return self._decided(connection, tickets)
         except Exception as error:  # noqa: BLE001 - it is tried again by `run`, which says whose fault it is
@@ -98,6 +103,13 @@ class Transactions:
             log.debug("a batch is begun again", reason=repr(error))
             undo(connection)
             return None
+
+    def _swiftly(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened | None:
+        works = [ticket.job for ticket in tickets if isinstance(ticket.job, Work)]
+        if len(works) < len(tickets):
+            return None
+        decided = swift.decide(connection, works, self._now())
+        return None if decided is None else Opened(connection, decided.recorded, decided.marked, decided)
 
     def _keep(self) -> Connection:
         if self._kept is None:
@@ -131,7 +143,7 @@ class Transactions:
         """None when it failed in the database and may be tried in smaller pieces."""
         if not self._store.sqlite and not (tickets := self._in_time(tickets)):
             return []
-        if opened is None and (gone := self._store.moved()):
+        if (opened is None or opened.unwritten) and (gone := self._store.moved()):
             return self._refused(tickets, gone)
         for attempt in range(RETRIES):
             try:
@@ -214,7 +226,8 @@ class Transactions:
         return Busy(reason(error)), faults.shut(error) or self._store.sqlite
 
     def _once(self, tickets: Sequence[Ticket], opened: Opened | None) -> list[Ticket]:
-        _, results, marked = self._again(tickets) if opened is None else _finished(opened)
+        done = None if opened is None else _finished(opened)
+        _, results, marked, _ = self._again(tickets) if done is None else done
         tickets[0].marked = marked
         if not self._store.sqlite:
             self._remember(tickets, results)
@@ -224,6 +237,7 @@ class Transactions:
         """Begin, decide, write and commit."""
         with self._connection() as connection:
             connection.begin()
+            self._forget(connection, tickets)
             set_account(connection, tickets[0].account)
             by_index(connection)
             _lapsing(connection, self._store)
@@ -232,6 +246,16 @@ class Transactions:
                 flush(connection)
             self._commit(connection)
             return decided
+
+    def _forget(self, connection: Connection, tickets: Sequence[Ticket]) -> None:
+        """What units change of the catalogue is not remembered any more."""
+        if self._store.sqlite:
+            for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
+                shelf.of(connection).forget(account or None)
+
+    def known(self, account: int) -> Known | None:
+        """What is remembered of an account's levels on SQLite, to be looked at in any thread."""
+        return None if self._kept is None else shelf.of(self._kept).known(account)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -334,10 +358,19 @@ def _lapsing(connection: Connection, store: Store) -> None:
         later(connection, text)
 
 
-def _finished(opened: Opened) -> Opened:
-    """Commit what was opened."""
+def _finished(opened: Opened) -> Opened | None:
+    """Commit what was opened; None where it was not written, and may be decided again in the ordinary way."""
     try:
-        direct(opened.connection, "COMMIT")
+        if opened.unwritten is None:
+            direct(opened.connection, "COMMIT")
+        else:
+            swift.write(opened.connection, opened.unwritten)
+    except DBAPIError as error:
+        undo(opened.connection)
+        if opened.unwritten is None or faults.broken(error):
+            raise
+        log.debug("a batch is begun again", reason=reason(error))
+        return None
     except BaseException:
         undo(opened.connection)
         raise

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.stock.offering import Rules, feeding, stacked
-from onhand.store import books
+from onhand.store import books, shelf
 from onhand.store.books import Marked
 from onhand.store.sql import Insert, Row, Statement
 
@@ -57,6 +57,8 @@ def refeed(connection: Connection, account: int, listings: Iterable[int]) -> Non
     rows = [(account, one) for one in sorted(set(listings))]
     if not rows:
         return
+    if connection.dialect.name == "sqlite":
+        shelf.of(connection).forget(account)
     found = _rows.run(connection, rows)
     recipes = books.components(connection, [(account, row[1]) for row in found if row[4]])
     feeds, slots = set[tuple[int, int, int, int]](), list[Row]()

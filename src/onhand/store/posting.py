@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from onhand.stock.ledger import Entry
 from onhand.stock.model import ABSENT, Level, Movement, Place
+from onhand.store import shelf
 from onhand.store.books import Spot
 from onhand.store.sql import STEPPED, Insert, Row, Statement, Steps
 
@@ -75,6 +76,26 @@ class Page(NamedTuple):
 
 def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
     """Write levels that have changed, and movements; the first and the last one of each level that moved."""
+    slip = slip_of(pages)
+    if connection.dialect.name == "sqlite":
+        shelf.of(connection).drop(slip.levels)
+    _write_levels(connection, slip.levels, slip.before)
+    _append_rows(connection, slip.movements)
+    return slip.moved
+
+
+class Slip(NamedTuple):
+    """What pages come to: levels that have changed, as they are to be and as they were, movements as rows,
+    and the first and the last number of each level that moved."""
+
+    levels: dict[Spot, Level]
+    before: dict[Spot, Level]
+    movements: list[Row]
+    moved: dict[Spot, tuple[int, int]]
+
+
+def slip_of(pages: Iterable[Page]) -> Slip:
+    """What is to be written of ``pages``."""
     changed: dict[Spot, Level] = {}
     before: dict[Spot, Level] = {}
     moved: dict[Spot, tuple[int, int]] = {}
@@ -90,13 +111,13 @@ def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int,
             rows.append(_movement_row(account, seq, movement, level, caller, context, recorded_at))
             spot = (account, movement.item, movement.location)
             moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
-    _write_levels(connection, changed, before)
-    _append_rows(connection, rows)
-    return moved
+    return Slip(changed, before, rows, moved)
 
 
 def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
     """Take ``count`` numbers of the account: (the last one taken, the time of recording)."""
+    if connection.dialect.name == "sqlite":
+        shelf.of(connection).advanced([account])
     rows = _advance.run(connection, account=account, count=count, now=now)
     return (rows[0][0], rows[0][1])
 
@@ -108,6 +129,7 @@ def advance_each(connection: Connection, counts: Mapping[int, int], now: int) ->
         return {account: advance(connection, account, count, now) if count else last(connection, account)}
     taking = sorted((account, count) for account, count in counts.items() if count)
     others = sorted((account,) for account, count in counts.items() if not count)
+    shelf.of(connection).advanced(counts)
     rows = _advance_each.run(connection, taking, now=now) if taking else []
     rows += _last_each.run(connection, others) if others else []
     return {account: (seq, at) for account, seq, at in rows}

@@ -115,7 +115,7 @@ class Statement:
         # A number is bound in a tenth of what NULL takes, and nobody looks beyond the first.
         nothing = (None, *[0] * (len(self._columns) - 1)) * (size - len(rows))
         given = chain(map(values.get, before), chain.from_iterable(rows), nothing, map(values.get, after))
-        return _step(connection, texts[size], tuple(given))
+        return step(connection, texts[size], tuple(given))
 
     def _pieces(self, connection: Connection, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         for whole in [rows] if connection.dialect.name == "sqlite" else self._apart(rows):
@@ -157,7 +157,7 @@ class Statement:
         text, names = self._texts[connection.dialect.name]
         parameters = tuple([values[name] for name in names])
         if connection.dialect.name == "sqlite":
-            return _step(connection, text, parameters)
+            return step(connection, text, parameters)
         result = connection.exec_driver_sql(text, parameters)
         return list(result) if result.returns_rows else []
 
@@ -188,7 +188,7 @@ _ARRAYS: dict[str, Callable[[Sequence[Any]], str]] = {"int": _numbers, "text": _
 
 def direct(connection: Connection, text: str) -> None:
     """Run a statement of SQLite's own transactions on the driver, past SQLAlchemy's."""
-    _step(connection, text, ())
+    step(connection, text, ())
 
 
 def undo(connection: Connection) -> None:
@@ -198,7 +198,7 @@ def undo(connection: Connection) -> None:
         driver.execute("ROLLBACK")
 
 
-def _step(connection: Connection, text: str, parameters: Any, *, many: bool = False) -> list[Any]:
+def step(connection: Connection, text: str, parameters: Any, *, many: bool = False) -> list[Any]:
     """Run on SQLite's driver itself, in the connection's transaction: a point read costs a quarter of
     what it costs through the layers. A failure is raised as SQLAlchemy would raise it."""
     driver: Any = connection.connection.driver_connection
@@ -221,7 +221,7 @@ class Steps:
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Run once for each row."""
         if rows:
-            _step(connection, self._text, rows, many=True)
+            step(connection, self._text, rows, many=True)
 
 
 class Insert:
@@ -251,7 +251,7 @@ class Insert:
         if connection.dialect.name != "sqlite":
             self._array.run(connection, filled)
         elif self._stepped is None or len(filled) <= self._stepped:
-            _step(connection, self._sqlite, filled, many=True)
+            step(connection, self._sqlite, filled, many=True)
         else:
             self._listed.run(connection, filled)
 

@@ -1,0 +1,155 @@
+"""Levels that the one connection that writes to a SQLite file remembers from commit to commit.
+
+Nobody else writes there, so what was read or written stays as it is until this connection writes again.
+Whoever does that by another way than `store.onestep` takes from here what is going to change, before it
+does: `drop` levels, `advanced` accounts, and `forget` where items, locations or listings change.
+What is here is committed. It may be looked at in any thread; all else is for who has the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from onhand.stock.model import ABSENT, Level, Place
+from onhand.store.books import PLACES, Spot
+from onhand.store.sql import Statement
+
+SHELF_LIMIT = 30_000
+"""Levels remembered at most, in some ten megabytes; then it begins anew."""
+
+_SHELF = "shelf"
+
+_load = Statement(
+    # The joins are not SQLite's to turn round: it would go through all listings of a connection.
+    sqlite="SELECT json_group_array(json_array(r.account, r.item, r.location, l.on_hand, l.reserved,"
+    " l.infinite, l.present, l.version, l.next_expiry, i.kit, p.kind,"
+    " (SELECT json_group_array(DISTINCT g.connection) FROM feeds f"
+    " CROSS JOIN listings g ON g.account = f.account AND g.id = f.listing"
+    " WHERE f.account = r.account AND f.item = r.item AND f.location = r.location)))"
+    " FROM {rows}"
+    " LEFT JOIN levels l ON l.account = r.account AND l.item = r.item AND l.location = r.location"
+    " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
+    " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location",
+    rows=PLACES,
+    listed=True,
+)
+_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+
+
+class Kept(NamedTuple):
+    """A level of an ordinary item at a location of ours, and the connections that are told of it."""
+
+    level: Level
+    told: tuple[int, ...]
+
+
+class Known:
+    """What is remembered of an account: levels, and the number and time of its last movement."""
+
+    __slots__ = ("last", "levels")
+
+    def __init__(self) -> None:
+        self.levels: dict[Place, Kept] = {}
+        self.last: tuple[int, int] | None = None
+
+    def seen(self, place: Place) -> tuple[Level, int] | None:
+        """A level and the number of the last movement that it has seen, in any thread; None where it must be
+        looked up."""
+        last = self.last
+        kept = self.levels.get(place)
+        # Whoever writes takes the number away first, and puts a new one here last.
+        return None if kept is None or last is None or self.last is not last else (kept.level, last[0])
+
+
+class Shelf:
+    """What is remembered, by account."""
+
+    __slots__ = ("_accounts", "_count")
+
+    def __init__(self) -> None:
+        self._accounts: dict[int, Known] = {}
+        self._count = 0
+
+    def known(self, account: int) -> Known:
+        """What is remembered of an account."""
+        found = self._accounts.get(account)
+        if found is None:
+            found = self._accounts[account] = Known()
+        return found
+
+    def load(self, connection: Connection, spots: Iterable[Spot]) -> bool:
+        """Look up levels that are not here; False where one of them is of a kit, or of something unknown or
+        mirrored, which is never remembered. Not within a transaction that has written."""
+        wanted = list(spots)
+        self._count += len(wanted)
+        if self._count > SHELF_LIMIT:
+            self.forget()
+            return False
+        ordinary = True
+        for (text,) in _load.run(connection, wanted):
+            for account, item, at, *level, kit, kind, told in msgspec.json.decode(text):
+                if kit == 0 and kind is not None and kind != "mirrored":
+                    self.known(account).levels[item, at] = Kept(_level(*level), tuple(told))
+                else:
+                    ordinary = False
+        return ordinary
+
+    def last(self, connection: Connection, account: int) -> tuple[int, int]:
+        """The account's last movement number and the time it was recorded; (0, 0) for none."""
+        known = self.known(account)
+        if known.last is None:
+            rows = _last.run(connection, account=account)
+            known.last = (rows[0][0], rows[0][1]) if rows else (0, 0)
+        return known.last
+
+    def put(self, levels: Mapping[Spot, Level], last: Mapping[int, tuple[int, int]]) -> None:
+        """What was just committed, of levels that are here."""
+        for account in last:
+            self.known(account).last = None
+        for (account, item, at), level in levels.items():
+            here = self._accounts[account].levels
+            here[item, at] = here[item, at]._replace(level=level)
+        for account, one in last.items():
+            self._accounts[account].last = one
+
+    def drop(self, spots: Iterable[Spot]) -> None:
+        """These levels are about to be written."""
+        for account, item, at in spots:
+            if account in self._accounts:
+                self._accounts[account].levels.pop((item, at), None)
+
+    def advanced(self, accounts: Iterable[int]) -> None:
+        """These accounts are about to have movements."""
+        for account in accounts:
+            if account in self._accounts:
+                self._accounts[account].last = None
+
+    def forget(self, account: int | None = None) -> None:
+        """Anything may change, of this account or of all."""
+        if account is None:
+            gone, self._accounts, self._count = self._accounts, {}, 0
+        else:
+            gone = {account: self._accounts.pop(account, Known())}
+        for known in gone.values():
+            known.last = None  # for who is looking at this moment
+
+
+def _level(
+    on_hand: int, reserved: int, infinite: int, present: int, version: int | None, next_expiry: int | None
+) -> Level:
+    if version is None:
+        return ABSENT
+    return Level(on_hand, reserved, infinite != 0, present != 0, version, next_expiry)
+
+
+def of(connection: Connection) -> Shelf:
+    """The shelf of a connection."""
+    info: dict[Any, Any] = connection.info
+    shelf: Shelf | None = info.get(_SHELF)
+    if shelf is None:
+        shelf = info[_SHELF] = Shelf()
+    return shelf

@@ -1,0 +1,147 @@
+"""Small batches of usual works on SQLite: decided from memory, and written by one statement in a thread.
+
+It comes to what `plain.record` comes to, which the tests hold it to. Whatever is not as usual goes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from onhand import batch, plain
+from onhand.plain import Fresh, Sheet
+from onhand.stock.model import Level
+from onhand.store import onestep, posting, requests, shelf
+from onhand.store.books import Marked, Spot
+from onhand.store.onestep import Deed
+from onhand.store.posting import Slip
+from onhand.store.shelf import Shelf
+from onhand.store.sql import Row
+from onhand.work import Recorded, Work
+
+LIMIT = 128
+"""Levels in a batch at most: of more, rows that are stepped one by one are cheaper."""
+
+
+class Decided(NamedTuple):
+    """A batch that is decided and still to be written: what becomes of each work, the deed (None where there
+    is nothing to write), the levels and the accounts' last movements after it, and what becomes stale."""
+
+    recorded: Sequence[Recorded | None]
+    deed: Deed | None
+    levels: Mapping[Spot, Level]
+    last: Mapping[int, tuple[int, int]]
+    marked: set[Marked]
+
+
+def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided | None:
+    """Decide ``works``. None, and nothing was done, where they need the ordinary way.
+
+    ``connection`` is in no transaction: nobody else writes, so each statement sees the same.
+    """
+    fresh = list(enumerate(works))
+    if not (_alone(works) and plain.fits(fresh)):
+        return None
+    spots, listings = plain.named(fresh)
+    if len(spots) > LIMIT or _used(connection, works, now):
+        return None
+    shelved = shelf.of(connection)
+    sheets = _sheets(connection, shelved, fresh, spots, now)
+    if sheets is None:
+        return None
+    plain.watch(connection, sheets, listings)
+    decided = [plain.decide(at, work, sheets[work.account]) for at, work in fresh]
+    if any(sheet.guards.closing for sheet in sheets.values()):
+        return None
+    advances: list[Row] = []
+    last: dict[int, tuple[int, int]] = {}
+    for account, sheet in sheets.items():
+        before, recorded_at = shelved.last(connection, account)
+        if sheet.entries:
+            recorded_at = max(recorded_at, now)
+            last[account] = (before + len(sheet.entries), recorded_at)
+            advances.append((account, before, *last[account]))
+        sheet.number(before, recorded_at)
+    recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
+    kept = batch.answered(fresh, recorded, now)[0]
+    slip = posting.slip_of([sheet.page(account) for account, sheet in sheets.items()])
+    if not all(slip.before[spot].version for spot in slip.levels):
+        return None  # a level that is new
+    marked = {
+        (account, one)
+        for account, item, at in slip.moved
+        for one in shelved.known(account).levels[item, at].told
+    }
+    deed = _deed(slip, advances, kept, now, stale=bool(marked)) if advances or kept else None
+    if deed is not None:
+        onestep.prepare(connection)
+    return Decided(recorded, deed, slip.levels, last, marked)
+
+
+def write(connection: Connection, decided: Decided) -> None:
+    """Write and commit what was decided. After an exception it was not, and nothing is remembered."""
+    if decided.deed is None:
+        return
+    shelved = shelf.of(connection)
+    try:
+        onestep.do(connection, decided.deed)
+    except BaseException:
+        shelved.forget()
+        raise
+    shelved.put(decided.levels, decided.last)
+
+
+def _alone(works: Sequence[Work]) -> bool:
+    """Whether works end no message and no plan, and nothing but stock goes with them."""
+    for work in works:
+        if work.consume or work.plan is not None:
+            return False
+        for group in work.groups:
+            if group.also:
+                return False
+    return True
+
+
+def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
+    """Whether a key was used before, or comes twice."""
+    keys = [(work.account, work.key.scope, work.key.key, work.key.fingerprint) for work in works if work.key]
+    if not keys:
+        return False
+    return len({key[:3] for key in keys}) < len(keys) or bool(requests.claim(connection, keys, now))
+
+
+def _sheets(
+    connection: Connection, shelved: Shelf, works: Fresh, spots: set[Spot], now: int
+) -> dict[int, Sheet] | None:
+    """The sheets with their levels; None where one of these is not as it seems."""
+    sheets = plain.sheets_of(works)
+    missing = [spot for spot in spots if spot[1:] not in shelved.known(spot[0]).levels]
+    if missing and not shelved.load(connection, missing):
+        return None
+    for account, item, at in spots:
+        level = shelved.known(account).levels[item, at].level
+        if level.next_expiry is not None and level.next_expiry <= now:
+            return None
+        sheet = sheets[account]
+        sheet.levels[item, at] = sheet.loaded[item, at] = level
+    return sheets
+
+
+def _marked(shelved: Shelf, slip: Slip) -> set[Marked]:
+    return {
+        (account, link)
+        for account, item, at in slip.moved
+        for link in shelved.known(account).levels[item, at].told
+    }
+
+
+def _deed(slip: Slip, advances: Sequence[Row], keys: Sequence[Row], now: int, *, stale: bool) -> Deed:
+    levels = [
+        (*spot, level.on_hand, level.reserved, int(level.infinite), int(level.present), level.version)
+        for spot, level in slip.levels.items()
+    ]
+    ends = slip.moved.items() if stale else ()
+    moved = [(*spot, seq) for spot, seqs in ends for seq in dict.fromkeys(seqs)]
+    return onestep.deed(advances, levels, slip.movements, moved, keys, now)
