@@ -15,10 +15,9 @@ from onhand.plain import Fresh, Sheet
 from onhand.stock.model import Level
 from onhand.store import onestep, posting, requests, shelf
 from onhand.store.books import Marked, Spot
-from onhand.store.onestep import Deed
+from onhand.store.onestep import Advance, Deed
 from onhand.store.posting import Slip
 from onhand.store.shelf import Shelf
-from onhand.store.sql import Row
 from onhand.work import Recorded, Work
 
 LIMIT = 128
@@ -27,12 +26,12 @@ LIMIT = 128
 
 class Decided(NamedTuple):
     """A batch that is decided and still to be written: what becomes of each work, the deed (None where there
-    is nothing to write), the levels and the accounts' last movements after it, and what becomes stale."""
+    is nothing to write), the levels and the accounts' numbers after it, and what becomes stale."""
 
     recorded: Sequence[Recorded | None]
     deed: Deed | None
     levels: Mapping[Spot, Level]
-    last: Mapping[int, tuple[int, int]]
+    advances: Mapping[int, Advance]
     marked: set[Marked]
 
 
@@ -55,29 +54,24 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
     decided = [plain.decide(at, work, sheets[work.account]) for at, work in fresh]
     if any(sheet.guards.closing for sheet in sheets.values()):
         return None
-    advances: list[Row] = []
-    last: dict[int, tuple[int, int]] = {}
+    advances: dict[int, Advance] = {}
     for account, sheet in sheets.items():
         before, recorded_at = shelved.last(connection, account)
         if sheet.entries:
             recorded_at = max(recorded_at, now)
-            last[account] = (before + len(sheet.entries), recorded_at)
-            advances.append((account, before, *last[account]))
+            advances[account] = Advance(before, before + len(sheet.entries), recorded_at)
         sheet.number(before, recorded_at)
     recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
     kept = batch.answered(fresh, recorded, now)[0]
+    if not (advances or kept):
+        return Decided(recorded, None, {}, {}, set())
     slip = posting.slip_of([sheet.page(account) for account, sheet in sheets.items()])
-    if not all(slip.before[spot].version for spot in slip.levels):
-        return None  # a level that is new
-    marked = {
-        (account, one)
-        for account, item, at in slip.moved
-        for one in shelved.known(account).levels[item, at].told
-    }
-    deed = _deed(slip, advances, kept, now, stale=bool(marked)) if advances or kept else None
-    if deed is not None:
-        onestep.prepare(connection)
-    return Decided(recorded, deed, slip.levels, last, marked)
+    marked = _marked(shelved, slip)
+    deed = onestep.deed(advances, slip.movements, slip.moved if marked else {}, kept, now)
+    if deed is None:
+        return None
+    onestep.prepare(connection)
+    return Decided(recorded, deed, slip.levels, advances, marked)
 
 
 def write(connection: Connection, decided: Decided) -> None:
@@ -90,7 +84,9 @@ def write(connection: Connection, decided: Decided) -> None:
     except BaseException:
         shelved.forget()
         raise
-    shelved.put(decided.levels, decided.last)
+    shelved.put(
+        decided.levels, {account: (one.last, one.recorded_at) for account, one in decided.advances.items()}
+    )
 
 
 def _alone(works: Sequence[Work]) -> bool:
@@ -135,13 +131,3 @@ def _marked(shelved: Shelf, slip: Slip) -> set[Marked]:
         for account, item, at in slip.moved
         for link in shelved.known(account).levels[item, at].told
     }
-
-
-def _deed(slip: Slip, advances: Sequence[Row], keys: Sequence[Row], now: int, *, stale: bool) -> Deed:
-    levels = [
-        (*spot, level.on_hand, level.reserved, int(level.infinite), int(level.present), level.version)
-        for spot, level in slip.levels.items()
-    ]
-    ends = slip.moved.items() if stale else ()
-    moved = [(*spot, seq) for spot, seqs in ends for seq in dict.fromkeys(seqs)]
-    return onestep.deed(advances, levels, slip.movements, moved, keys, now)

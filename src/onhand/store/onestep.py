@@ -1,98 +1,147 @@
 """Writes a small commit to SQLite in one statement.
 
 The driver lets the interpreter go at each step of a statement, and a thread that wants it back waits for the
-event loop. So what a commit writes goes in as JSON, and a trigger of the connection's own makes the rows: a
-thread does it all, COMMIT included, in one step, while the loop goes on.
+event loop. So all that a commit does is given as rows to a view of the connection's own, and triggers there
+write them where they belong: a thread does it all, COMMIT included, in one step, while the loop goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
+from onhand.store.books import Spot
 from onhand.store.sql import Row, direct, step
 
-Deed: TypeAlias = tuple[str, str, str, str, str, int]
-"""What is to be written, encoded: see `deed`."""
+ROWS_LIMIT = 512
+"""Rows in one statement at most: it is prepared for so many, and the least number of columns that SQLite
+takes parameters for is 32,766."""
 
 _READY = "onestep"
-_ADVANCES = "account before seq recorded_at"
-_LEVELS = "account item location on_hand reserved infinite present version"
-_MOVEMENTS = (
-    "account seq item location version kind on_hand reserved on_hand_after reserved_after infinite present"
-    " reason reference caller context recorded_at effective_at"
+_MOVEMENT = (
+    *("account", "seq", "item", "location", "version", "kind", "on_hand", "reserved"),
+    *("on_hand_after", "reserved_after", "infinite", "present"),
+    *("reason", "reference", "caller", "context", "recorded_at", "effective_at"),
 )
-_MOVED = "account item location seq"
-_KEYS = "account scope key fingerprint status body headers created_at"
+_KEY = ("account", "scope", "key", "fingerprint", "status", "body", "headers", "created_at")
+_STALE = ("moved", "now")
+_WIDTH = 2 + len(_MOVEMENT)
+_NOTHING, _MOVED, _KEPT, _MARKED = range(4)
 
 
-def _list(columns: str) -> str:
-    return ", ".join(columns.split())
+def _insert(table: str, columns: Sequence[str]) -> str:
+    values = ", ".join(f"NEW.c{at}" for at in range(1, len(columns) + 1))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"
 
 
-def _rows(columns: str, given: str) -> str:
-    values = [f"json_extract(value, '$[{at}]') AS {name}" for at, name in enumerate(columns.split())]
-    return f"(SELECT {', '.join(values)} FROM json_each(NEW.{given})) AS r"
+def _trigger(what: int, columns: Sequence[str], body: str) -> str:
+    """What rows of a kind do; ``body`` names their columns as ``:name``."""
+    for at, name in sorted(enumerate(columns, 1), key=lambda one: -len(one[1])):
+        body = body.replace(f":{name}", f"NEW.c{at}")
+    head = f"CREATE TEMP TRIGGER onestep_{what} INSTEAD OF INSERT ON onestep WHEN NEW.c0 = {what}"
+    return f"{head} BEGIN {body}; END"
 
 
-_VIEW = (
-    "CREATE TEMP VIEW onestep AS SELECT NULL AS advances, NULL AS levels, NULL AS movements, NULL AS moved,"
-    " NULL AS keys, NULL AS now WHERE false"
+_NOT_SO = "SELECT RAISE(ABORT, 'the ledger is not where it was') WHERE"
+_PREPARE = (
+    f"CREATE TEMP VIEW onestep AS SELECT {', '.join(f'0 AS c{at}' for at in range(_WIDTH))} WHERE 0",
+    # A level goes from one version to the next, and an account from the number that was its last. With
+    # ``before`` below 0 the account is moved by a later row.
+    _trigger(
+        _MOVED,
+        [*_MOVEMENT, "before"],
+        f"{_insert('movements', _MOVEMENT)};"
+        "INSERT INTO levels (account, item, location, on_hand, reserved, infinite, present, version)"
+        " SELECT :account, :item, :location, :on_hand_after, :reserved_after, :infinite, :present, 1"
+        " WHERE :version = 1;"
+        "UPDATE levels SET on_hand = :on_hand_after, reserved = :reserved_after, infinite = :infinite,"
+        " present = :present, version = :version WHERE account = :account AND item = :item"
+        " AND location = :location AND version = :version - (:version > 1);"
+        f"{_NOT_SO} changes() <> 1;"
+        "UPDATE accounts SET seq = :seq, recorded_at = :recorded_at"
+        " WHERE id = :account AND seq = :before AND :before >= 0;"
+        f"{_NOT_SO} :before >= 0 AND changes() <> 1",
+    ),
+    _trigger(_KEPT, _KEY, _insert("idempotency", _KEY)),
+    # Left to itself, SQLite goes through an account's feeds or listings instead of the rows that are given.
+    _trigger(
+        _MARKED,
+        _STALE,
+        "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
+        " SELECT f.account, f.listing, g.connection, MIN(r.since), MAX(r.seq), :now, :now FROM"
+        " (SELECT json_extract(value, '$[0]') AS account, json_extract(value, '$[1]') AS item,"
+        " json_extract(value, '$[2]') AS location, json_extract(value, '$[3]') AS since,"
+        " json_extract(value, '$[4]') AS seq FROM json_each(:moved)) AS r"
+        " CROSS JOIN feeds f ON f.account = r.account AND f.item = r.item AND f.location = r.location"
+        " CROSS JOIN listings g ON g.account = f.account AND g.id = f.listing"
+        " WHERE true GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
+        " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
+        " marks = outbox.marks + 1",
+    ),
 )
-# Left to itself, SQLite goes through an account's feeds or listings instead of the rows that are given.
-_TRIGGER = f"""
-CREATE TEMP TRIGGER onestep_written INSTEAD OF INSERT ON onestep BEGIN
-    UPDATE accounts SET seq = r.seq, recorded_at = r.recorded_at FROM {_rows(_ADVANCES, "advances")}
-        WHERE accounts.id = r.account AND accounts.seq = r.before;
-    SELECT RAISE(ABORT, 'the ledger is not where it was')
-        WHERE changes() <> json_array_length(NEW.advances);
-    UPDATE levels SET on_hand = r.on_hand, reserved = r.reserved, infinite = r.infinite,
-        present = r.present, version = r.version FROM {_rows(_LEVELS, "levels")}
-        WHERE levels.account = r.account AND levels.item = r.item AND levels.location = r.location;
-    INSERT INTO movements ({_list(_MOVEMENTS)}) SELECT * FROM {_rows(_MOVEMENTS, "movements")};
-    INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)
-        SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), NEW.now, NEW.now
-        FROM {_rows(_MOVED, "moved")}
-        CROSS JOIN feeds f ON f.account = r.account AND f.item = r.item AND f.location = r.location
-        CROSS JOIN listings g ON g.account = f.account AND g.id = f.listing
-        WHERE true GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing
-        ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,
-        marks = outbox.marks + 1;
-    INSERT INTO idempotency ({_list(_KEYS)}) SELECT * FROM {_rows(_KEYS, "keys")};
-END
-"""
-_DO = "INSERT INTO onestep VALUES (?, ?, ?, ?, ?, ?)"
+
+Deed: TypeAlias = tuple[str, tuple[Any, ...]]
+"""A statement and its parameters."""
+
+
+class Advance(NamedTuple):
+    """An account's last movement number before a commit and after it, and the time of recording."""
+
+    before: int
+    last: int
+    recorded_at: int
 
 
 def prepare(connection: Connection) -> None:
     """Have the connection know what `do` does."""
     if _READY not in connection.info:
-        direct(connection, _VIEW)
-        direct(connection, _TRIGGER)
+        for text in _PREPARE:
+            direct(connection, text)
         connection.info[_READY] = True
 
 
 def deed(
-    advances: Sequence[Row],
-    levels: Sequence[Row],
+    advances: Mapping[int, Advance],
     movements: Sequence[Row],
-    moved: Sequence[Row],
-    keys: Sequence[Row],
+    stale: Mapping[Spot, tuple[int, int]],
+    keys: Iterable[Row],
     now: int,
-) -> Deed:
-    """What is to be written: the movement number of each account, before and after, with the time of
-    recording; levels that are there; movements; which of these make listings stale; and answers to keys."""
-    return (_json(advances), _json(levels), _json(movements), _json(moved), _json(keys), now)
+) -> Deed | None:
+    """What is to be written: movements (rows of that table, in order) with the levels that they lead to, the
+    accounts' numbers, the first and the last movement of each level that makes listings stale, and answers to
+    keys. None where that is more than `ROWS_LIMIT` rows, or nothing at all."""
+    rows: list[Row] = []
+    for row in movements:
+        before, last, _ = advances[row[0]]
+        rows.append((_MOVED, *row, before if row[1] == last else -1))
+    for row in keys:
+        rows.append((_KEPT, *row, *_REST_OF_KEY))
+    if stale:
+        moved = [(*spot, *seqs) for spot, seqs in stale.items()]
+        rows.append((_MARKED, msgspec.json.encode(moved).decode(), now, *_REST_OF_STALE))
+    size = 1 << (len(rows) - 1).bit_length() if rows else 0
+    if not 0 < size <= ROWS_LIMIT:
+        return None
+    return _text(size), tuple(chain(chain.from_iterable(rows), _NO_ROW * (size - len(rows))))
 
 
-def _json(rows: Sequence[Row]) -> str:
-    return msgspec.json.encode(rows).decode() if rows else "[]"
+_NO_ROW = (_NOTHING,) * _WIDTH
+_REST_OF_KEY = (0,) * (_WIDTH - 1 - len(_KEY))
+_REST_OF_STALE = (0,) * (_WIDTH - 1 - len(_STALE))
+
+
+@cache
+def _text(size: int) -> str:
+    row = f"({', '.join('?' * _WIDTH)})"
+    return f"INSERT INTO onestep VALUES {', '.join([row] * size)}"
 
 
 def do(connection: Connection, what: Deed) -> None:
-    """Write and commit, outside of a transaction. Raises DBAPIError, and nothing was written, when an account
-    has other movements than those before, or a key was used."""
-    step(connection, _DO, what)
+    """Write and commit, outside of a transaction. Raises DBAPIError, and nothing was written, when a level or
+    an account is not where it was, or a key was used."""
+    step(connection, *what)
