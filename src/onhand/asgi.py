@@ -53,24 +53,23 @@ class _Table:
     first segment are tried in turn."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._plain: dict[str, dict[str, Route]] = {}
+        self.plain: dict[str, dict[str, Route]] = {}
+        """Routes without parameters, by path and method."""
         patterns = [_pattern(route) for route in routes if route.param_convertors]
         for route in routes:
             if not route.param_convertors:
                 for method in route.methods or ():
-                    self._plain.setdefault(route.path, {}).setdefault(method, route)
+                    self.plain.setdefault(route.path, {}).setdefault(method, route)
         self._others = [one for one in patterns if one.first is None]
         self._patterns = {
             first: [one for one in patterns if one.first in (first, None)]
             for first in {one.first for one in patterns}
         }
 
-    def find(self, path: str, method: str) -> tuple[Route | None, dict[str, Any], set[str]]:
-        """The route and its parameters; without one, the methods that the path has."""
-        plain = self._plain.get(path)
-        if plain is not None and method in plain:
-            return plain[method], {}, set()
-        allowed: set[str] = set(plain or ())
+    def find(self, path: str, method: str) -> tuple[Route | None, dict[str, Any], Collection[str]]:
+        """The route and its parameters, for what is not in `plain`; without one, the methods that the path
+        has."""
+        allowed: set[str] = set(self.plain.get(path, ()))
         for beginning, whole, methods, route, converted in self._patterns.get(
             path[1:].partition("/")[0], self._others
         ):
@@ -114,26 +113,34 @@ def kept_slashes(scope: Scope) -> Scope:
 def application(
     routes: Sequence[Route],
     shape: Shape,
-    aimed: Callable[[Scope], Scope] = lambda scope: scope,
+    aimed: Callable[[Scope], Scope] | None = None,
     asked: Callable[[Scope, Receive], Any] = Request,
 ) -> ASGIApp:
     """An application of ``routes``, whose handlers answer with whole responses: none streams or goes on
     afterwards. What no route or handler answers is answered by ``shape``.
 
-    ``aimed`` may give a request another path before a route is looked for, and ``asked`` makes of it what
-    the handlers take.
+    ``aimed`` may give a request another path before a route is looked for, where there is something escaped
+    in it, and ``asked`` makes of it what the handlers take.
     """
     table = _Table(routes)
+    plain = table.plain
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
-            plain, scope = scope, aimed(scope)
+            given = scope
+            parameters: dict[str, Any] = {}
+            allowed: Collection[str] = ()
+            if aimed is not None and _PERCENT in (scope.get("raw_path") or b""):
+                scope = aimed(scope)
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            route, parameters, allowed = table.find(path, scope["method"])
+            methods = plain.get(path)
+            route = None if methods is None else methods.get(scope["method"])
+            if route is None:
+                route, parameters, allowed = table.find(path, scope["method"])
             if route is not None:
-                if scope is not plain:
+                if scope is not given:
                     parameters = {name: str(text).replace(SLASH, "/") for name, text in parameters.items()}
                 scope["path_params"] = parameters
                 response = await route.endpoint(asked(scope, receive))

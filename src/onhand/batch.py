@@ -96,7 +96,7 @@ def commit(
 def _record(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> set[Marked]:
-    marked = plain.record(connection, fresh, recorded, now) if plain.fits(fresh) else None
+    marked = plain.record(connection, fresh, recorded, now)
     if marked is None:
         marked = _in_general(connection, fresh, recorded, now)
     for at, work in fresh:

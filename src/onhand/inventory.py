@@ -125,14 +125,19 @@ class Inventory:
         self._transactions.close()
         self._readings.close()
 
-    async def record(self, work: Work) -> Recorded:
-        """Decide ``work`` and commit what it does; returns after the commit.
+    def record(self, work: Work) -> asyncio.Future[Recorded]:
+        """Decide ``work`` and commit what it does; to be awaited, which returns after the commit.
 
-        Raises Busy when too much is waiting, Unknowable when the database did not say whether it
+        That raises Busy when too much is waiting, Unknowable when the database did not say whether it
         committed, and StoreFull when the disk is.
         """
-        recorded: Recorded = await self._submit(work.account, work)
-        return recorded
+        # Not a coroutine: every request has this one more to go through when it is awakened.
+        try:
+            return self._submit(work.account, work)
+        except Busy as error:
+            refused: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
 
     async def write(
         self,

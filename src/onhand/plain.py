@@ -16,7 +16,7 @@ from onhand.guards import Guards
 from onhand.stock import ledger
 from onhand.stock.decision import Books
 from onhand.stock.ledger import Entry, PlainCommand, Refused
-from onhand.stock.model import Level, Movement, Place
+from onhand.stock.model import AnyRefusal, Level, Movement, Place
 from onhand.store import books, listed, posting
 from onhand.store.books import Marked, Spot
 from onhand.store.posting import Caller, Page
@@ -30,6 +30,15 @@ Commands: TypeAlias = Sequence[PlainCommand]
 
 Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
 """A group that was done: its entries, how many there were before them, and its `Accepted.ends`."""
+
+
+class Named(NamedTuple):
+    """The levels that works name, the listings that they come through, open or close, and whether they have
+    to do with nothing else: no companions, messages or plans."""
+
+    spots: set[Spot]
+    listings: set[tuple[int, int]]
+    alone: bool
 
 
 class Decided(NamedTuple):
@@ -64,46 +73,36 @@ class Sheet:
 
     def told(self, one: Decided) -> Recorded:
         """What a work is told, once there are numbers."""
-        seq = self.seq
-        numbered = tuple(
-            [
-                found if isinstance(found, Refused) else Accepted(found[0], seq + 1 + found[1], found[2])
-                for found in one.outcomes
-            ]
-        )
-        return Recorded(numbered, one.levels, seq + one.upto, self.recorded_at)
+        seq, outcomes = self.seq, one.outcomes
+        if len(outcomes) == 1 and type(outcomes[0]) is tuple:  # as nearly always
+            entries, before, ends = outcomes[0]
+            return Recorded(
+                (Accepted(entries, seq + 1 + before, ends),), one.levels, seq + one.upto, self.recorded_at
+            )
+        numbered = [
+            found if isinstance(found, Refused) else Accepted(found[0], seq + 1 + found[1], found[2])
+            for found in outcomes
+        ]
+        return Recorded(tuple(numbered), one.levels, seq + one.upto, self.recorded_at)
 
     def page(self, account: int) -> Page:
         """What is to be posted."""
         return Page(account, self.seq, self.recorded_at, self.loaded, self.levels, self.entries, self.callers)
 
 
-def fits(works: Fresh) -> bool:
-    """Whether every work is of the usual kind, as far as can be told without the database."""
-    for _, work in works:
-        if work.holds or work.mirror:
-            return False
-        for group in work.groups:
-            for companion in group.also:
-                if type(companion) is PutOrder:  # it looks at reservations
-                    return False
-            for command in group.commands:
-                if type(command) not in ledger.PLAIN:
-                    return False
-    return True
-
-
 def record(
     connection: Connection, works: Fresh, recorded: list[Recorded | None], now: int
 ) -> set[Marked] | None:
-    """Decide ``works`` that `fits` lets pass, write what they do, and put what became of each into its place
-    in ``recorded``; what became stale. None, and nothing was written, where a level is not as it seems: of a
-    kit, of something unknown, mirrored, or with holds that are due."""
-    spots, listings = named(works)
-    sheets = sheets_of(works)
-    if not _load(connection, spots, sheets, now):
+    """Decide ``works``, write what they do, and put what became of each into its place in ``recorded``; what
+    became stale. None, and nothing was written, where a work is not of the usual kind, or a level not as it
+    seems: of a kit, of something unknown, mirrored, or with holds that are due."""
+    named = look(works)
+    if named is None:
         return None
-    watch(connection, sheets, listings)
+    sheets = sheets_of(works)
+    if not _load(connection, named.spots, sheets, now):
+        return None
+    watch(connection, sheets, named.listings)
     decided = [decide(at, work, sheets[work.account]) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
     for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
@@ -137,25 +136,35 @@ def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tup
             sheets[account].guards.watch(listing, guard)
 
 
-def named(works: Fresh) -> tuple[set[Spot], set[tuple[int, int]]]:
-    """The levels that works name, and the listings that they come through, open or close."""
+def look(works: Fresh) -> Named | None:
+    """What ``works`` name; None where one of them is not of the usual kind."""
     spots: set[Spot] = set()
     listings: set[tuple[int, int]] = set()
+    alone = True
     for _, work in works:
+        if work.holds or work.mirror:
+            return None
         account = work.account
         for group in work.groups:
-            for command in cast(Commands, group.commands):
-                spots.add((account, command.item, command.location))
+            for command in group.commands:
+                if type(command) not in ledger.PLAIN:
+                    return None
+                spots.add((account, command.item, command.location))  # type: ignore[union-attr]
             for place, _ in group.expect:
                 spots.add((account, *place))
             if group.listing is not None:
                 listings.add((account, group.listing))
             for companion in group.also:
+                if type(companion) is PutOrder:  # it looks at reservations
+                    return None
+                alone = False
                 if isinstance(companion, SetStatus):
                     listings.add((account, companion.listing))
         for item, at in work.watch:
             spots.add((account, item, at))
-    return spots, listings
+        if work.consume or work.plan is not None:
+            alone = False
+    return Named(spots, listings, alone)
 
 
 def _load(connection: Connection, spots: set[Spot], sheets: Mapping[int, Sheet], now: int) -> bool:
@@ -177,16 +186,16 @@ def decide(at: int, work: Work, sheet: Sheet) -> Decided:
     for group in work.groups:
         outcome = _group(group, sheet)
         outcomes.append(outcome)
-        if isinstance(outcome, Refused):
-            if group.commands:
-                command = cast(Commands, group.commands)[outcome.index]
-                place = (command.item, command.location)
-                touched.setdefault(place, levels[place])
-            continue
-        for movement, _ in outcome[0]:
-            place = (movement.item, movement.location)
-            touched[place] = levels[place]
-        sheet.callers += [(group.caller or work.caller, work.context)] * len(outcome[0])
+        if type(outcome) is tuple:
+            made = outcome[0]
+            for movement, level in made:
+                touched[movement.item, movement.location] = level
+            if made:
+                sheet.callers += [(group.caller or work.caller, work.context)] * len(made)
+        elif group.commands:
+            command = cast(Commands, group.commands)[cast(Refused, outcome).index]
+            place = (command.item, command.location)
+            touched.setdefault(place, levels[place])
     for place in work.watch:
         touched[place] = levels[place]
     return Decided(at, work, outcomes, touched, len(sheet.entries))
@@ -204,20 +213,23 @@ def _group(group: Group, sheet: Sheet) -> Done | Refused:
     start = len(entries)
     ends: list[int] = []
     before: list[tuple[Place, Level]] = []
+    empty = False
     for index, command in enumerate(cast(Commands, group.commands)):
         place = (command.item, command.location)
         level = levels[place]
         found = ledger.shift(level, command)
         if found is not None:
-            if not isinstance(found, Movement):
+            if type(found) is not Movement:
                 for old, was in reversed(before):
                     levels[old] = was
                 del entries[start:]
-                return Refused(index, found)
+                return Refused(index, cast(AnyRefusal, found))
             before.append((place, level))
             levels[place] = level = ledger.apply(level, found)
             entries.append(Entry(found, level))
+            empty = empty or level.on_hand <= level.reserved
         ends.append(len(entries) - start)
     made = tuple(entries[start:])
-    sheet.guards.follow(group, made, levels)
+    if empty or group.also or group.listing is not None:
+        sheet.guards.follow(group, made, levels)
     return made, start, tuple(ends)

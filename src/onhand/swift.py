@@ -11,12 +11,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from onhand import batch, plain
-from onhand.plain import Fresh, Sheet
+from onhand.plain import Sheet
 from onhand.stock.model import Level
 from onhand.store import onestep, posting, requests, shelf
 from onhand.store.books import Marked, Spot
 from onhand.store.onestep import Advance, Deed
-from onhand.store.posting import Slip
 from onhand.store.shelf import Shelf
 from onhand.work import Recorded, Work
 
@@ -41,16 +40,15 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
     ``connection`` is in no transaction: nobody else writes, so each statement sees the same.
     """
     fresh = list(enumerate(works))
-    if not (_alone(works) and plain.fits(fresh)):
-        return None
-    spots, listings = plain.named(fresh)
-    if len(spots) > LIMIT or _used(connection, works, now):
+    named = plain.look(fresh)
+    if named is None or not named.alone or len(named.spots) > LIMIT or _used(connection, works, now):
         return None
     shelved = shelf.of(connection)
-    sheets = _sheets(connection, shelved, fresh, spots, now)
-    if sheets is None:
+    sheets = plain.sheets_of(fresh)
+    told: dict[Spot, tuple[int, ...]] = {}
+    if not _load(connection, shelved, sheets, named.spots, now, told):
         return None
-    plain.watch(connection, sheets, listings)
+    plain.watch(connection, sheets, named.listings)
     decided = [plain.decide(at, work, sheets[work.account]) for at, work in fresh]
     if any(sheet.guards.closing for sheet in sheets.values()):
         return None
@@ -66,7 +64,7 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
     if not (advances or kept):
         return Decided(recorded, None, {}, {}, set())
     slip = posting.slip_of([sheet.page(account) for account, sheet in sheets.items()])
-    marked = _marked(shelved, slip)
+    marked = {(spot[0], link) for spot in told if spot in slip.moved for link in told[spot]}
     deed = onestep.deed(advances, slip.movements, slip.moved if marked else {}, kept, now)
     if deed is None:
         return None
@@ -89,17 +87,6 @@ def write(connection: Connection, decided: Decided) -> None:
     )
 
 
-def _alone(works: Sequence[Work]) -> bool:
-    """Whether works end no message and no plan, and nothing but stock goes with them."""
-    for work in works:
-        if work.consume or work.plan is not None:
-            return False
-        for group in work.groups:
-            if group.also:
-                return False
-    return True
-
-
 def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
     """Whether a key was used before, or comes twice."""
     keys = [(work.account, work.key.scope, work.key.key, work.key.fingerprint) for work in works if work.key]
@@ -108,26 +95,27 @@ def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
     return len({key[:3] for key in keys}) < len(keys) or bool(requests.claim(connection, keys, now))
 
 
-def _sheets(
-    connection: Connection, shelved: Shelf, works: Fresh, spots: set[Spot], now: int
-) -> dict[int, Sheet] | None:
-    """The sheets with their levels; None where one of these is not as it seems."""
-    sheets = plain.sheets_of(works)
-    missing = [spot for spot in spots if spot[1:] not in shelved.known(spot[0]).levels]
-    if missing and not shelved.load(connection, missing):
-        return None
-    for account, item, at in spots:
-        level = shelved.known(account).levels[item, at].level
+def _load(
+    connection: Connection,
+    shelved: Shelf,
+    sheets: Mapping[int, Sheet],
+    spots: set[Spot],
+    now: int,
+    told: dict[Spot, tuple[int, ...]],
+) -> bool:
+    """Put the levels on the sheets, and into ``told`` who is told of them; False where one of them is not as
+    it seems."""
+    known = {account: shelved.known(account).levels for account in sheets}
+    if missing := [spot for spot in spots if spot[1:] not in known[spot[0]]]:
+        if not shelved.load(connection, missing):
+            return False
+    for spot in spots:
+        account, place = spot[0], spot[1:]
+        level, links = known[account][place]
         if level.next_expiry is not None and level.next_expiry <= now:
-            return None
+            return False
         sheet = sheets[account]
-        sheet.levels[item, at] = sheet.loaded[item, at] = level
-    return sheets
-
-
-def _marked(shelved: Shelf, slip: Slip) -> set[Marked]:
-    return {
-        (account, link)
-        for account, item, at in slip.moved
-        for link in shelved.known(account).levels[item, at].told
-    }
+        sheet.levels[place] = sheet.loaded[place] = level
+        if links:
+            told[spot] = links
+    return True

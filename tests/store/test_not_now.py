@@ -142,7 +142,7 @@ async def _let_go(shop: Shop) -> None:
         with contextlib.closing(sqlite3.connect(shop.url, isolation_level=None)) as other:
             for count in (1, 2, 3):
                 other.execute("BEGIN IMMEDIATE")
-                waiting = asyncio.create_task(inventory.record(shop.work(PLUS)))
+                waiting = asyncio.ensure_future(inventory.record(shop.work(PLUS)))
                 await asyncio.sleep(0.2)
                 assert not waiting.done()
                 other.execute("ROLLBACK")

@@ -53,7 +53,8 @@ async def run(
     call = None
     try:
         headers = wire.first_of_each(request.scope["headers"])
-        caller = await auth.identify(inventory, NAME, auth.digest(_secret(headers)))
+        lookup = auth.digest(_secret(headers))
+        caller = auth.at_once(inventory, NAME, lookup) or await auth.identify(inventory, NAME, lookup)
         if caller is None:
             raise Problem("unauthorized", "This key is unknown, revoked or expired")
         if not caller.may(scope):

@@ -20,6 +20,8 @@ from onhand.stock.model import AnyCommand, Place, Reservation
 from onhand.store.books import Named
 from onhand.work import Accepted, Answer, Group, Outcome, Recorded
 
+_NO_HOLDS: Mapping[str, Reservation] = {}
+
 FAULTS_LIMIT = 100
 """Entries of errors in one answer."""
 
@@ -35,13 +37,17 @@ class TransferAsked(Transfer, frozen=True, kw_only=True, tag=False):
     """What POST /transfers takes."""
 
 
-async def made(call: Call) -> Response:
+def made(call: Call) -> Awaitable[Response]:
     """POST /changes: all or none (atomic), or each for itself (partial)."""
     call.params()
     asked = call.body(Asked)
     known = at_once(asked.changes, call.remembered(), call.now)
-    if known is not None:
-        return await (_partial(call, known) if asked.mode == "partial" else _atomic(call, known))
+    if known is None:
+        return _looked_up(call, asked)
+    return _partial(call, known) if asked.mode == "partial" else _atomic(call, known)
+
+
+async def _looked_up(call: Call, asked: Asked) -> Response:
     names = await look_up(call, wanted(asked.changes), usual=any_reserve(asked.changes))
     found = commands(asked.changes, names, call.now)
     if asked.mode == "partial":
@@ -85,7 +91,7 @@ def _all_wrong(wrong: Sequence[Problem]) -> Problem:
 
 
 def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
-    places = [places_of(one) for one in asked]
+    places = [ledger.places(one, _NO_HOLDS) for one in asked]
 
     def made(recorded: Recorded) -> Answer:
         outcome = recorded.outcomes[0]
@@ -105,7 +111,7 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
 
 def places_of(one: AnyCommand) -> tuple[Place, ...]:
     """The levels that a command names; what a reservation holds is not among them."""
-    return ledger.places(one, {})
+    return ledger.places(one, _NO_HOLDS)
 
 
 def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> told.Made:

@@ -112,7 +112,11 @@ def location_of(named: Where, names: Names, at: str, field: str = "") -> int:
 def command(change: AnyChange, names: Names, now: int, at: str = "") -> AnyCommand:
     """The ledger's command for ``change``. Raises Problem with pointers that begin with ``at``."""
     match change:
-        case Adjust() | SetOnHand() | SetAvailable() | SetInfinite() | Forget():
+        case Adjust():
+            item = item_of(change, names, at)
+            location = location_of(change.location, names, at, "/location")
+            return model.Adjust(item, location, change.delta, change.floor, change.reason, change.reference)
+        case SetOnHand() | SetAvailable() | SetInfinite() | Forget():
             return _level(change, names, at)
         case Transfer():
             item = item_of(change, names, at)
@@ -123,15 +127,11 @@ def command(change: AnyChange, names: Names, now: int, at: str = "") -> AnyComma
             return _hold(change, names, now, at)
 
 
-def _level(
-    change: SetOnHand | SetAvailable | Adjust | SetInfinite | Forget, names: Names, at: str
-) -> AnyCommand:
+def _level(change: SetOnHand | SetAvailable | SetInfinite | Forget, names: Names, at: str) -> AnyCommand:
     item = item_of(change, names, at)
     location = location_of(change.location, names, at, "/location")
     why, reference = change.reason, change.reference
     match change:
-        case Adjust():
-            return model.Adjust(item, location, change.delta, change.floor, why, reference)
         case SetOnHand():
             return model.SetOnHand(item, location, change.quantity, why, reference)
         case SetAvailable():
