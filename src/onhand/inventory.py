@@ -55,12 +55,8 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def _nobody(account: int) -> None:
-    """Nobody waits for messages: the next look into the inbox finds them."""
-
-
-def _nothing(marked: Collection[Marked]) -> None:
-    """Nobody tells channels here."""
+def _nobody(news: object) -> None:
+    """Nobody is told: the next look into the inbox or the outbox finds it."""
 
 
 class Lane:
@@ -84,7 +80,7 @@ class Inventory:
         self.store = store
         self.now = now
         self.arrived: Callable[[int], None] = _nobody
-        self.marked: Callable[[Collection[Marked]], None] = _nothing
+        self.marked: Callable[[Collection[Marked]], None] = _nobody
         self._transactions = Transactions(store, now)
         self._lanes: dict[int, Lane] = {}
         self._guard = threading.Lock()
