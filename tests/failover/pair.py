@@ -26,11 +26,12 @@ class Pair:
         primary.create()
         primary.start()
         primary.ask(f"CREATE DATABASE {DATABASE}")
-        standby.follow(primary)
         if synchronous:
-            # Also where there is no standby yet: the promoted one acknowledges nothing that only it has.
+            # Before it is copied: the promoted one has it, too, and acknowledges nothing that only it has.
             primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
             primary.ask("SELECT pg_reload_conf()")
+        self._synchronous = synchronous
+        standby.follow(primary)
         self.ready()
 
     def url(self, role: str) -> str:
@@ -38,9 +39,13 @@ class Pair:
         return f"postgresql://{role}@{self._hosts}/{DATABASE}"
 
     def ready(self) -> None:
-        """Wait until the standby has what the primary has."""
+        """Wait until the standby has what the primary has, and is waited for if the two are synchronous."""
         until = time.monotonic() + CAUGHT_UP_SECONDS
-        query = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn = sent_lsn"
+        state = "quorum" if self._synchronous else "async"
+        query = (
+            "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND replay_lsn = sent_lsn"
+            f" AND sync_state = '{state}'"
+        )
         while not self.primary.ask(query):
             assert time.monotonic() < until, "the standby does not follow"
             time.sleep(POLL_SECONDS)
