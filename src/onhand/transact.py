@@ -367,7 +367,7 @@ def _finished(opened: Opened) -> Opened | None:
             swift.write(opened.connection, opened.unwritten)
     except DBAPIError as error:
         undo(opened.connection)
-        if opened.unwritten is None or faults.broken(error):
+        if opened.unwritten is None or faults.broken(error) or faults.full(error):
             raise
         log.debug("a batch is begun again", reason=reason(error))
         return None
