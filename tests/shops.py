@@ -20,7 +20,7 @@ from onhand import batch
 from onhand.inventory import Inventory
 from onhand.stock.ledger import Refused, apply
 from onhand.stock.model import ABSENT, AnyCommand, AnyRefusal, Kind, Level, Movement, Place, Reservation
-from onhand.store import accounts, books, catalog, channels, levels, shelf, verify
+from onhand.store import accounts, books, catalog, channels, levels, verify
 from onhand.store.catalog import Item, Location, Seller
 from onhand.store.channels import Link, Listing
 from onhand.store.engine import migrate, open_store, reading, set_account
@@ -182,7 +182,6 @@ class Shop:
         for account in (1, 2):
             with self.store.writer.begin() as connection:
                 set_account(connection, account)
-                shelf.of(connection).forget()
                 for table in WRITTEN:
                     connection.exec_driver_sql(f"DELETE FROM {table} WHERE account = {account}")
                 connection.exec_driver_sql(f"UPDATE listings SET status = 'open' WHERE account = {account}")

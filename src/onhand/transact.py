@@ -117,8 +117,9 @@ class Transactions:
         return self._kept
 
     def close(self) -> None:
-        """Give the connection back that `open` has kept."""
+        """Give the connection back that `open` has kept. Who has it next may write by other ways."""
         if self._kept is not None:
+            shelf.of(self._kept).forget()
             self._kept.close()
             self._kept = None
 

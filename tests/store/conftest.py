@@ -7,6 +7,7 @@ import pytest
 
 from shops import Shop, opened
 from stores import Databases, SqliteDatabases
+from swift_door import Door
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -31,3 +32,11 @@ def shop(kept: Shop) -> Shop:
     """The shop, emptied, on each kind."""
     kept.reset()
     return kept
+
+
+@pytest.fixture
+def door(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """The shop's ledger, on SQLite, as the hub uses it."""
+    found = Door(shop, monkeypatch)
+    yield found
+    found.close()

@@ -4,89 +4,53 @@ way comes to, whatever was written in between."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from batches import SAME_SHOP, UNKNOWN, batches, left, opened, opening
+from batches import SAME_SHOP, UNKNOWN, batches, left, opened, opening, usual_item, usual_place
 from onhand import swift
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, AnyCommand, Forget, SetAvailable, SetInfinite, SetOnHand
 from onhand.store import catalog, feeding, onestep, shelf
 from onhand.ticket import Ticket
 from onhand.transact import Transactions
-from onhand.work import Accepted, Group, Recorded, SetStatus, Work
+from onhand.work import Accepted, Answer, Group, Recorded, SetStatus, Work
 from shops import KIT, MIRROR, Shop, answer, key, running
-from shops import opened as shops_opened
-from stores import SqliteDatabases
+from swift_door import HERE, Door
 from transcript import hold, want
 
-HERE = (1, 1)
+pytestmark = pytest.mark.parametrize("kinds", ["sqlite"], indirect=True, scope="module")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path) -> Iterator[Shop]:
-    yield from shops_opened(SqliteDatabases(tmp_path_factory.mktemp("swift"), sqlite_templates))
-
-
-class Door:
-    """What hands batches to the shop's ledger as the hub does, and counts those that went the swift way."""
-
-    def __init__(self, shop: Shop, patch: pytest.MonkeyPatch) -> None:
-        self.shop = shop
-        self.swift = 0
-        self.ordinary = False
-        self._decide = swift.decide
-        self._transactions = Transactions(shop.store, lambda: shop.now)
-        patch.setattr(swift, "decide", self.decide)
-
-    def decide(self, connection: Connection, works: list[Work], now: int) -> swift.Decided | None:
-        decided = None if self.ordinary else self._decide(connection, works, now)
-        self.swift += decided is not None
-        return decided
-
-    def batch(self, *jobs: Work | Callable[[Connection], Any]) -> list[Any]:
-        """What became of each; None for what waits for a later batch."""
-        tickets = [Ticket(1, job, cast(Any, None), cast(Any, None)) for job in jobs]
-        light = all(isinstance(job, Work) for job in jobs)
-        self._transactions.run(tickets, self._transactions.open(tickets) if light else None)
-        return [ticket.error or ticket.result for ticket in tickets]
-
-    def say(self, *commands: AnyCommand, **options: Any) -> Recorded:
-        """One work."""
-        (found,) = self.batch(self.shop.work(*commands, **options))
-        assert isinstance(found, Recorded)
-        return found
-
-    def close(self) -> None:
-        self._transactions.close()
-
-
-@pytest.fixture
-def door(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    found = Door(shop, monkeypatch)
-    yield found
-    found.close()
+FILLED = [SetOnHand(item, place, 20) for item in (1, 2, 3, 4) for place in (1, 2)]
+few = st.builds(Adjust, usual_item, usual_place, st.integers(-4, 4))
+quick = st.builds(lambda some: Work(1, (Group(tuple(some)),), "me"), st.lists(few, max_size=3))
+quickly = st.lists(st.lists(quick, min_size=1, max_size=3), max_size=3)
+mixed = st.tuples(quickly, batches, quickly).map(lambda parts: [batch for part in parts for batch in part])
+ticks = st.lists(st.integers(-2, 3), min_size=5, max_size=5)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=SAME_SHOP)
-@given(opening, batches)
+@given(st.just(FILLED) | opening, mixed, ticks)
 def test_both_ways_come_to_the_same(
-    shop: Shop, door: Door, first: list[AnyCommand], given_batches: list[list[Work]]
+    shop: Shop, door: Door, first: list[AnyCommand], given_batches: list[list[Work]], passed: list[int]
 ) -> None:
+    """Also where the clock is set back meanwhile."""
+
     def played() -> list[object]:
         door.close()
         opened(shop, first)
         found: list[object] = []
-        for some in given_batches:
-            shop.now += 1
-            found.append(door.batch(*some))
+        for turn, some in enumerate(given_batches):
+            shop.now += passed[turn % len(passed)]
+            found += [door.batch(*some), door.marked]
         door.close()
         return [*found, *left(shop)]
 
@@ -104,14 +68,24 @@ def test_what_goes_the_swift_way(shop: Shop, door: Door) -> None:
     assert (made.seq, made.levels[HERE].on_hand, made.levels[HERE].version) == (2, 3, 2)
     refused = door.say(Adjust(1, 1, -9))
     assert isinstance(refused.outcomes[0], Refused)
-    assert refused.seq == 2
-    several = (shop.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1)), shop.work(SetAvailable(1, 1, 4)))
-    again = door.batch(*several)
-    assert (again[2].seq, again[2].levels[HERE].version) == (5, 5)
-    assert door.swift == 4
+    assert (door.swift, refused.seq) == (3, 2)
+    again = door.batch(
+        shop.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1)), shop.work(SetAvailable(1, 1, 4))
+    )
+    assert (door.swift, again[2].seq, again[2].levels[HERE].version) == (4, 5, 5)
+    assert door.marked == {(1, 1)}
+    known = "SELECT listing, since, seq, due, marks, marked_at FROM outbox"
+    assert shop.sql(known) == [(1, 1, 5, shop.now, 2, shop.now)]
+    door.close()
+    with shop.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM outbox")
+    start = shop.now
+    for shop.now in (start + 3, start + 4):
+        door.batch(shop.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1)))
+    assert shop.sql(known) == [(1, 6, 9, start + 4, 1, start + 3)]
+    assert door.swift == 6
     door.close()
     shop.check()
-    assert shop.stale() == {1: 5}
 
 
 @pytest.mark.parametrize(
@@ -126,15 +100,84 @@ def test_what_goes_the_swift_way(shop: Shop, door: Door) -> None:
         Work(1, (Group((Adjust(1, 1, 1),)),), "me", consume=(1,)),
         Work(1, (Group((Adjust(1, 1, 1),)),), "me", plan=1),
         Work(1, (Group((Adjust(1, 1, -5),)),), "me"),  # it closes a listing
-        Work(1, (Group(tuple(Adjust(item, 1, 1) for item in range(1, 9))),), "me"),
+        Work(1, (Group(tuple(Adjust(item, 1, 1) for item in (1, 2, 3))),), "me"),  # too much
     ],
 )
 def test_what_does_not(door: Door, monkeypatch: pytest.MonkeyPatch, work: Work) -> None:
-    monkeypatch.setattr(swift, "LIMIT", 7)
-    door.say(SetOnHand(1, 1, 5))
-    assert door.swift == 1
+    monkeypatch.setattr(swift, "LIMIT", 2)
+    door.batch(Work(1, tuple(Group((SetOnHand(item, 1, 5),)) for item in (1, 2, 3)), "me"))
+    door.batch(Work(1, (Group((SetOnHand(1, MIRROR, 5),)),), "me", mirror=True))
+    door.say(Adjust(1, 1, 0))
+    door.say(Adjust(2, 1, 0), Adjust(3, 1, 0))
+    assert door.swift == 2
     door.batch(work)
+    assert door.swift == 2
+
+
+def test_holds_that_are_due_do_not(shop: Shop, door: Door) -> None:
+    door.fill(SetOnHand(1, 1, 5))
+    door.say(hold("a", want(1, 2), until=shop.now + 2))
+    shop.now += 1
+    assert door.say(Adjust(1, 1, 1)).levels[HERE].reserved == 2
     assert door.swift == 1
+    shop.now += 1
+    assert door.say(Adjust(1, 1, 1)).levels[HERE].reserved == 0
+    assert door.swift == 1
+    assert door.say(Adjust(1, 1, 1)).levels[HERE].next_expiry is None
+    assert door.swift == 2
+    door.close()
+    shop.check()
+
+
+def test_what_was_recorded_is_never_earlier(shop: Shop, door: Door) -> None:
+    """The clock was set back: time stands still until it has caught up."""
+    door.fill(SetOnHand(1, 1, 5))
+    start = shop.now
+    times = []
+    for shop.now in (start + 5, start - 5, start - 4, start + 6):
+        times += [
+            door.say(Adjust(1, 1, 1)).recorded_at - start,
+            door.say(Adjust(1, 1, -99)).recorded_at - start,
+        ]
+    assert times == [5, 5, 5, 5, 5, 5, 6, 6]
+    assert door.swift == 8
+    door.close()
+    shop.check()
+
+
+def test_a_listing_that_work_comes_through(shop: Shop, door: Door) -> None:
+    door.fill(SetOnHand(1, 1, 5))
+    assert isinstance(door.say(Adjust(1, 1, -1), listing=1).outcomes[0], Accepted)
+    assert door.swift == 1
+    door.say(Adjust(2, 1, 1), also=(SetStatus(1, "closed"),))
+    assert isinstance(door.say(Adjust(1, 1, -1), listing=1).outcomes[0], Refused)
+    assert door.swift == 2
+
+
+def test_several_accounts_in_a_batch(shop: Shop, door: Door) -> None:
+    def both(*commands: AnyCommand) -> list[Recorded]:
+        return door.batch(*(Work(account, (Group(commands),), "me") for account in (1, 2, 1)))
+
+    both(SetOnHand(1, 1, 5))
+    door.swift = 0
+    door.say(Adjust(1, 1, 1))
+    found = both(Adjust(1, 1, 2))
+    assert [(one.seq, one.levels[HERE].on_hand) for one in found] == [(3, 8), (2, 7), (4, 10)]
+    assert door.swift == 2
+    assert door.marked == {(1, 1)}
+    door.ordinary = True
+    both(Adjust(1, 1, 2))
+    door.ordinary = False
+    found = both(Adjust(1, 1, 2))
+    assert [(one.seq, one.levels[HERE].version) for one in found] == [(7, 7), (4, 4), (8, 8)]
+    assert door.swift == 3
+    stale = shop.stale()
+    door.fill(SetOnHand(2, 1, 5))
+    door.batch(shop.work(Adjust(2, 1, 1)), Work(2, (Group((Adjust(1, 1, 1),)),), "me"))
+    assert door.swift == 4
+    assert shop.stale() == stale | {2: 10}
+    door.close()
+    shop.check()
 
 
 def test_what_is_too_much_for_one_statement(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +188,7 @@ def test_what_is_too_much_for_one_statement(door: Door, monkeypatch: pytest.Monk
 
 
 def test_a_key_is_answered_once(shop: Shop, door: Door) -> None:
-    door.say(SetOnHand(1, 1, 5))
-    door.swift = 0
+    door.fill(SetOnHand(1, 1, 5))
 
     def asked(name: str, what: str = "asked") -> Work:
         return shop.work(Adjust(1, 1, -1), key=key(name, what), answer=answer)
@@ -159,16 +201,55 @@ def test_a_key_is_answered_once(shop: Shop, door: Door) -> None:
     assert type(conflict.replay).__name__ == "Conflict"
     one, none = door.batch(asked("k3"), asked("k3"))  # the second waits
     assert (one.fresh.body, none) == ("4", None)
+    unmoved = shop.work(Adjust(1, 1, 0), key=key("k5"), answer=answer)
+    assert [door.batch(unmoved)[0].fresh.body, door.batch(unmoved)[0].replay.body] == ["4", "4"]
+    assert door.swift == 2
     refused = door.batch(shop.work(Adjust(1, 1, -99), key=key("k4"), answer=answer))[0]
     assert refused.fresh.status == 409
     assert door.batch(asked("k4"))[0].fresh.body == "5"  # what is refused leaves its key free
-    assert door.swift == 3
+    assert door.swift == 4
+
+
+ODD_TEXTS = [
+    "",
+    "a\0b",
+    "\0",
+    "\\u0000",
+    '"\\',
+    "null",
+    "1",
+    "[1]",
+    "\x01\x1f\x7f\u2028\ufffe",
+    "\U0001f600",
+    "é" * 70_000,
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+def test_a_text_is_kept_as_it_is(shop: Shop, door: Door, text: str) -> None:
+    """Whatever is in it."""
+    known = msgspec.structs.replace(key(text), scope=text)
+    stored = Answer(200, text, {"X-Odd": text})
+
+    def work() -> Work:
+        change = Adjust(1, 1, -1, reason=text, reference=text)
+        return Work(1, (Group((change,)),), text, known, lambda _: stored, context=text)
+
+    door.say(SetOnHand(1, 1, 5))
+    assert door.batch(work())[0].fresh == stored
+    assert door.swift == 2
+    assert door.batch(work())[0].replay == stored
+    door.close()
+    columns = "reason, reference, caller, context"
+    assert shop.sql(f"SELECT {columns} FROM movements WHERE seq > 1") == [(text,) * 4]
+    assert shop.sql("SELECT scope, key, body FROM idempotency") == [(text,) * 3]
+    shop.check()
 
 
 @pytest.mark.parametrize(
     "between",
     [
-        lambda shop: shop.work(hold("a", want(1, 1, 2))),
+        lambda shop: shop.work(hold("a", want(1, 2))),
         lambda shop: shop.work(SetInfinite(1, 1, True)),
         lambda shop: shop.work(Forget(1, 1)),
         lambda shop: shop.work(Adjust(1, 1, 2), also=(SetStatus(2, "closed"),)),
@@ -201,7 +282,8 @@ def test_units_that_change_the_catalogue_are_seen(shop: Shop, door: Door) -> Non
     def unmade(connection: Connection) -> None:
         catalog.set_kit(connection, 1, 9, {}, shop.now)
 
-    door.say(SetOnHand(9, 1, 5))
+    door.fill(SetOnHand(9, 1, 5))
+    door.say(Adjust(9, 1, 1))
     assert door.swift == 1
     try:
         door.batch(made_a_kit)
@@ -214,7 +296,7 @@ def test_units_that_change_the_catalogue_are_seen(shop: Shop, door: Door) -> Non
 
 def test_who_is_told_anew(shop: Shop, door: Door) -> None:
     """Feeds that change are seen, even in a unit that says it changes nothing that is remembered."""
-    door.say(SetOnHand(5, 1, 5))
+    door.fill(SetOnHand(5, 1, 5))
     ticket = Ticket(1, shop.work(Adjust(5, 1, 1)), cast(Any, None), cast(Any, None))
     transactions = Transactions(shop.store, lambda: shop.now)
     door.close()
@@ -227,70 +309,10 @@ def test_who_is_told_anew(shop: Shop, door: Door) -> None:
     transactions.close()
 
 
-def test_a_ledger_that_is_not_where_it_was(shop: Shop, door: Door) -> None:
-    """Somebody else wrote between deciding and writing: nothing of it is written, all is decided anew."""
-    door.say(SetOnHand(1, 1, 5))
-    door.say(Adjust(1, 1, 1))
-    ticket = Ticket(1, shop.work(Adjust(1, 1, -2)), cast(Any, None), cast(Any, None))
-    transactions = door._transactions
-    unwritten = transactions.open([ticket])
-    assert unwritten is not None
-    with sqlite3.connect(shop.store.path) as other:
-        other.execute("UPDATE levels SET on_hand = 3, version = 3 WHERE item = 1 AND location = 1")
-        other.execute("UPDATE accounts SET seq = 3 WHERE id = 1")
-        other.execute(
-            "INSERT INTO movements SELECT account, 3, item, location, 3, kind, -3, 0, 3, 0, infinite,"
-            " present, reason, reference, caller, context, recorded_at, effective_at"
-            " FROM movements WHERE seq = 2"
-        )
-    other.close()
-    assert transactions.run([ticket], unwritten) == []
-    assert ticket.result.levels[HERE].on_hand == 1
-    assert ticket.result.seq == 4
-    door.close()
-    shop.check()
-
-
-def test_a_write_that_fails_leaves_nothing(shop: Shop, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    door.say(SetOnHand(1, 1, 5))
-    door.say(Adjust(1, 1, 1))
-    door.swift = 0
-    deed = onestep.deed
-
-    def spoilt(advances: Any, movements: Any, *rest: Any) -> onestep.Deed | None:
-        return deed(advances, [*movements, *movements], *rest)  # a number twice
-
-    monkeypatch.setattr(onestep, "deed", spoilt)
-    made = door.say(Adjust(1, 1, -2))
-    assert door.swift == 1
-    assert (made.seq, made.levels[HERE].on_hand) == (3, 4)
-    monkeypatch.setattr(onestep, "deed", deed)
-    assert door.say(Adjust(1, 1, -2)).levels[HERE].on_hand == 2
-    assert door.swift == 2
-    door.close()
-    shop.check()
-
-
-def test_while_another_process_writes(shop: Shop, door: Door) -> None:
-    door.say(SetOnHand(1, 1, 5))
-    ticket = Ticket(1, shop.work(Adjust(1, 1, -2)), cast(Any, None), cast(Any, None))
-    transactions = door._transactions
-    unwritten = transactions.open([ticket])
-    other = sqlite3.connect(shop.store.path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
-    release.start()
-    transactions.run([ticket], unwritten)
-    release.join()
-    assert ticket.result.levels[HERE].on_hand == 3
-    other.close()
-
-
 def test_the_shelf_begins_anew(shop: Shop, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "SHELF_LIMIT", 3)
     for item in (1, 2, 3, 4):
-        door.say(SetOnHand(item, 1, 5))
-    door.swift = 0
+        door.fill(SetOnHand(item, 1, 5))
     for turn in range(1, 9):
         found = door.say(Adjust(turn % 4 + 1, 1, 1))
         assert found.seq == 4 + turn

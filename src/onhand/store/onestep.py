@@ -43,13 +43,14 @@ def _trigger(what: int, columns: Sequence[str], body: str) -> str:
     """What rows of a kind do; ``body`` names their columns as ``:name``."""
     for at, name in sorted(enumerate(columns, 1), key=lambda one: -len(one[1])):
         body = body.replace(f":{name}", f"NEW.c{at}")
-    head = f"CREATE TEMP TRIGGER onestep_{what} INSTEAD OF INSERT ON onestep WHEN NEW.c0 = {what}"
-    return f"{head} BEGIN {body}; END"
+    head = f"CREATE TEMP TRIGGER IF NOT EXISTS onestep_{what} INSTEAD OF INSERT ON onestep"
+    return f"{head} WHEN NEW.c0 = {what} BEGIN {body}; END"
 
 
 _NOT_SO = "SELECT RAISE(ABORT, 'the ledger is not where it was') WHERE"
 _PREPARE = (
-    f"CREATE TEMP VIEW onestep AS SELECT {', '.join(f'0 AS c{at}' for at in range(_WIDTH))} WHERE 0",
+    "CREATE TEMP VIEW IF NOT EXISTS onestep AS"
+    f" SELECT {', '.join(f'0 AS c{at}' for at in range(_WIDTH))} WHERE 0",
     # A level goes from one version to the next, and an account from the number that was its last. With
     # ``before`` below 0 the account is moved by a later row.
     _trigger(

@@ -77,9 +77,8 @@ class Shelf:
     def known(self, account: int) -> Known:
         """What is remembered of an account."""
         found = self._accounts.get(account)
-        if found is None:
-            found = self._accounts[account] = Known()
-        return found
+        # Two threads may ask at once: both are to have the same.
+        return self._accounts.setdefault(account, Known()) if found is None else found
 
     def load(self, connection: Connection, spots: Iterable[Spot]) -> bool:
         """Look up levels that are not here; False where one of them is of a kit, or of something unknown or
@@ -107,14 +106,15 @@ class Shelf:
         return known.last
 
     def put(self, levels: Mapping[Spot, Level], last: Mapping[int, tuple[int, int]]) -> None:
-        """What was just committed, of levels that are here."""
+        """What was just committed, of levels that are here. It must not fail: all would be done again."""
         for account in last:
             self.known(account).last = None
         for (account, item, at), level in levels.items():
-            here = self._accounts[account].levels
-            here[item, at] = here[item, at]._replace(level=level)
+            here = self.known(account).levels
+            if (kept := here.get((item, at))) is not None:
+                here[item, at] = Kept(level, kept.told)
         for account, one in last.items():
-            self._accounts[account].last = one
+            self.known(account).last = one
 
     def drop(self, spots: Iterable[Spot]) -> None:
         """These levels are about to be written."""
