@@ -21,6 +21,10 @@ from pathlib import Path
 
 SESSIONS = 3
 PROTOCOL, SSL, GSS = 196_608, 80_877_103, 80_877_104
+KEY = b"K\0\0\0\x0c"
+"""How the server tells a session's number and the secret to cancel it with."""
+ROLLBACK = b"Q\0\0\0\x0dROLLBACK\0"
+"""What a pooler says for a client that has left in the middle of a transaction."""
 ENDS_REQUEST = (b"Q", b"S")
 """Messages of a client that the server answers with one ReadyForQuery."""
 START_SECONDS = 10
@@ -39,8 +43,9 @@ class Session:
 class Pooler:
     """Clients on one side, `SESSIONS` sessions for each (user, database) on the other."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, own_keys: bool = True) -> None:
         self._server_port = port
+        self._own_keys = own_keys
         self._free: dict[bytes, asyncio.Queue[Session]] = {}
         self._open: list[asyncio.StreamWriter] = []
         self.moved = 0
@@ -78,7 +83,7 @@ class Pooler:
                 queue.put_nowait(await self._session(start))
         session = await self._free[start].get()
         self._free[start].put_nowait(session)
-        writer.write(session.greeting)
+        writer.write(_own_key(session.greeting) if self._own_keys else session.greeting)
         return self._free[start]
 
     async def _session(self, start: bytes) -> Session:
@@ -97,21 +102,28 @@ class Pooler:
     ) -> None:
         session: Session | None = None
         before: Session | None = None
-        while True:
-            request = await _message(reader)
-            while request[:1] != b"X" and not _complete(request):
-                request += await _message(reader)
-            if request[:1] == b"X":
-                break
-            if session is None:
-                session = await self._other(free, before)
-            session.writer.write(request)
-            while (answer := await _message(session.reader))[:1] != b"Z":
+        try:
+            while True:
+                request = await _message(reader)
+                while request[:1] != b"X" and not _complete(request):
+                    request += await _message(reader)
+                if request[:1] == b"X":
+                    break
+                if session is None:
+                    session = await self._other(free, before)
+                session.writer.write(request)
+                while (answer := await _message(session.reader))[:1] != b"Z":
+                    writer.write(answer)
                 writer.write(answer)
-            writer.write(answer)
-            if answer[-1:] == b"I":
+                if answer[-1:] == b"I":
+                    free.put_nowait(session)
+                    session, before = None, session
+        finally:
+            if session is not None:
+                session.writer.write(ROLLBACK)
+                while (await _message(session.reader))[:1] != b"Z":
+                    pass
                 free.put_nowait(session)
-                session, before = None, session
 
     async def _other(self, free: asyncio.Queue[Session], before: Session | None) -> Session:
         found = await free.get()
@@ -132,6 +144,12 @@ class Pooler:
         await asyncio.gather(*(writer.wait_closed() for writer in self._open), return_exceptions=True)
 
 
+def _own_key(greeting: bytes) -> bytes:
+    """A greeting with a key of the pooler's own, by which it would know whose request is to be cancelled."""
+    at = greeting.index(KEY)
+    return greeting[: at + len(KEY)] + os.urandom(8) + greeting[at + len(KEY) + 8 :]
+
+
 async def _message(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readexactly(5)
     return head + await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
@@ -148,9 +166,10 @@ def _complete(request: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def pooler(port: int) -> Iterator[tuple[int, Pooler]]:
-    """A pooler before the server on ``port``, in a thread; its own port."""
-    made = Pooler(port)
+def pooler(port: int, *, own_keys: bool = True) -> Iterator[tuple[int, Pooler]]:
+    """A pooler before the server on ``port``, in a thread; its own port. Without ``own_keys`` it passes off
+    the server's numbers of sessions as its own, which no real one does."""
+    made = Pooler(port, own_keys=own_keys)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -59,7 +59,7 @@ def commit(
     """Decide ``works`` in order of arrival and write what they do; one `Recorded` each, in order.
 
     None stands for a work whose idempotency key an earlier one of the batch has: it is for a later
-    batch. What became stale is added to ``marked``. The caller begins and commits the transaction; an
+    batch. What became stale is in ``marked`` after COMMIT. The caller begins and commits the transaction; an
     exception means that nothing of it may be kept.
     """
     known = requests.claim(connection, _claims(works), now)
@@ -87,29 +87,33 @@ def commit(
     requests.consume(connection, ended)
     requests.free(connection, sorted(idle - taken))
     if fresh:
-        stale = _record(connection, fresh, recorded, now)
-        if marked is not None:
-            marked |= stale
+        _record(connection, fresh, recorded, now, set() if marked is None else marked)
     return recorded
 
 
 def _record(
-    connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
-) -> set[Marked]:
-    marked = plain.record(connection, fresh, recorded, now)
-    if marked is None:
-        marked = _in_general(connection, fresh, recorded, now)
+    connection: Connection,
+    fresh: list[tuple[int, Work]],
+    recorded: list[Recorded | None],
+    now: int,
+    marked: set[Marked],
+) -> None:
+    if not plain.record(connection, fresh, recorded, now, marked):
+        _in_general(connection, fresh, recorded, now, marked)
     for at, work in fresh:
         made = recorded[at]
         if made is not None and (work.consume or work.plan is not None):
             unheard.write(connection, work, made.outcomes, now)
     _answer(connection, fresh, recorded, now)
-    return marked
 
 
 def _in_general(
-    connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
-) -> set[Marked]:
+    connection: Connection,
+    fresh: list[tuple[int, Work]],
+    recorded: list[Recorded | None],
+    now: int,
+    marked: set[Marked],
+) -> None:
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
@@ -118,7 +122,7 @@ def _in_general(
         desks[account].seq, desks[account].recorded_at = last - counts[account], recorded_at
     for one in done:
         recorded[one.at] = _recorded(one, desks[one.work.account])
-    return _write(connection, desks, done, now)
+    _write(connection, desks, done, now, marked)
 
 
 # --- keys and messages --------------------------------------------------------------------------------
@@ -292,7 +296,9 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
     return Recorded(outcomes, one.levels, seq, desk.recorded_at, holds=one.holds, known=one.known)
 
 
-def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now: int) -> set[Marked]:
+def _write(
+    connection: Connection, desks: dict[int, Desk], done: list[Done], now: int, marked: set[Marked]
+) -> None:
     callers = _callers(desks, done)
     moved = posting.post(
         connection, [desk.page(account, callers[account]) for account, desk in desks.items()]
@@ -300,10 +306,9 @@ def _write(connection: Connection, desks: dict[int, Desk], done: list[Done], now
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.guards.closing}
     listed.close_listings(connection, closing, now)
-    marked = listed.mark_stale(connection, moved, now)
+    listed.mark_stale(connection, moved, now, marked)
     said = chain.from_iterable(desks[one.work.account].guards.said(one.work, one.outcomes) for one in done)
     companions.write(connection, said, now)
-    return marked
 
 
 def _callers(desks: dict[int, Desk], done: list[Done]) -> dict[int, list[posting.Caller]]:

@@ -67,7 +67,10 @@ def claim(settings: Settings, lock: Lock | None) -> Store:
         lock.take()
     try:
         store = open_store(
-            settings.db, accept_loss=settings.accept_data_loss, answer_seconds=settings.db_seconds
+            settings.db,
+            accept_loss=settings.accept_data_loss,
+            answer_seconds=settings.db_seconds,
+            prepares=settings.db_prepare,
         )
         migrate(store)
     except BaseException:

@@ -18,7 +18,7 @@ from onhand.stock.decision import Books
 from onhand.stock.ledger import Entry, PlainCommand, Refused
 from onhand.stock.model import AnyRefusal, Level, Movement, Place
 from onhand.store import books, listed, posting
-from onhand.store.books import Marked, Spot
+from onhand.store.books import Marked, Spot, Spotted
 from onhand.store.posting import Caller, Page
 from onhand.work import Accepted, Companion, Group, PutOrder, Recorded, SetStatus, Work
 
@@ -91,22 +91,24 @@ class Sheet:
 
 
 def record(
-    connection: Connection, works: Fresh, recorded: list[Recorded | None], now: int
-) -> set[Marked] | None:
+    connection: Connection, works: Fresh, recorded: list[Recorded | None], now: int, marked: set[Marked]
+) -> bool:
     """Decide ``works``, write what they do, and put what became of each into its place in ``recorded``; what
-    became stale. None, and nothing was written, where a work is not of the usual kind, or a level not as it
-    seems: of a kit, of something unknown, mirrored, or with holds that are due."""
+    became stale is in ``marked`` after COMMIT. False, and nothing was written, where a work is not of the
+    usual kind, or a level not as it seems: of a kit, unknown, mirrored, or with holds that are due."""
     named = look(works)
     if named is None:
-        return None
+        return False
     sheets = sheets_of(works)
-    if not _load(connection, named.spots, sheets, now):
-        return None
+    # On PostgreSQL the next numbers are known with the levels, where these are all as they seem.
+    levels, last = books.lock_usual(connection, named.spots, now) or (None, None)
+    if not _load(connection, named.spots, sheets, now, levels):
+        return False
     watch(connection, sheets, named.listings)
     decided = [decide(at, work, sheets[work.account]) for at, work in works]
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
-    for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():
-        sheets[account].number(last - counts[account], recorded_at)
+    for account, (after, recorded_at) in posting.advance_each(connection, counts, now, last).items():
+        sheets[account].number(after - counts[account], recorded_at)
     said: list[tuple[int, str, Companion]] = []
     for one in decided:
         sheet = sheets[one.work.account]
@@ -118,10 +120,10 @@ def record(
     moved = posting.post(connection, [sheet.page(account) for account, sheet in sheets.items()])
     closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
     listed.close_listings(connection, closing, now)
-    marked = listed.mark_stale(connection, moved, now)
+    listed.mark_stale(connection, moved, now, marked)
     if said:
         companions.write(connection, said, now)
-    return marked
+    return True
 
 
 def sheets_of(works: Fresh) -> dict[int, Sheet]:
@@ -167,9 +169,17 @@ def look(works: Fresh) -> Named | None:
     return Named(spots, listings, alone)
 
 
-def _load(connection: Connection, spots: set[Spot], sheets: Mapping[int, Sheet], now: int) -> bool:
-    """Lock the levels and put them on the sheets; False where one of them is not as it seems."""
-    for (account, item, at), (level, kit, kind) in books.lock_levels(connection, spots).items():
+def _load(
+    connection: Connection,
+    spots: set[Spot],
+    sheets: Mapping[int, Sheet],
+    now: int,
+    found: Mapping[Spot, Spotted] | None,
+) -> bool:
+    """Lock the levels, unless they are, and put them on the sheets; False where one is not as it seems."""
+    if found is None:
+        found = books.lock_levels(connection, spots)
+    for (account, item, at), (level, kit, kind) in found.items():
         due = level.next_expiry is not None and level.next_expiry <= now
         if kit != 0 or kind is None or kind == "mirrored" or due:
             return False

@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     port: int = 8080
     db_seconds: Annotated[int, msgspec.Meta(ge=2, le=86_400)] = ANSWER_SECONDS
     """How long an answer of PostgreSQL is waited for; only long work waits on while others are answered."""
+    db_prepare: bool = True
+    """Have PostgreSQL keep statements prepared, where no pooler is seen between."""
     accept_data_loss: bool = False
     """Start although the database may lose acknowledged changes at a power cut."""
     test_pg: str = ""

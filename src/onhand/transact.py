@@ -18,9 +18,10 @@ from onhand.store.books import Marked
 from onhand.store.engine import Store, by_index, reason, set_account
 from onhand.store.files import BUSY_TIMEOUT_MS
 from onhand.store.hearing import LOCK_SHARE, warning
+from onhand.store.pipeline import COMMIT, Said
 from onhand.store.shelf import Known
 from onhand.store.sql import direct, undo
-from onhand.store.together import flush, later
+from onhand.store.together import later
 from onhand.ticket import Ticket
 from onhand.work import Recorded, Work
 
@@ -243,8 +244,6 @@ class Transactions:
             by_index(connection)
             _lapsing(connection, self._store)
             decided = self._decided(connection, tickets)
-            if not self._store.sqlite:
-                flush(connection)
             self._commit(connection)
             return decided
 
@@ -287,7 +286,8 @@ class Transactions:
         try:
             connection.commit()
         except DBAPIError as error:
-            if self._store.sqlite or faults.state(error) in faults.RETRY_STATES:
+            # What was refused before it was not followed by it.
+            if self._store.sqlite or error.statement != COMMIT or faults.state(error) in faults.RETRY_STATES:
                 raise
             log.warning("commit did not answer", reason=reason(error))
             connection.invalidate()
@@ -356,7 +356,7 @@ def _lapsing(connection: Connection, store: Store) -> None:
             " CASE current_setting('lock_timeout') WHEN '0'"
             f" THEN set_config('lock_timeout', '{lock}', true) END"
         )
-        later(connection, text)
+        later(connection, Said(text, prepared=True))
 
 
 def _finished(opened: Opened) -> Opened | None:

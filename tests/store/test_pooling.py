@@ -63,11 +63,15 @@ async def busy(case: Case, hubs: list[Server], folder: Path) -> World:
 
 def played(db: str, folder: Path) -> None:
     """Two hubs with their couriers, clients of all APIs, and the command line; then the books."""
-    case = prepared(db, folder)
+    serve(prepared(db, folder), folder)
+
+
+def serve(case: Case, folder: Path, prepares: str = "true") -> None:
+    db = case.db
     others = [folder / name for name in ("one", "two")]
     for other in others:
         other.mkdir()
-    hubs = [start(db, folder=other) for other in others]
+    hubs = [start(db, folder=other, ONHAND_DB_PREPARE=prepares) for other in others]
     try:
         world = asyncio.run(busy(case, hubs, folder))
         assert onhand("keys", "create", "native", "--scopes", "read", "--db", db).code == 0
@@ -126,10 +130,22 @@ def looks_well() -> None:
         assert not session_state(f"LOG:  execute <unnamed>: {harmless}")
 
 
-def test_no_statement_leaves_anything_in_its_session(server: Postgres, tmp_path: Path) -> None:
+@pytest.mark.parametrize("between", [True, False], ids=["a pooler", "nobody"])
+def test_no_statement_leaves_anything_in_its_session(
+    server: Postgres, tmp_path: Path, between: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a pooler, and where we were told so."""
     looks_well()
-    before = server.log.stat().st_size
-    played(url(server.port), tmp_path)
+    if between:
+        before = server.log.stat().st_size
+        with pooler(server.port) as (port, made):
+            played(url(port), tmp_path)
+        assert made.moved > 100
+    else:
+        monkeypatch.setenv("ONHAND_DB_PREPARE", "false")
+        case = prepared(url(server.port), tmp_path)
+        before = server.log.stat().st_size
+        serve(case, tmp_path, "false")
     log = server.log.read_bytes()[before:].decode()
     found = LOGGED.findall(log)
     kinds = {statement.split()[0].upper() for _, statement in found if statement.split()}
@@ -138,8 +154,17 @@ def test_no_statement_leaves_anything_in_its_session(server: Postgres, tmp_path:
     assert session_state(log) == []
 
 
-def test_a_pooler_gives_each_transaction_another_session(server: Postgres, tmp_path: Path) -> None:
-    with pooler(server.port) as (port, made):
+def test_our_own_sessions_prepare_what_is_said_all_the_time(server: Postgres, tmp_path: Path) -> None:
+    before = server.log.stat().st_size
+    played(url(server.port), tmp_path)
+    faults = session_state(server.log.read_bytes()[before:].decode())
+    assert faults
+    assert all(fault.startswith("a prepared statement onhand_") for fault in faults)
+
+
+def test_a_pooler_that_passes_off_sessions_as_its_own(server: Postgres, tmp_path: Path) -> None:
+    """No real one does; then it is noticed by what is prepared somewhere else, and nothing is lost."""
+    with pooler(server.port, own_keys=False) as (port, made):
         played(url(port), tmp_path)
     assert made.moved > 100
 

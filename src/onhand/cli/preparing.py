@@ -76,7 +76,13 @@ def _ahead(now: str | None) -> str:
 
 @contextlib.contextmanager
 def _opened(settings: Settings, *, create: bool = True) -> Iterator[Store]:
-    store = engine.open_store(settings.db, create=create, reads_only=True, answer_seconds=settings.db_seconds)
+    store = engine.open_store(
+        settings.db,
+        create=create,
+        reads_only=True,
+        answer_seconds=settings.db_seconds,
+        prepares=settings.db_prepare,
+    )
     try:
         yield store
     finally:

@@ -168,7 +168,11 @@ async def doctor(db: Db = None, as_json: AsJson = False) -> int:
     faults: list[str] = [] if sys.flags.optimize == 0 else ["python runs with -O: assertions are off"]
     try:
         store = engine.open_store(
-            settings.db, create=False, reads_only=True, answer_seconds=settings.db_seconds
+            settings.db,
+            create=False,
+            reads_only=True,
+            answer_seconds=settings.db_seconds,
+            prepares=settings.db_prepare,
         )
     except engine.StoreError as error:
         faults.append(str(error))

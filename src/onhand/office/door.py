@@ -160,6 +160,7 @@ async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[
             accept_loss=settings.accept_data_loss,
             create=create,
             answer_seconds=settings.db_seconds,
+            prepares=settings.db_prepare,
         )
         try:
             if not create:
@@ -185,7 +186,13 @@ async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[
 @contextlib.asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Inventory]:
     """A ledger to read from; a hub that holds the file is not disturbed. Raises StoreError in words."""
-    store = open_store(settings.db, create=False, reads_only=True, answer_seconds=settings.db_seconds)
+    store = open_store(
+        settings.db,
+        create=False,
+        reads_only=True,
+        answer_seconds=settings.db_seconds,
+        prepares=settings.db_prepare,
+    )
     try:
         require_head(store)
     except BaseException:

@@ -176,7 +176,13 @@ def _locked(settings: Settings, hint: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def _store(settings: Settings) -> Iterator[Store]:
-    store = engine.open_store(settings.db, create=False, reads_only=True, answer_seconds=settings.db_seconds)
+    store = engine.open_store(
+        settings.db,
+        create=False,
+        reads_only=True,
+        answer_seconds=settings.db_seconds,
+        prepares=settings.db_prepare,
+    )
     try:
         yield store
     finally:
@@ -189,7 +195,10 @@ def _fresh(settings: Settings) -> Iterator[Store]:
     path = None if is_postgresql(settings.db) else Path(settings.db)
     made = path is not None and not path.exists()
     store = engine.open_store(
-        settings.db, accept_loss=settings.accept_data_loss, answer_seconds=settings.db_seconds
+        settings.db,
+        accept_loss=settings.accept_data_loss,
+        answer_seconds=settings.db_seconds,
+        prepares=settings.db_prepare,
     )
     try:
         yield store

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.stock.model import ABSENT, HoldLine, Level, Reservation
-from onhand.store.sql import Insert, Row, Statement
+from onhand.store.sql import CHUNK, Insert, Row, Statement
+from onhand.store.together import plan_once
 
 Spot = tuple[int, int, int]
 """(account, item, location)."""
@@ -25,6 +26,7 @@ _LOADED = (
     " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
     " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location"
 )
+_ON_POSTGRESQL = _LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l"
 _load = Statement(
     rows=PLACES,
     # All rows as one: each row that SQLite hands out lets the interpreter go, and on a busy hub it must
@@ -32,8 +34,18 @@ _load = Statement(
     sqlite=_LOADED.replace("{join}", "LEFT JOIN")
     .replace("SELECT ", "SELECT json_group_array(json_array(", 1)
     .replace(" FROM {rows}", ")) FROM {rows}", 1),
-    postgresql=_LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l",
+    postgresql=_ON_POSTGRESQL,
     listed=True,
+    prepared=True,
+)
+# The account's row comes after the levels, and only where no more levels are to be locked (decision 0001).
+_load_usual = Statement(
+    f"WITH l AS MATERIALIZED ({_ON_POSTGRESQL}), a AS MATERIALIZED (SELECT seq, recorded_at FROM accounts"
+    " WHERE id = :account AND (SELECT COUNT(*) FROM l WHERE kit = 0 AND kind <> 'mirrored'"
+    " AND (next_expiry IS NULL OR next_expiry > :now)) = :count FOR NO KEY UPDATE)"
+    " SELECT l.*, a.seq, a.recorded_at FROM l JOIN a ON true",
+    rows=PLACES,
+    prepared=True,
 )
 # A row that is not there cannot be locked, so a version 0 stands in for it.
 _prepare = Statement(
@@ -60,6 +72,23 @@ _oddities = Statement(
 )
 
 
+def lock_usual(
+    connection: Connection, spots: Iterable[Spot], now: int
+) -> tuple[dict[Spot, Spotted], tuple[int, int]] | None:
+    """The levels at ``spots``, all of one account, with its last movement and when that was recorded: the
+    levels and then the account locked. None, and no account locked, where one of the levels is not there
+    yet, of a kit or mirrored, or has holds that are due; and on SQLite, which has nothing to gain."""
+    rows = sorted(set(spots))
+    if connection.dialect.name == "sqlite" or not 0 < len(rows) <= CHUNK:
+        return None
+    plan_once(connection)
+    found = _load_usual.run(connection, rows, account=rows[0][0], now=now, count=len(rows))
+    if not found:
+        plan_once(connection, really=False)
+        return None
+    return _by_spot(row[:-2] for row in found), found[0][-2:]
+
+
 def _loaded(connection: Connection, rows: list[Spot]) -> list[list[Any]]:
     if connection.dialect.name == "postgresql":
         return _load.run(connection, rows)
@@ -81,10 +110,12 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
 
 
 def _spotted(connection: Connection, rows: list[Spot]) -> dict[Spot, Spotted]:
+    return _by_spot(_loaded(connection, rows))
+
+
+def _by_spot(rows: Iterable[Row]) -> dict[Spot, Spotted]:
     found: dict[Spot, Spotted] = {}
-    for account, item, at, units, held, infinite, present, version, expiry, kit, kind in _loaded(
-        connection, rows
-    ):
+    for account, item, at, units, held, infinite, present, version, expiry, kit, kind in rows:
         level = (
             ABSENT if version is None else Level(units, held, infinite != 0, present != 0, version, expiry)
         )

@@ -22,6 +22,7 @@ from onhand.settings import ANSWER_SECONDS
 from onhand.store import addresses, durability, files, hearing, likeness, mounts, roles, strangers, together
 from onhand.store.addresses import BadAddress
 from onhand.store.hearing import patient
+from onhand.store.pipeline import Preparing, Said
 
 SQLITE_OLDEST = (3, 37, 0)
 POSTGRESQL_OLDEST = 150_000
@@ -95,16 +96,18 @@ def open_store(
     create: bool = True,
     reads_only: bool = False,
     answer_seconds: float = ANSWER_SECONDS,
+    prepares: bool = True,
 ) -> Store:
     """Open ``url`` (a SQLite path or a ``postgresql://`` URL) without changing its tables.
 
     Raises StoreError in words when it cannot be reached or is too old, and WeakDurability when a
     commit might be lost and ``accept_loss`` is False. ``create`` makes a SQLite file that is not
-    there; ``reads_only`` is for a caller that never writes, and needs no durability.
+    there; ``reads_only`` is for a caller that never writes, and needs no durability. ``prepares`` is False
+    where no statement may be prepared on a PostgreSQL.
     """
     if not create and not is_postgresql(url) and not Path(url).is_file():
         raise StoreError(f"there is no database at {url}: 'onhand init' makes one")
-    store = _postgresql(url, answer_seconds) if is_postgresql(url) else _sqlite(url)
+    store = _postgresql(url, answer_seconds, Preparing(prepares)) if is_postgresql(url) else _sqlite(url)
     try:
         _check_version(store)
         weak = [] if reads_only else durability_faults(store)
@@ -162,7 +165,7 @@ def require_folder(path: Path) -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-def _postgresql(url: str, seconds: float) -> Store:
+def _postgresql(url: str, seconds: float, preparing: Preparing) -> Store:
     try:
         target = addresses.target(url, seconds)
     except BadAddress as error:
@@ -170,8 +173,7 @@ def _postgresql(url: str, seconds: float) -> Store:
     shared: dict[str, Any] = {
         "pool_pre_ping": False,
         "max_overflow": 0,
-        # No session state: prepared statements and SET would not survive a transaction-mode pooler.
-        "connect_args": {"prepare_threshold": None},
+        "connect_args": {"prepare_threshold": None},  # by the driver: see `store.pipeline`
         "use_native_hstore": False,
         "isolation_level": "AUTOCOMMIT",  # to the driver: we begin ourselves, see `together`
     }
@@ -182,7 +184,7 @@ def _postgresql(url: str, seconds: float) -> Store:
     )
     for engine in (writer, reader):
         hearing.listen(engine, seconds)
-        together.send_together(engine)
+        together.send_together(engine, preparing)
     return Store(url, writer, reader, seconds)
 
 
@@ -193,7 +195,7 @@ def set_account(connection: Connection, account: int) -> None:
     nodes that hold the rows.
     """
     if connection.dialect.name == "postgresql":
-        together.later(connection, f"SET LOCAL onhand.account = '{int(account)}'")
+        together.later(connection, Said(f"SET LOCAL onhand.account = '{int(account)}'"))
 
 
 def by_index(connection: Connection) -> None:
@@ -203,7 +205,7 @@ def by_index(connection: Connection) -> None:
     once for each connection, do so for ever after if the table was empty then.
     """
     if connection.dialect.name == "postgresql":
-        together.later(connection, "SET LOCAL enable_seqscan = off")
+        together.later(connection, Said("SET LOCAL enable_seqscan = off"))
 
 
 # --- checks ---------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ _mark = Statement(
     postgresql=_mark_text.replace("{where}", ""),
     rows=PLACES + ", seq int",
     listed=True,
+    prepared=True,
 )
 # Most items are on no channel that we tell, or on all: to look which costs less than to prepare what there
 # would be to write. On PostgreSQL it would be one more way there and back.
@@ -51,17 +52,20 @@ def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> N
     """Close the open listings that close when their level shows nothing."""
     rows = sorted(spots)
     if rows:
-        _close.run(connection, rows, now=now)
+        _close.later(connection, rows, now=now)
 
 
-def mark_stale(connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int) -> set[Marked]:
+def mark_stale(
+    connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int, marked: set[Marked]
+) -> None:
     """Mark every listing fed by these levels as stale since the first of the given movements and up to the
-    last; the (account, connection) of those that were marked."""
+    last. The (account, connection) of those that were marked are in ``marked`` after COMMIT."""
     spots = sorted(seqs)
     if connection.dialect.name == "sqlite":
         spots = _fed.run(connection, spots)
     rows = [(*spot, seq) for spot in spots for seq in dict.fromkeys(seqs[spot])]
-    return {(row[0], row[1]) for row in _mark.run(connection, rows, now=now)} if rows else set()
+    if rows:
+        _mark.later(connection, rows, lambda found: marked.update((row[0], row[1]) for row in found), now=now)
 
 
 _guards = Statement(

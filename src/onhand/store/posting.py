@@ -22,6 +22,7 @@ _put_levels = Insert(
     " reserved = excluded.reserved, infinite = excluded.infinite, present = excluded.present,"
     " version = excluded.version, next_expiry = excluded.next_expiry",
     listed=True,
+    prepared=True,
 )
 # A row that is there and whose holds run out no earlier or later than before has one page to change: the
 # statement that would also make one looks it up twice, and one that names the expiry sees to its index.
@@ -34,14 +35,20 @@ _NUMBERS = (
     " reserved int, on_hand_after int, reserved_after int, infinite int, present int,"
 )
 _ENDING = " recorded_at int, effective_at int"
-_append = Insert("movements", f"{_NUMBERS} reason text, reference text, caller text, context text,{_ENDING}")
+_append = Insert(
+    "movements", f"{_NUMBERS} reason text, reference text, caller text, context text,{_ENDING}", prepared=True
+)
 # Most have no words, and each NULL costs as much as a number.
-_append_bare = Insert("movements", f"{_NUMBERS} caller text,{_ENDING}")
+_append_bare = Insert("movements", f"{_NUMBERS} caller text,{_ENDING}", prepared=True)
 _REASON, _REFERENCE, _CALLER, _CONTEXT = range(12, 16)
 _advance = Statement(
     "UPDATE accounts SET seq = seq + :count,"
     " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
-    " WHERE id = :account RETURNING seq, recorded_at"
+    " WHERE id = :account RETURNING seq, recorded_at",
+    prepared=True,
+)
+_move_on = Statement(
+    postgresql="UPDATE accounts SET seq = :seq, recorded_at = :recorded_at WHERE id = :account", prepared=True
 )
 # Several accounts in a batch are there on SQLite only.
 _advance_each = Statement(
@@ -122,10 +129,19 @@ def advance(connection: Connection, account: int, count: int, now: int) -> tuple
     return (rows[0][0], rows[0][1])
 
 
-def advance_each(connection: Connection, counts: Mapping[int, int], now: int) -> dict[int, tuple[int, int]]:
-    """The same for every account of a batch; of those that take none it is what `last` says."""
+def advance_each(
+    connection: Connection, counts: Mapping[int, int], now: int, locked: tuple[int, int] | None = None
+) -> dict[int, tuple[int, int]]:
+    """The same for every account of a batch; of those that take none it is what `last` says. ``locked`` is
+    that of the only one, where nobody else can take any meanwhile (PostgreSQL)."""
     if len(counts) == 1:
         ((account, count),) = counts.items()
+        if locked is not None:
+            seq, recorded_at = locked
+            if count:
+                seq, recorded_at = seq + count, max(recorded_at, now)
+                _move_on.later(connection, seq=seq, recorded_at=recorded_at, account=account)
+            return {account: (seq, recorded_at)}
         return {account: advance(connection, account, count, now) if count else last(connection, account)}
     taking = sorted((account, count) for account, count in counts.items() if count)
     others = sorted((account,) for account, count in counts.items() if not count)

@@ -35,12 +35,14 @@ _claim = Statement(
     " SELECT r.account, r.scope, r.key, r.fingerprint, :now FROM {rows} ORDER BY 1, 2, 3"
     " ON CONFLICT DO NOTHING RETURNING account, scope, key",
     rows=_KEYS + ", fingerprint text",
+    prepared=True,
 )
 _known = Statement(
     "SELECT k.account, k.scope, k.key, k.fingerprint, k.status, k.body, k.headers FROM {rows}"
     " JOIN idempotency k ON k.account = r.account AND k.scope = r.scope AND k.key = r.key",
     rows=_KEYS,
     listed=True,
+    prepared=True,
 )
 _keep = Insert(
     "idempotency",
@@ -48,6 +50,7 @@ _keep = Insert(
     " created_at int",
     "ON CONFLICT (account, scope, key) DO UPDATE SET status = excluded.status,"
     " body = excluded.body, headers = excluded.headers",
+    prepared=True,
 )
 _free = Statement(
     postgresql="DELETE FROM idempotency k USING {rows}"
@@ -85,13 +88,13 @@ def look_up(connection: Connection, name: Named) -> Stored | None:
 
 def keep(connection: Connection, rows: Iterable[Row]) -> None:
     """Store answers: (account, scope, key, fingerprint, status, body, headers, now)."""
-    _keep.run(connection, rows)
+    _keep.later(connection, rows)
 
 
 def free(connection: Connection, names: Sequence[Named]) -> None:
     """Give back the keys of requests that were refused."""
     if names and connection.dialect.name == "postgresql":
-        _free.run(connection, names)
+        _free.later(connection, names)
 
 
 def prune(connection: Connection, account: int, now: int) -> bool:

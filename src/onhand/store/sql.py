@@ -12,7 +12,8 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from onhand.store.together import later
+from onhand.store import together
+from onhand.store.pipeline import Said
 
 Row: TypeAlias = Sequence[Any]
 """A row as it goes in or comes out: whole numbers, text and None."""
@@ -39,6 +40,8 @@ class Statement:
     the planner sees that the statement stays with that account's rows, and a node of Citus has them all.
     With ``listed`` SQLite is given rows as values, `LISTED` at once: that takes half of the time, but what it
     plans then depends on how many there are. It is for what every commit asks. The first column is not NULL.
+    ``prepared`` has PostgreSQL parse and plan it once for each connection (`store.pipeline`): for what every
+    commit or read says, and finds by key whatever the parameters are.
     ``sqlite`` and ``postgresql`` give texts for the engine where one text cannot serve both.
     """
 
@@ -50,7 +53,9 @@ class Statement:
         sqlite: str = "",
         postgresql: str = "",
         listed: bool = False,
+        prepared: bool = False,
     ) -> None:
+        self._prepared = prepared
         self._columns = [part.split() for part in rows.split(",")] if rows else []
         self._by_account = len(self._columns) > 1 and self._columns[0] == ["account", "int"]
         self._listed: dict[int, str] | None = {} if listed else None
@@ -95,8 +100,8 @@ class Statement:
             values["rows"] = msgspec.json.encode(rows).decode()
             return self._once(connection, values)
         found: list[Any] = []
-        for piece in self._pieces(connection, rows):
-            found += self._once(connection, values | self._bind(connection, piece))
+        for bound in self._bound(connection, rows, values):
+            found += self._once(connection, bound)
         return found
 
     def _list(
@@ -122,16 +127,28 @@ class Statement:
             for start in range(0, len(whole), CHUNK):
                 yield whole[start : start + CHUNK]
 
-    def later(self, connection: Connection, rows: Sequence[Row], **values: Any) -> None:
-        """The same for a statement that returns nothing: on PostgreSQL it is sent with the next one, which
-        raises what is wrong with it; see `store.together`."""
+    def later(
+        self,
+        connection: Connection,
+        rows: Sequence[Row] | None = None,
+        take: Callable[[list[Any]], object] | None = None,
+        **values: Any,
+    ) -> None:
+        """The same where nobody waits for rows: on PostgreSQL it is sent with the next one, which raises what
+        is wrong with it; see `store.together`. ``take`` is given what it returned; once for each piece."""
         if connection.dialect.name == "sqlite":
-            self.run(connection, rows, **values)
+            found = self.run(connection, rows, **values)
+            if take is not None:
+                take(found)
             return
-        text, names = self._texts["postgresql"]
+        for bound in [values] if rows is None else self._bound(connection, rows, values):
+            together.later(connection, self._said(bound)._replace(take=take))
+
+    def _bound(
+        self, connection: Connection, rows: Sequence[Row], values: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
         for piece in self._pieces(connection, rows):
-            bound = values | self._bind(connection, piece)
-            later(connection, text, tuple([bound[name] for name in names]))
+            yield values | self._bind(connection, piece)
 
     def _apart(self, rows: Sequence[Row]) -> list[Sequence[Row]]:
         """The rows of each account; hardly ever of more than one."""
@@ -154,12 +171,14 @@ class Statement:
         return bound
 
     def _once(self, connection: Connection, values: dict[str, Any]) -> list[Any]:
-        text, names = self._texts[connection.dialect.name]
-        parameters = tuple([values[name] for name in names])
         if connection.dialect.name == "sqlite":
-            return step(connection, text, parameters)
-        result = connection.exec_driver_sql(text, parameters)
-        return list(result) if result.returns_rows else []
+            text, names = self._texts["sqlite"]
+            return step(connection, text, tuple([values[name] for name in names]))
+        return together.run(connection, self._said(values))
+
+    def _said(self, values: dict[str, Any]) -> Said:
+        text, names = self._texts["postgresql"]
+        return Said(text, tuple([values[name] for name in names]), self._prepared)
 
 
 def _compiled(text: str, mark: str) -> tuple[str, tuple[str, ...]]:
@@ -232,13 +251,15 @@ class Insert:
     a row is short and lies in one index; a long one, such as a movement, takes more. The first column is not
     NULL there."""
 
-    def __init__(self, table: str, columns: str, then: str = "", *, listed: bool = False) -> None:
+    def __init__(
+        self, table: str, columns: str, then: str = "", *, listed: bool = False, prepared: bool = False
+    ) -> None:
         self._names = [part.split()[0] for part in columns.split(",")]
         names = ", ".join(self._names)
         marks = ", ".join("?" * len(self._names))
         self._sqlite = f"INSERT INTO {table} ({names}) VALUES ({marks}) {then}"
         array = f"INSERT INTO {table} ({names}) SELECT {names} FROM {{rows}}"
-        self._array = Statement(postgresql=f"{array} {then}", rows=columns)
+        self._array = Statement(postgresql=f"{array} {then}", rows=columns, prepared=prepared)
         # What follows WHERE is no part of a join that begins with ON.
         self._listed = Statement(sqlite=f"{array} WHERE true {then}", rows=columns, listed=True)
         self._stepped = STEPPED if listed else None
