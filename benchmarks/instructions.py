@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import os
 import random
@@ -40,7 +41,11 @@ from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 
 AT_ONCE = 20
-WARM_UP, ROUNDS = 10, 30
+ITEMS = 60
+"""So few that all are known when the counting begins; every request is a new one, so that what sets a number
+changes it."""
+
+WARM_UP, ROUNDS = 18, 30
 """Rounds before the counting and while it goes on. Sellbrite's queue must take all: nobody applies them."""
 
 _TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
@@ -54,24 +59,27 @@ MAKES: dict[str, Callable[[Shop], Make]] = {
     "marketplacer": traffic.marketplacer,
     "sellbrite": traffic.sellbrite,
 }
+TOKENED: dict[str, Callable[[Shop, str], Make]] = {"flipkart": traffic.flipkart}
+"""These need an access token, which the hub gives."""
+KINDS = (*MAKES, *TOKENED)
 
 
 def main() -> None:
     """Count, and print a line for each kind of request."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", metavar="NAME,...", default=",".join(MAKES), help=", ".join(MAKES))
+    parser.add_argument("--only", metavar="NAME,...", default=",".join(KINDS), help=", ".join(KINDS))
     parser.add_argument("--inside", nargs=3, metavar=("NAME", "SHOP", "DB"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.inside:
         name, shop, db = asked.inside
-        made = Shop(*json.loads(Path(shop).read_text(encoding="utf-8")))
-        uvloop.run(drive(MAKES[name](made), db))
+        made = Shop(*json.loads(Path(shop).read_text(encoding="utf-8")))._replace(items=ITEMS)
+        uvloop.run(drive(name, made, db))
         return
     if not shutil.which("callgrind_control"):
         raise SystemExit("this counts with callgrind: install valgrind")
     names = asked.only.split(",")
-    if unknown := set(names) - MAKES.keys():
-        raise SystemExit(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(MAKES)}")
+    if unknown := set(names) - set(KINDS):
+        raise SystemExit(f"there is no {', '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         small = Stage(Path(folder), stack).small
         for name in names:
@@ -99,7 +107,7 @@ def count(name: str, shop: Shop, folder: Path) -> int:
     return int(total) // (AT_ONCE * ROUNDS)
 
 
-async def drive(make: Make, db: str) -> None:
+async def drive(name: str, shop: Shop, db: str) -> None:
     """Call the application, and have callgrind count for all but the first rounds."""
     settings = Settings(db=db, courier=False)
     store = claim(settings, None)
@@ -107,15 +115,12 @@ async def drive(make: Make, db: str) -> None:
     inventory.start()
     equipment = Equipment(inventory, settings)
     app = web.build(inventory, settings, {}, equipment)
+    make = await maker(name, shop, app)
     dice = random.Random(1)
-    requests = [make(dice) for _ in range(WARM_UP * AT_ONCE)]
-    sent = 0
+    sent = itertools.count()
 
     def batch() -> list[tuple[Scope, bytes]]:
-        nonlocal sent
-        sent += AT_ONCE
-        some = [requests[(sent + at) % len(requests)] for at in range(AT_ONCE)]
-        return [parsed(one.replace(MARK, f"{sent + at:025}")) for at, one in enumerate(some)]
+        return [parsed(make(dice).replace(MARK, f"{next(sent):025}")) for _ in range(AT_ONCE)]
 
     for _ in range(WARM_UP):
         await asyncio.gather(*(call(app, *one) for one in batch()))
@@ -130,6 +135,14 @@ async def drive(make: Make, db: str) -> None:
     await equipment.close()
     await inventory.stop()
     store.close()
+
+
+async def maker(name: str, shop: Shop, app: ASGIApp) -> Make:
+    """What makes the requests of this name."""
+    if name in MAKES:
+        return MAKES[name](shop)
+    granted = json.loads(await call(app, *parsed(traffic.flipkart_token(shop))))
+    return TOKENED[name](shop, granted["access_token"])
 
 
 def switch(how: str) -> None:
@@ -156,17 +169,21 @@ def parsed(request: str) -> tuple[Scope, bytes]:
     return scope, body.encode()
 
 
-async def call(app: ASGIApp, scope: Scope, body: bytes) -> None:
-    """One request. Raises RuntimeError when it is refused: that would be no work."""
+async def call(app: ASGIApp, scope: Scope, body: bytes) -> bytes:
+    """The answer to one request. Raises RuntimeError when it is refused: that would be no work."""
+    answer = b""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body}
 
     async def send(message: Message) -> None:
+        nonlocal answer
+        answer += message.get("body", b"")
         if message.get("status", 200) >= 300:
             raise RuntimeError(f"{message['status']} for {scope['method']} {scope['path']}")
 
     await app(scope, receive, send)
+    return answer
 
 
 if __name__ == "__main__":
