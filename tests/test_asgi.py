@@ -79,3 +79,20 @@ def test_paths_with_parameters(method: str, path: str, status: int, found: dict[
         assert json.loads(sent[1]["body"]) == found
     if status == 405:
         assert (b"allow", found["Allow"].encode()) in sent[0]["headers"]
+
+
+async def refusing(request: Request) -> Response:
+    """Raises what an API answers in its own way."""
+    raise LookupError("nothing there")
+
+
+@pytest.mark.parametrize(("path", "status", "logged"), [("/x", 418, 0), ("/y", 500, 1)])
+def test_an_api_answers_what_its_handlers_raise(path: str, status: int, logged: int) -> None:
+    def refused(error: Exception) -> Response | None:
+        return Response(status_code=418) if isinstance(error, LookupError) else None
+
+    routes = [Route("/x", refusing, methods=["GET"]), Route("/y", broken, methods=["GET"])]
+    app = asgi.application(routes, FACES[0].routes.shape, refused=refused)
+    with capture_logs() as found:
+        sent = sent_by(app, "GET", path)
+    assert (sent[0]["status"], len(found)) == (status, logged)

@@ -110,17 +110,24 @@ def kept_slashes(scope: Scope) -> Scope:
     return {**scope, "path": path} if path.replace(SLASH, "/") == scope["path"] else scope
 
 
+def _never(_error: Exception) -> Response | None:
+    """Of handlers that raise nothing to be answered."""
+    return None
+
+
 def application(
     routes: Sequence[Route],
     shape: Shape,
     aimed: Callable[[Scope], Scope] | None = None,
     asked: Callable[[Scope, Receive], Any] = Request,
+    refused: Callable[[Exception], Response | None] = _never,
 ) -> ASGIApp:
     """An application of ``routes``, whose handlers answer with whole responses: none streams or goes on
     afterwards. What no route or handler answers is answered by ``shape``.
 
     ``aimed`` may give a request another path before a route is looked for, where there is something escaped
-    in it, and ``asked`` makes of it what the handlers take.
+    in it, and ``asked`` makes of it what the handlers take. ``refused`` answers what they raise, as far as it
+    knows it: around each of them that would be a coroutine more for every request.
     """
     table = _Table(routes)
     plain = table.plain
@@ -150,7 +157,7 @@ def application(
             else:
                 response = shape(404, "Not found")
         except Exception as error:  # noqa: BLE001 - the edge: every fault must leave in the dialect's shape
-            response = _fault(error, shape, scope)
+            response = refused(error) or _fault(error, shape, scope)
         # A response is whole here: its own way of sending would be a coroutine more for these two messages.
         status, headers = response.status_code, response.raw_headers
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 import msgspec
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -42,6 +43,15 @@ class Incoming(msgspec.Struct, frozen=True):
 
     scope: Scope
     receive: Receive
+
+    def path(self, name: str) -> str:
+        """A parameter of the path."""
+        found: str = self.scope["path_params"][name]
+        return found
+
+    def query(self) -> QueryParams:
+        """The parameters behind the path."""
+        return QueryParams(self.scope["query_string"])
 
 
 class BadBody(Exception):
@@ -187,7 +197,12 @@ def respond(
 
 def media_type(scope: Scope) -> str:
     """The media type of a request in lower case and without its parameters; "" when none is given."""
-    return header(scope["headers"], b"content-type").partition(";")[0].strip().lower()
+    return media(header(scope["headers"], b"content-type"))
+
+
+def media(value: str) -> str:
+    """The same of a Content-Type."""
+    return value if value == JSON else value.partition(";")[0].strip().lower()
 
 
 def is_json(media: str) -> bool:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -28,7 +27,7 @@ from onhand.settings import Settings
 from onhand.stock.ledger import Refused
 from onhand.store import catalog, channels, levels, sheets
 from onhand.unheard import explain
-from onhand.wire import BODY_LIMIT, BadBody
+from onhand.wire import BODY_LIMIT, BadBody, Incoming
 from onhand.work import Group, Work
 
 NAME = "sellbrite"
@@ -37,7 +36,7 @@ DENIED = "HTTP Basic: Access denied."
 TOO_OFTEN = "Rate Limit Exceeded"
 REALM = {"WWW-Authenticate": 'Basic realm="Application"'}
 
-Handler: TypeAlias = Callable[[Inventory, Caller, Request], Awaitable[Response]]
+Handler: TypeAlias = Callable[[Inventory, Caller, Incoming], Awaitable[Response]]
 
 
 class _Denied(Exception):
@@ -59,9 +58,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     backlog = Backlog()
 
     def route(path: str, method: str, scope: str, handler: Handler) -> list[Route]:
-        async def endpoint(request: Request) -> Response:
-            return await _answer(inventory, paces, scope, handler, request)
-
+        endpoint = partial(_answer, inventory, paces, scope, handler)
         spelled = [prefix + path + tail for prefix in ("/v1", "") for tail in ("", "/")]
         return [Route(one, endpoint, methods=[method]) for one in spelled]
 
@@ -76,36 +73,43 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             *route("/warehouses/{uuid}", "PUT", WRITE, _change_warehouse),
         ],
         shape,
+        asked=Incoming,
+        refused=_refused,
     )
 
 
 async def _answer(
-    inventory: Inventory, paces: Pace | None, scope: str, handler: Handler, request: Request
+    inventory: Inventory, paces: Pace | None, scope: str, handler: Handler, request: Incoming
 ) -> Response:
-    try:
-        caller = await _caller(inventory, request, scope)
-        if paces is not None:
-            key = f"{caller.account} {caller.principal}"
-            if not paces.allow(key, inventory.now() / 1_000_000).allowed:
-                raise _TooOften
-        return await handler(inventory, caller, request)
-    except _Denied:
-        return Response(DENIED, 401, REALM, "text/html")
-    except _TooOften:
-        return Response(TOO_OFTEN, 403, media_type="text/plain")
-    except BadQuery:
-        return wire.respond(400, {})
-    except BadBody as error:
-        return shape(400, error.message)
-    except Malformed as error:
-        return shape(400, str(error))
-    except Invalid as error:
-        return shape(422, str(error))
-    except InvalidFields as error:
-        return wire.respond(422, {"error": error.faults})
+    caller = await _caller(inventory, request, scope)
+    if paces is not None:
+        key = f"{caller.account} {caller.principal}"
+        if not paces.allow(key, inventory.now() / 1_000_000).allowed:
+            raise _TooOften
+    return await handler(inventory, caller, request)
 
 
-async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
+def _refused(error: Exception) -> Response | None:
+    match error:
+        case _Denied():
+            return Response(DENIED, 401, REALM, "text/html")
+        case _TooOften():
+            return Response(TOO_OFTEN, 403, media_type="text/plain")
+        case BadQuery():
+            return wire.respond(400, {})
+        case BadBody():
+            return shape(400, error.message)
+        case Malformed():
+            return shape(400, str(error))
+        case Invalid():
+            return shape(422, str(error))
+        case InvalidFields():
+            return wire.respond(422, {"error": error.faults})
+        case _:
+            return None
+
+
+async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller:
     token, secret = _credentials(wire.header(request.scope["headers"], b"authorization"))
     caller = await auth.identify(inventory, NAME, token, secret)
     if caller is None or not caller.may(scope):
@@ -127,7 +131,7 @@ def _credentials(header: str) -> tuple[str, str]:
     return token, secret
 
 
-async def _body(request: Request) -> object:
+async def _body(request: Incoming) -> object:
     return wire.decode(await wire.body(request, BODY_LIMIT))
 
 
@@ -135,7 +139,7 @@ async def _body(request: Request) -> object:
 
 
 async def _queue(
-    backlog: Backlog, create: bool, inventory: Inventory, caller: Caller, request: Request
+    backlog: Backlog, create: bool, inventory: Inventory, caller: Caller, request: Incoming
 ) -> Response:
     changes = schema.changes(await _body(request))
     locations = await _locations(inventory, caller, changes)
@@ -160,7 +164,7 @@ async def _locations(inventory: Inventory, caller: Caller, changes: list[Change]
     return found if len(found) == len(names) else None
 
 
-async def _create(inventory: Inventory, caller: Caller, request: Request) -> Response:
+async def _create(inventory: Inventory, caller: Caller, request: Incoming) -> Response:
     changes = schema.creations(await _body(request))
     locations = await _locations(inventory, caller, changes)
     if locations is None:
@@ -202,8 +206,8 @@ async def _record(inventory: Inventory, caller: Caller, groups: list[Group]) -> 
     return shape(422, explain(outcome.refusal))
 
 
-async def _list(inventory: Inventory, caller: Caller, request: Request) -> Response:
-    asked = query(request.query_params.multi_items())
+async def _list(inventory: Inventory, caller: Caller, request: Incoming) -> Response:
+    asked = query(request.query().multi_items())
     await queue.settled(inventory, caller.account)
     now = inventory.now()
     records, count = await inventory.read(
@@ -243,8 +247,8 @@ def entries(
 # --- warehouses ---------------------------------------------------------------------------------------
 
 
-async def _warehouses(inventory: Inventory, caller: Caller, request: Request) -> Response:
-    asked = query(request.query_params.multi_items())
+async def _warehouses(inventory: Inventory, caller: Caller, request: Incoming) -> Response:
+    asked = query(request.query().multi_items())
     found = await inventory.read(
         caller.account, lambda c: warehouses.by_uuid(c, caller.account, caller.seller)
     )
@@ -252,16 +256,16 @@ async def _warehouses(inventory: Inventory, caller: Caller, request: Request) ->
     return _page([warehouses.rendered(name, one) for name, one in part], len(found), asked.limit)
 
 
-async def _add_warehouse(inventory: Inventory, caller: Caller, request: Request) -> Response:
+async def _add_warehouse(inventory: Inventory, caller: Caller, request: Incoming) -> Response:
     sent = warehouses.fields(await _body(request), create=True)
     account, now = caller.account, inventory.now()
     name = await inventory.write(account, lambda c: warehouses.create(c, account, caller.seller, sent, now))
     return wire.respond(200, {"message": "Warehouse successfully created.", "warehouse_uuid": name})
 
 
-async def _change_warehouse(inventory: Inventory, caller: Caller, request: Request) -> Response:
+async def _change_warehouse(inventory: Inventory, caller: Caller, request: Incoming) -> Response:
     sent = warehouses.fields(await _body(request), create=False)
-    account, name = caller.account, request.path_params["uuid"]
+    account, name = caller.account, request.path("uuid")
     found = await inventory.write(account, lambda c: warehouses.update(c, account, caller.seller, name, sent))
     if not found:
         return shape(404, schema.WAREHOUSE_MISSING)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -22,14 +21,12 @@ from onhand.stock.model import ABSENT, Level, Place
 from onhand.store import catalog, channels, levels
 from onhand.store.catalog import Item
 from onhand.store.channels import Listing
-from onhand.wire import BODY_LIMIT, BadBody
+from onhand.wire import BODY_LIMIT, BadBody, Incoming
 from onhand.work import Group, Work
 
 NAME = "treet"
 CLIENT_HEADER = b"x-treet-client-id"
 KEY_HEADER = b"x-treet-authentication-key"
-
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class _Denied(Exception):
@@ -54,24 +51,28 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """Treet's listings API, for paths below its mount."""
     unknown_status = settings.treet_unknown_listing_status
 
-    async def update(request: Request) -> Response:
+    async def update(request: Incoming) -> Response:
         asked = _asked(request, await wire.body(request, BODY_LIMIT))
         caller, link = await _enter(inventory, request, WRITE)
         if not isinstance(asked, tuple):
             return shape(400, asked)
         name, wish = asked
-        offer = await inventory.recall(
-            caller.account, (NAME, link, name), lambda c: _offer(c, caller.account, link, name)
-        )
+        account, kind = caller.account, f"treet listing of {link}"
+        offer: _Offer | None = inventory.remembered(account).get(kind, {}).get(name)
         if offer is None:
-            await _refuse_elsewhere(inventory, caller.account, name)
+            offers = await inventory.recall_many(
+                account, kind, [name], lambda c, names: _offers(c, account, link, names)
+            )
+            offer = offers.get(name)
+        if offer is None:
+            await _refuse_elsewhere(inventory, account, name)
             return shape(unknown_status, "Listing not found")
         return await _record(inventory, caller, offer, wish)
 
-    async def listings(request: Request) -> Response:
+    async def listings(request: Incoming) -> Response:
         caller, link = await _enter(inventory, request, READ)
         try:
-            asked = schema.query(request.query_params.multi_items())
+            asked = schema.query(request.query().multi_items())
         except Invalid as error:
             return shape(400, str(error))
         now = inventory.now()
@@ -79,37 +80,32 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         return wire.respond(200, schema.page(found, asked.limit))
 
     routes = [
-        Route("/v1/listings/{id}/inventory", _guarded(update), methods=["PUT"]),
-        Route("/v1/listings", _guarded(listings), methods=["GET"]),
+        Route("/v1/listings/{id}/inventory", update, methods=["PUT"]),
+        Route("/v1/listings", listings, methods=["GET"]),
     ]
-    return asgi.application(routes, shape, asgi.kept_slashes)
+    return asgi.application(routes, shape, asgi.kept_slashes, Incoming, _refused)
 
 
-def _guarded(endpoint: Endpoint) -> Endpoint:
-    async def guarded(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except _Denied as error:
-            return shape(403, str(error))
-
-    return guarded
+def _refused(error: Exception) -> Response | None:
+    return shape(403, str(error)) if isinstance(error, _Denied) else None
 
 
-def _asked(request: Request, raw: bytes) -> tuple[str, schema.Update] | str:
+def _asked(request: Incoming, raw: bytes) -> tuple[str, schema.Update] | str:
     """The listing's id and the update; else what is wrong, to be said once the caller is known."""
     try:
-        return schema.listing_id(request.path_params["id"]), schema.update(wire.decode(raw))
+        return schema.listing_id(request.path("id")), schema.update(wire.decode(raw))
     except Invalid as error:
         return str(error)
     except BadBody as error:
         return error.message
 
 
-async def _enter(inventory: Inventory, request: Request, scope: str) -> tuple[Caller, int]:
+async def _enter(inventory: Inventory, request: Incoming, scope: str) -> tuple[Caller, int]:
     """The caller and its connection. Raises _Denied, without saying which part of the credentials was
     wrong."""
-    headers = request.scope["headers"]
-    client, key = wire.header(headers, CLIENT_HEADER), wire.header(headers, KEY_HEADER)
+    headers = wire.first_of_each(request.scope["headers"])
+    client = headers.get(CLIENT_HEADER, b"").decode("latin-1")
+    key = headers.get(KEY_HEADER, b"").decode("latin-1")
     if not client or not key:
         raise _Denied("The headers X-Treet-Client-Id and X-Treet-Authentication-Key are required")
     caller = await auth.identify(inventory, NAME, client, key)
@@ -120,9 +116,9 @@ async def _enter(inventory: Inventory, request: Request, scope: str) -> tuple[Ca
     return caller, caller.connection
 
 
-def _offer(connection: Connection, account: int, link: int, name: str) -> _Offer | None:
-    found = channels.listings_by_external(connection, account, link, [name]).get(name)
-    return None if found is None else _Offer(found.id, found.external_id, found.item, found.location)
+def _offers(connection: Connection, account: int, link: int, names: Sequence[str]) -> dict[str, _Offer]:
+    found = channels.listings_by_external(connection, account, link, names)
+    return {name: _Offer(one.id, name, one.item, one.location) for name, one in found.items()}
 
 
 async def _refuse_elsewhere(inventory: Inventory, account: int, name: str) -> None:
