@@ -16,10 +16,12 @@ import treet_calls
 from dialects import flipkart_wire
 from hubs import Hub, demo_hub
 from onhand.appliers import APPLIERS
+from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import catalog, channels, keys, schema
 from onhand.store.channels import Listing
 
 MAIN, EAST, WEST = 1, 2, 3
+LAMP_SKU = marketplacer_calls.SKUS[marketplacer_calls.LAMP]
 
 
 @pytest.fixture
@@ -80,6 +82,19 @@ def link(hub: Hub, name: str, integration: str | None = None) -> channels.Link:
 
 def listing(connection: Connection, hub: Hub, at: int, name: str) -> Listing:
     return channels.listings_by_external(connection, hub.account, at, [name])[name]
+
+
+def closing(hub: Hub, at: channels.Link, name: str) -> tuple[int, int]:
+    """Have a listing close when nothing is left at the connection's first location; what it is bound to."""
+    place = at.locations[0]
+
+    def unit(connection: Connection) -> int:
+        found = listing(connection, hub, at.id, name)
+        fields = {"closes_at_zero": 1, "location": place}
+        channels.change_listing(connection, hub.account, found.id, fields, hub.clock())
+        return found.item
+
+    return hub.write(unit), place
 
 
 def relocated(hub: Hub, at: int, locations: str) -> None:
@@ -171,6 +186,65 @@ def test_trackstars_product_is_closed_and_its_warehouse_gone(hub: Hub) -> None:
     assert call().json()["data"]["active"] is False
     relocated(hub, at.id, "[3]")
     assert list(trackstar_calls.faults(call())) == ["warehouse_id"]
+
+
+@pytest.mark.parametrize("hub", ["flipkart", "flipkart on PostgreSQL"], indirect=True)
+def test_flipkarts_listing_is_closed_by_a_commit(hub: Hub) -> None:
+    call = remembered(hub, "flipkart")
+    sku = hub.section["skus"][0]["sku"]
+    item, place = closing(hub, link(hub, "flipkart"), sku)
+    assert call().json()[sku]["status"] == "SUCCESS"
+    hub.record(SetOnHand(item, place, 0))
+    assert call().json()[sku]["status"] == "WARNING"
+
+
+@pytest.mark.parametrize("hub", ["trackstar", "trackstar on PostgreSQL"], indirect=True)
+def test_trackstars_product_is_closed_by_a_commit(hub: Hub) -> None:
+    call = remembered(hub, "trackstar")
+    name = trackstar_calls.shop(hub, "shopify").product
+    item, place = closing(hub, link(hub, "trackstar", "shopify"), name)
+    assert call().json()["data"]["active"] is True
+    hub.record(SetOnHand(item, place, 0))
+    assert call().json()["data"]["active"] is False
+
+
+@pytest.mark.parametrize("hub", ["trackstar", "trackstar on PostgreSQL"], indirect=True)
+def test_trackstars_answers_are_what_is_shown_next(hub: Hub) -> None:
+    at = trackstar_calls.shop(hub, "shopify")
+    item = hub.read(lambda c: catalog.items_by_sku(c, hub.account, [at.sku]))[at.sku]
+    for mode, quantity in (("increase", 1), ("exact", 5), ("exact", 5), ("increase", 0), ("decrease", 2)):
+        for key in (None, f"{mode} {quantity}"):
+            hub.clock.ahead(3)
+            answer = trackstar_calls.put(hub, at, at.body(mode, quantity), key=key).json()
+            assert answer["data"] == trackstar_calls.product(hub, at), (mode, quantity, key)
+    hub.write(lambda c: catalog.change_item(c, hub.account, item.id, {"name": "Other"}, hub.clock()))
+    answer = trackstar_calls.put(hub, at, at.body()).json()
+    assert answer["data"]["name"] == "Other"
+    assert answer["data"] == trackstar_calls.product(hub, at)
+
+
+@pytest.mark.parametrize("hub", ["marketplacer", "marketplacer on PostgreSQL"], indirect=True)
+def test_marketplacers_answers_are_what_is_shown_next(hub: Hub) -> None:
+    written: list[dict[str, object]] = [
+        {"seller_id": 1, "count_on_hand": 4},
+        {"seller_id": 2, "price": "12.50"},
+        {"seller_id": 1, "count_on_hand": 5},
+        {"seller_id": 3, "infinite": True, "fulfilment_provider": "Ours"},
+        {"seller_id": 2, "sale_price": 11, "count_on_hand": 2},
+        {"seller_id": 3, "fulfilment_provider": None, "infinite": False},
+        {"seller_id": 1, "price": None},
+    ]
+    item = hub.read(lambda c: catalog.items_by_sku(c, hub.account, [LAMP_SKU]))[LAMP_SKU].id
+    for one in written * 2:
+        answer = marketplacer_calls.put(hub, marketplacer_calls.LAMP, marketplacer_calls.records(one))
+        assert answer.json() == marketplacer_calls.get(hub, marketplacer_calls.LAMP).json(), one
+        hub.record(Adjust(item, EAST, 1))
+    first = marketplacer_calls.get(hub, marketplacer_calls.LAMP).json()["data"][0]["id"]
+    assert marketplacer_calls.delete(hub, marketplacer_calls.LAMP, first).status_code == 204
+    body = marketplacer_calls.records({"seller_id": 2, "count_on_hand": 9})
+    answer = marketplacer_calls.put(hub, marketplacer_calls.LAMP, body)
+    assert first not in [one["id"] for one in answer.json()["data"]]
+    assert answer.json() == marketplacer_calls.get(hub, marketplacer_calls.LAMP).json()
 
 
 @pytest.mark.parametrize("hub", ["marketplacer"], indirect=True)

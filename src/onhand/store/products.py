@@ -19,8 +19,8 @@ SECOND = 1_000_000
 class Product(msgspec.Struct, frozen=True, array_like=True):
     """What a connection says of a listing and its item. ``parent`` is the external id under which it offers
     the parent of the item. ``moved_at`` is when stock last changed at the connection's locations
-    (microseconds UTC, 0 for never). ``active``, ``kit`` and ``has_variants`` are 0 or 1, as the tables
-    have them."""
+    (microseconds UTC, 0 for never). ``closes`` says whether the listing may close with its level. ``active``,
+    ``kit``, ``has_variants`` and ``closes`` are 0 or 1, as the tables have them."""
 
     external_id: str
     status: str
@@ -44,6 +44,7 @@ class Product(msgspec.Struct, frozen=True, array_like=True):
     parent: str | None
     has_variants: int
     moved_at: int
+    closes: int
 
     @property
     def updated_at(self) -> int:
@@ -75,6 +76,7 @@ _MOVED_AT_PLACE = (
     " AND m.location = :place AND m.seq = (SELECT MAX(x.seq) FROM movements x"
     " WHERE x.account = g.account AND x.item = g.item AND x.location = :place)), 0)"
 )
+_CLOSES = "g.closes_at_zero"
 _OTHERWISE = {
     " INDEXED BY listings_level": "",
     "SELECT value FROM json_each(c.locations)": (
@@ -83,7 +85,7 @@ _OTHERWISE = {
 }
 _products = Packed(
     Product,
-    (*_COLUMNS, _MOVED),
+    (*_COLUMNS, _MOVED, _CLOSES),
     rest="FROM {rows} JOIN listings g ON g.account = r.account AND g.connection = r.connection"
     " AND g.external_id = r.external_id"
     " JOIN items i ON i.account = g.account AND i.id = g.item"
@@ -93,7 +95,7 @@ _products = Packed(
 )
 _product = Packed(
     Product,
-    (*_COLUMNS, _MOVED_AT_PLACE),
+    (*_COLUMNS, _MOVED_AT_PLACE, _CLOSES),
     rest="FROM listings g JOIN items i ON i.account = g.account AND i.id = g.item"
     " WHERE g.account = :account AND g.connection = :link AND g.external_id = :name",
     postgresql=_OTHERWISE,

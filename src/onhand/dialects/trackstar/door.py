@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +21,7 @@ from onhand.pace import Pace, Window
 from onhand.settings import Settings
 from onhand.store import channels, requests
 from onhand.store.channels import Link
-from onhand.wire import BODY_LIMIT, BadBody
+from onhand.wire import BODY_LIMIT, BadBody, Incoming
 from onhand.work import Answer, Conflict, Key
 
 NAME = "trackstar"
@@ -70,9 +69,6 @@ class Place(NamedTuple):
     site: Site
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-
 def respond(answer: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """An error as a response."""
     return wire.respond(answer.status, answer.body, headers=headers)
@@ -88,22 +84,16 @@ def refused(status: int, words: str) -> Response:
     return respond(problem(status, words), {REQUEST_ID_HEADER: secrets.token_hex(_REQUEST_ID_BYTES)})
 
 
-def guarded(endpoint: Endpoint) -> Endpoint:
-    """An endpoint whose `Turned` becomes its answer."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except Turned as turned:
-            return respond(turned.answer, turned.headers)
-
-    return answered
+def turned(error: Exception) -> Response | None:
+    """The answer of a `Turned`."""
+    return respond(error.answer, error.headers) if isinstance(error, Turned) else None
 
 
 def labelled(app: ASGIApp) -> ASGIApp:
     """An application that gives each response an X-Request-Id, and what its endpoint has left for it."""
 
-    async def labelling(scope: Scope, receive: Receive, send: Send) -> None:
+    # Awaited by the server itself: here it would be a coroutine more for every request.
+    def labelling(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         extra = [(_REQUEST_ID, secrets.token_bytes(_REQUEST_ID_BYTES).hex().encode())]
         scope[_EXTRA] = extra
 
@@ -112,7 +102,7 @@ def labelled(app: ASGIApp) -> ASGIApp:
                 message["headers"] += extra
             return send(message)
 
-        await app(scope, receive, sending)
+        return app(scope, receive, sending)
 
     return labelling
 
@@ -124,16 +114,16 @@ class Door:
         self.inventory = inventory
         self._paces = {False: Pace(READS), True: Pace(WRITES)} if settings.limit_trackstar else {}
 
-    async def organisation(self, request: Request) -> Caller:
+    async def organisation(self, request: Incoming) -> Caller:
         """The caller by its API key alone; 401."""
         return _organisation(await self._identify(wire.header(request.scope["headers"], _KEY)))
 
-    async def visit(self, request: Request, *, write: bool = False) -> Visit:
+    async def visit(self, request: Incoming, *, write: bool = False) -> Visit:
         """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
-        headers = request.scope["headers"]
-        key = auth.digest(wire.header(headers, _KEY))
+        headers = wire.first_of_each(request.scope["headers"])
+        key = auth.digest(headers.get(_KEY, b"").decode("latin-1"))
         organisation = _organisation(await auth.identify(self.inventory, NAME, key))
-        token = auth.digest(wire.header(headers, _TOKEN))
+        token = auth.digest(headers.get(_TOKEN, b"").decode("latin-1"))
         caller = await auth.identify(self.inventory, NAME, token)
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
@@ -142,7 +132,7 @@ class Door:
             raise Turned(problem(403, "adjust_inventory is disabled: the API key is read only"))
         return Visit(caller.account, caller.principal, caller.connection)
 
-    async def connection_of(self, request: Request, organisation: Caller) -> int | None:
+    async def connection_of(self, request: Incoming, organisation: Caller) -> int | None:
         """The connection of an access token that may be left out; 401 when it is wrong."""
         given = wire.every(request.scope["headers"], _TOKEN)
         if not given:
@@ -155,15 +145,18 @@ class Door:
     async def place(self, visit: Visit) -> Place:
         """The same as `place`, by what is remembered."""
         number = visit.connection
+        known: Place | None = self.inventory.remembered(visit.account).get(NAME, {}).get(number)
+        if known is not None:
+            return known
         found = await self.inventory.recall_many(
-            visit.account, "trackstar", [number], lambda c, _: {number: place(c, visit)}, alone=False
+            visit.account, NAME, [number], lambda c, _: {number: place(c, visit)}, alone=False
         )
         return found[number]
 
     async def _identify(self, secret: str) -> Caller | None:
         return await auth.identify(self.inventory, NAME, auth.digest(secret))
 
-    def _pace(self, request: Request, token: str, write: bool) -> None:
+    def _pace(self, request: Incoming, token: str, write: bool) -> None:
         pace = self._paces.get(write)
         if pace is None:
             return
@@ -205,7 +198,7 @@ def site(connection: Connection, account: int, link: Link) -> Site:
     return Site(warehouses, shop if isinstance(shop, str) else None)
 
 
-async def body(request: Request) -> object:
+async def body(request: Incoming) -> object:
     """The request's JSON; 415 for another media type, 400 for what is not JSON."""
     if not wire.is_json(wire.media_type(request.scope)):
         raise Turned(problem(415, "The body must be application/json"))
@@ -215,7 +208,7 @@ async def body(request: Request) -> object:
         raise Turned(problem(400, bad.message, detail={"json": {"_schema": [f"{bad.message}."]}})) from bad
 
 
-def idempotency(request: Request, scope: str, asked: object) -> Key | None:
+def idempotency(request: Incoming, scope: str, asked: object) -> Key | None:
     """The request's idempotency key, which stands for this method, path and body; 422 if it is no key."""
     found = wire.every(request.scope["headers"], IDEMPOTENCY_HEADER)
     if not found:
@@ -233,7 +226,7 @@ def idempotency(request: Request, scope: str, asked: object) -> Key | None:
     canonical = msgspec.json.encode(asked, order="sorted").decode()
     # Where the hub is mounted is not part of it either: the same client may come by host name.
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    return Key(scope, given, auth.digest(f"{request.method} {path}\n{canonical}"))
+    return Key(scope, given, auth.digest(f"{request.scope['method']} {path}\n{canonical}"))
 
 
 def known(stored: requests.Stored | None, key: Key | None) -> Response | None:

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from onhand import wire
 from onhand.dialects.trackstar import door, filters, rendering, schema
-from onhand.dialects.trackstar.door import NAME, Door, Place, Turned, Visit, guarded
+from onhand.dialects.trackstar.door import NAME, Door, Place, Turned, Visit
 from onhand.dialects.trackstar.filters import Query
 from onhand.dialects.trackstar.rules import RULES
 from onhand.dialects.trackstar.schema import Faults, Site
@@ -21,6 +20,7 @@ from onhand.stock.model import Place as At
 from onhand.store import catalog, channels, levels, products
 from onhand.store.catalog import Location
 from onhand.store.products import Product, Wanted
+from onhand.wire import Incoming
 
 _Row = TypeVar("_Row")
 
@@ -48,11 +48,11 @@ def routes(hall: Door) -> list[Route]:
     }
 
     def bound(endpoint: Any) -> Any:
-        async def answer(request: Request) -> Response:
+        async def answer(request: Incoming) -> Response:
             found: Response = await endpoint(hall, request)
             return found
 
-        return guarded(answer)
+        return answer
 
     return [Route(path, bound(endpoint), methods=["GET"]) for path, endpoint in table.items()]
 
@@ -66,9 +66,9 @@ def _valid(query: Query | Faults) -> Query:
 # --- products -----------------------------------------------------------------------------------------
 
 
-async def _products(hall: Door, request: Request) -> Response:
+async def _products(hall: Door, request: Incoming) -> Response:
     visit = await hall.visit(request)
-    asked = _valid(filters.products(request.query_params.multi_items()))
+    asked = _valid(filters.products(request.query().multi_items()))
     now = hall.inventory.now()
     page = await hall.inventory.read(visit.account, lambda c: _page(c, visit, asked, now), long=True)
     data = [rendering.cart_product(one, page.place.site, page.levels) for one in page.shown]
@@ -97,9 +97,9 @@ def _levels(
     return levels.at(connection, account, wanted, now)
 
 
-async def _product(hall: Door, request: Request) -> Response:
+async def _product(hall: Door, request: Incoming) -> Response:
     visit = await hall.visit(request)
-    name = request.path_params["id"]
+    name = request.path("id")
     now = hall.inventory.now()
 
     def query(connection: Connection) -> Page:
@@ -118,17 +118,17 @@ async def _product(hall: Door, request: Request) -> Response:
 # --- warehouses ---------------------------------------------------------------------------------------
 
 
-async def _warehouses(hall: Door, request: Request) -> Response:
+async def _warehouses(hall: Door, request: Incoming) -> Response:
     visit = await hall.visit(request)
-    asked = _valid(filters.plain(request.query_params.multi_items()))
+    asked = _valid(filters.plain(request.query().multi_items()))
     found = list((await _places(hall, visit)).items())
     shown, answer = _cut(list(enumerate(found, 1)), asked)
     return wire.respond(200, {"data": [rendering.warehouse(*one) for one in shown], **answer})
 
 
-async def _warehouse(hall: Door, request: Request) -> Response:
+async def _warehouse(hall: Door, request: Incoming) -> Response:
     visit = await hall.visit(request)
-    name = request.path_params["id"]
+    name = request.path("id")
     location = (await _places(hall, visit)).get(name)
     if location is None:
         raise Turned(schema.unknown("Warehouse", name))
@@ -157,17 +157,17 @@ def _cut(rows: list[tuple[int, _Row]], asked: Query) -> tuple[list[_Row], dict[s
 # --- the organisation ---------------------------------------------------------------------------------
 
 
-async def _connections(hall: Door, request: Request) -> Response:
+async def _connections(hall: Door, request: Incoming) -> Response:
     caller = await hall.organisation(request)
-    asked = _valid(filters.plain(request.query_params.multi_items()))
+    asked = _valid(filters.plain(request.query().multi_items()))
     found = await hall.inventory.read(caller.account, lambda c: channels.links(c, caller.account, NAME))
     shown, answer = _cut([(one.id, one) for one in found], asked)
     return wire.respond(200, {"data": [rendering.connection(one) for one in shown], **answer})
 
 
-async def _connection(hall: Door, request: Request) -> Response:
+async def _connection(hall: Door, request: Incoming) -> Response:
     caller = await hall.organisation(request)
-    name = request.path_params["id"]
+    name = request.path("id")
     found = await hall.inventory.read(caller.account, lambda c: channels.links(c, caller.account, NAME))
     link = next((one for one in found if str(one.id) == name), None)
     if link is None:
@@ -175,11 +175,11 @@ async def _connection(hall: Door, request: Request) -> Response:
     return wire.respond(200, {"data": rendering.connection(link)})
 
 
-async def _write_info(hall: Door, request: Request) -> Response:
+async def _write_info(hall: Door, request: Incoming) -> Response:
     caller = await hall.organisation(request)
-    name = request.path_params["name"]
+    name = request.path("name")
     number = await hall.connection_of(request, caller)
-    rule = RULES.get(name) if request.path_params["type"] == "cart" else None
+    rule = RULES.get(name) if request.path("type") == "cart" else None
     if rule is None:
         raise Turned(schema.unknown("Integration", name))
     site = None

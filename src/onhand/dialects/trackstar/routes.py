@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from starlette.requests import Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from onhand import asgi, wire
 from onhand.dialects.trackstar import door, reads, rendering, schema
-from onhand.dialects.trackstar.door import Door, Place, Turned, Visit, guarded, labelled
+from onhand.dialects.trackstar.door import Door, Place, Turned, Visit, labelled, turned
 from onhand.dialects.trackstar.rendering import cart_product
 from onhand.dialects.trackstar.schema import Batch, Change, Line, Site
 from onhand.inventory import Inventory
@@ -23,6 +23,7 @@ from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, SetAvailable
 from onhand.store import products, requests
 from onhand.store.products import Product
+from onhand.wire import Incoming
 from onhand.work import Accepted, Answer, Group, Key, Plan, Recorded, Work
 
 shape = door.refused
@@ -36,11 +37,11 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     hall = Door(inventory, settings)
     strict = settings.strict_trackstar
 
-    async def adjust(request: Request) -> Response:
+    async def adjust(request: Incoming) -> Response:
         visit = await hall.visit(request, write=True)
         asked = await door.body(request)
         key = door.idempotency(request, visit.principal, asked)
-        name = request.path_params["id"]
+        name = request.path("id")
         place = await hall.place(visit)
         if (before := await _before(inventory, visit, key)) is not None:
             return before
@@ -48,11 +49,13 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         change = schema.read_change(asked, place.rule, place.site, strict, now)
         if not isinstance(change, Change):
             raise Turned(schema.invalid(change))
-        found = await _look(inventory, visit, place.site, rendering.names(name))
-        product = _variant(rendering.pick(found, name), name, "product_id")
+        kept = await _kept(inventory, visit, place.site, name) if key is None else None
+        if kept is not None:
+            return await _adjusted(inventory, visit, place, kept, change)
+        product = await _product(inventory, visit, place.site, name)
         return await _record(inventory, *_adjustment(visit, place, product, change, key))
 
-    async def batch(request: Request) -> Response:
+    async def batch(request: Incoming) -> Response:
         visit = await hall.visit(request, write=True)
         asked = await door.body(request)
         key = door.idempotency(request, visit.principal, asked)
@@ -71,11 +74,11 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         return await _record(inventory, *_settings(visit, place, wanted, chosen, key))
 
     routes = [
-        Route("/cart/products/batch-adjust-inventory", guarded(batch), methods=["PUT"]),
-        Route("/cart/products/{id}/adjust-inventory", guarded(adjust), methods=["PUT"]),
+        Route("/cart/products/batch-adjust-inventory", batch, methods=["PUT"]),
+        Route("/cart/products/{id}/adjust-inventory", adjust, methods=["PUT"]),
         *reads.routes(hall),
     ]
-    return labelled(asgi.application(routes, door.shape, asgi.kept_slashes))
+    return labelled(asgi.application(routes, door.shape, asgi.kept_slashes, Incoming, turned))
 
 
 async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:
@@ -91,13 +94,36 @@ async def _look(
     inventory: Inventory, visit: Visit, site: Site, names: tuple[str, ...]
 ) -> Mapping[str, Product]:
     """The products of these external ids; read each time, because their status and their last move count."""
+    return await inventory.read(visit.account, lambda c: _all(c, visit, site, names), alone=True)
+
+
+def _all(connection: Connection, visit: Visit, site: Site, names: Sequence[str]) -> dict[str, Product]:
     account, link = visit.account, visit.connection
     if len(names) == len(site.warehouses) == 1:
         ((name,), (place,)) = names, site.warehouses.values()
-        return await inventory.read(
-            account, lambda c: products.product(c, account, link, name, place), alone=True
+        return products.product(connection, account, link, name, place)
+    return products.products(connection, account, link, names)
+
+
+async def _product(inventory: Inventory, visit: Visit, site: Site, name: str) -> Product:
+    """The product of an id, if it can be adjusted."""
+    found = await _look(inventory, visit, site, rendering.names(name))
+    return _variant(rendering.pick(found, name), name, "product_id")
+
+
+async def _kept(inventory: Inventory, visit: Visit, site: Site, name: str) -> Product | None:
+    """The same by what is remembered, but for when it last moved. None where that does not do: where another
+    process or a commit may have closed the listing, and for what cannot be adjusted."""
+    if not inventory.store.sqlite or len(rendering.names(name)) != 1:
+        return None
+    kind = f"trackstar product of {visit.connection}"
+    found: Product | None = inventory.remembered(visit.account).get(kind, {}).get(name)
+    if found is None:
+        more = await inventory.recall_many(
+            visit.account, kind, [name], lambda c, names: _all(c, visit, site, names)
         )
-    return await inventory.read(account, lambda c: products.products(c, account, link, names), alone=True)
+        found = more.get(name)
+    return None if found is None or found.closes or found.has_variants else found
 
 
 def _variant(product: Product | None, name: str, field: str) -> Product:
@@ -171,6 +197,20 @@ def _moved(recorded: Recorded) -> int:
     """When the group was recorded; 0 if it changed nothing."""
     outcome = recorded.outcomes[0]
     return recorded.recorded_at if isinstance(outcome, Accepted) and outcome.entries else 0
+
+
+async def _adjusted(
+    inventory: Inventory, visit: Visit, place: Place, kept: Product, change: Change
+) -> Response:
+    """Record a change of a product that is remembered."""
+    work, made = _adjustment(visit, place, kept, change, None)
+    recorded = await inventory.record(work)
+    if isinstance(recorded.outcomes[0], Accepted) and not _moved(recorded):
+        # Only now it counts when something last did.
+        name = kept.external_id
+        found = (await _look(inventory, visit, place.site, (name,))).get(name, kept)
+        _, made = _adjustment(visit, place, found, change, None)
+    return wire.respond(*made(recorded))
 
 
 async def _record(inventory: Inventory, work: Work, made: Callable[[Recorded], Made]) -> Response:
