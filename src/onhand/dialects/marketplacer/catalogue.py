@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 from starlette.datastructures import URL
-from starlette.requests import Request
 from starlette.responses import Response
 
+from onhand import wire
 from onhand.auth import Caller
 from onhand.dialects.marketplacer import rendering, schema, shop, variants
 from onhand.dialects.marketplacer.door import Front, read_body, respond
@@ -19,12 +19,13 @@ from onhand.dialects.marketplacer.variants import Page, Variant
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, Level
 from onhand.store import catalog, levels, offers
+from onhand.wire import Incoming
 from onhand.work import Group, Work
 
 NO_PLACE = "The owner of this API key has no place for stock."
 
 
-async def list_memberships(front: Front, caller: Caller, request: Request) -> Response:
+async def list_memberships(front: Front, caller: Caller, request: Incoming) -> Response:
     """The sellers of the multi-store, for its owner."""
     here = await front.inventory.read(caller.account, lambda c: shop.enter(c, caller))
     if not here.parent:
@@ -33,9 +34,9 @@ async def list_memberships(front: Front, caller: Caller, request: Request) -> Re
     return respond(200, rendering.memberships(sellers))
 
 
-async def list_variants(front: Front, caller: Caller, request: Request) -> Response:
+async def list_variants(front: Front, caller: Caller, request: Incoming) -> Response:
     """The caller's variants, filtered, page by page."""
-    given = request.query_params
+    given = request.query()
     page = variants.page(given.get("page[number]"), given.get("page[size]"))
     where = variants.filters(given)
     possible = not any("\0" in value for value in where.values())
@@ -58,9 +59,9 @@ async def list_variants(front: Front, caller: Caller, request: Request) -> Respo
     return respond(200, body)
 
 
-async def get_variant(front: Front, caller: Caller, request: Request) -> Response:
+async def get_variant(front: Front, caller: Caller, request: Incoming) -> Response:
     """One variant."""
-    name = request.path_params["variant"]
+    name = request.path("variant")
 
     def look(connection: Connection) -> tuple[Variant, dict[str, object]]:
         here = shop.enter(connection, caller)
@@ -69,14 +70,14 @@ async def get_variant(front: Front, caller: Caller, request: Request) -> Respons
 
     found, shown = await front.inventory.read(caller.account, look)
     url = str(_address(request).replace(query="", fragment=""))
-    body = variants.single(url, found, shown, request.query_params.get("include", ""))
+    body = variants.single(url, found, shown, request.query().get("include", ""))
     return respond(200, body)
 
 
-async def put_variant(front: Front, caller: Caller, request: Request) -> Response:
+async def put_variant(front: Front, caller: Caller, request: Incoming) -> Response:
     """Set the stock and the prices of a variant that one seller sells; it has no inventories."""
     body = await read_body(front, request)
-    name = request.path_params["variant"]
+    name = request.path("variant")
 
     def look(connection: Connection) -> tuple[Shop, Variant]:
         here = shop.enter(connection, caller)
@@ -92,7 +93,7 @@ async def put_variant(front: Front, caller: Caller, request: Request) -> Respons
         item = found.item.id
         commands = tuple(schema.commands(wish, item, home.location))
         group = Group(commands, also=tuple(schema.companions(wish, item, home.seller)))
-        recorded = await front.inventory.record(Work(caller.account, (group,), caller.principal))
+        recorded = await front.record(Work(caller.account, (group,), caller.principal), item)
         schema.accepted(recorded, name)
     return await get_variant(front, caller, request)
 
@@ -118,11 +119,12 @@ def _resources(
     return shown
 
 
-def _address(request: Request) -> URL:
+def _address(request: Incoming) -> URL:
     """Where the client has asked. That it spoke TLS with a proxy only the proxy knows: links to plain http
     would lead past it, with the key in the open."""
-    spoken = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
-    return request.url.replace(scheme="https") if spoken == "https" else request.url
+    spoken = wire.header(request.scope["headers"], b"x-forwarded-proto").partition(",")[0].strip().lower()
+    url = URL(scope=request.scope)
+    return url.replace(scheme="https") if spoken == "https" else url
 
 
 def _links(url: URL, page: Page, total: int) -> dict[str, str]:
@@ -135,7 +137,7 @@ def _links(url: URL, page: Page, total: int) -> dict[str, str]:
     }
 
 
-async def post_stock(front: Front, caller: Caller, request: Request) -> Response:
+async def post_stock(front: Front, caller: Caller, request: Incoming) -> Response:
     """Set the caller's own stock of many variants, all or none."""
     body = await read_body(front, request)
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from onhand import auth, wire
 from onhand.auth import Caller
 from onhand.dialects.marketplacer import errors, prices
 from onhand.dialects.marketplacer.errors import MEDIA_TYPE, Problem
+from onhand.dialects.marketplacer.sayings import Sayings
 from onhand.dialects.marketplacer.schema import DIALECT
 from onhand.inventory import Inventory
 from onhand.pace import Pace, Window
 from onhand.settings import Settings
-from onhand.wire import Headers
+from onhand.wire import Incoming
+from onhand.work import Recorded, Work
 
 CALLS_A_SECOND = 50
 KEY_HEADER = b"marketplacer-api-key"
+_FRACTION = re.compile(rb"[0-9][.eE]")
 
 
 class Front(NamedTuple):
@@ -28,15 +31,23 @@ class Front(NamedTuple):
     inventory: Inventory
     settings: Settings
     pace: Pace | None
+    sayings: Sayings | None
+    """Where this process alone writes what they are about."""
+
+    async def record(self, work: Work, item: int) -> Recorded:
+        """Record a work of one group, about one item."""
+        if self.sayings is None or not work.groups[0].also:
+            return await self.inventory.record(work)
+        return await self.sayings.record(work, item)
 
 
-Handler = Callable[[Front, Caller, Request], Awaitable[Response]]
+Handler = Callable[[Front, Caller, Incoming], Awaitable[Response]]
 
 
 def front(inventory: Inventory, settings: Settings) -> Front:
     """What the routes of one application share."""
     pace = Pace(Window(CALLS_A_SECOND, 1.0)) if settings.limit_marketplacer else None
-    return Front(inventory, settings, pace)
+    return Front(inventory, settings, pace, Sayings(inventory) if inventory.store.sqlite else None)
 
 
 def respond(status: int, body: object) -> Response:
@@ -51,35 +62,38 @@ def shape(status: int, sentence: str) -> Response:
     return respond(status, errors.body(status, sentence))
 
 
-def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Incoming], Awaitable[Response]]:
     """``handler`` behind the checks that all routes have; ``scope`` is what the key must allow."""
 
-    async def endpoint(request: Request) -> Response:
-        try:
-            key = _key(request.scope["headers"])
-            caller = await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
-            if caller is None:
-                return _unauthorized()
-            if front.pace is not None:
-                ruling = front.pace.allow(caller.principal, front.inventory.now() / 1e6)
-                if not ruling.allowed:
-                    return _too_many(ruling.retry_after)
-            if not caller.may(scope):
-                raise Problem(403, "This API key may not change anything.")
-            return await handler(front, caller, request)
-        except Problem as problem:
-            body = errors.body(problem.status, problem.detail, problem.source)
-            return respond(problem.status, body)
+    async def endpoint(request: Incoming) -> Response:
+        key = _key(wire.first_of_each(request.scope["headers"]))
+        caller = await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
+        if caller is None:
+            return _unauthorized()
+        if front.pace is not None:
+            ruling = front.pace.allow(caller.principal, front.inventory.now() / 1e6)
+            if not ruling.allowed:
+                return _too_many(ruling.retry_after)
+        if not caller.may(scope):
+            raise Problem(403, "This API key may not change anything.")
+        return await handler(front, caller, request)
 
     return endpoint
 
 
-def _key(headers: Headers) -> str:
+def refused(error: Exception) -> Response | None:
+    """The answer of a `Problem`."""
+    if not isinstance(error, Problem):
+        return None
+    return respond(error.status, errors.body(error.status, error.detail, error.source))
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str:
     """The API key: its own header first, because Authorization may be the site's Basic then."""
-    own = wire.header(headers, KEY_HEADER).strip()
+    own = headers.get(KEY_HEADER, b"").decode("latin-1").strip()
     if own:
         return own
-    scheme, _, rest = wire.header(headers, b"authorization").partition(" ")
+    scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else ""
 
 
@@ -93,14 +107,15 @@ def _too_many(after: int) -> Response:
     return wire.respond(429, body, media_type=MEDIA_TYPE, headers={"Retry-After": str(after)})
 
 
-async def read_body(front: Front, request: Request) -> object:
+async def read_body(front: Front, request: Incoming) -> object:
     """The body as strict JSON with exact numbers. Raises Problem 400 or 415."""
     media = wire.media_type(request.scope)
     if media != MEDIA_TYPE and not (front.settings.lenient_marketplacer and media == wire.JSON):
         raise errors.media(media)
     raw = await wire.body(request, wire.BODY_LIMIT)
     try:
-        wire.decode(raw)
+        read = wire.decode(raw)
     except wire.BadBody as bad:
         raise Problem(400, bad.message) from None
-    return prices.decode(raw)
+    # Only what is written so became a float above.
+    return prices.decode(raw) if _FRACTION.search(raw) else read

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -23,10 +22,14 @@ from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.stock.model import Level
 from onhand.store.catalog import Price
-from onhand.work import Group, Work
+from onhand.wire import Incoming
+from onhand.work import Group, Recorded, Work
 
 PREFIX = "/api/v2/client"
 _NO_PRICE = Price(None, None, None)
+WATCHED = 8
+"""Members whose levels a work is told of, where there are no more."""
+
 
 shape = door.shape
 
@@ -46,39 +49,43 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         ("PUT", PREFIX + "/variants/{variant}", WRITE, catalogue.put_variant),
     )
     routes = [Route(path, guarded(front, scope, do), methods=[verb]) for verb, path, scope, do in table]
-    return application(routes, shape)
+    return application(routes, shape, asked=Incoming, refused=door.refused)
 
 
-async def list_inventories(front: Front, caller: Caller, request: Request) -> Response:
+async def list_inventories(front: Front, caller: Caller, request: Incoming) -> Response:
     """All inventories of a variant, for the parent and for every member."""
     here = await shop.entered(front.inventory, caller)
-    item = await shop.shared_item(front.inventory, here, request.path_params["variant"])
+    item = await shop.shared_item(front.inventory, here, request.path("variant"))
     return await _shown(front, here, item, await _state(front, here, item))
 
 
-async def put_inventories(front: Front, caller: Caller, request: Request) -> Response:
+async def put_inventories(front: Front, caller: Caller, request: Incoming) -> Response:
     """Create or change records: any member's by the parent, a member's own by the member."""
-    inventory, name = front.inventory, request.path_params["variant"]
+    inventory, name = front.inventory, request.path("variant")
     body = await read_body(front, request)
     here = await shop.entered(inventory, caller)
     item, places = await shop.shared_item(inventory, here, name), here.places
     chosen = schema.by_seller(schema.wishes(body), places, here.bound)
     commands = [c for seller, wish in chosen.items() for c in schema.commands(wish, item, places[seller])]
     also = [c for seller, wish in chosen.items() for c in schema.companions(wish, item, seller)]
-    watch = tuple([(item, places[seller]) for seller in chosen])
+    sayings = front.sayings if len(places) <= WATCHED else None
+    watch = tuple([(item, places[seller]) for seller in (places if sayings else chosen)])
     group = Group(tuple(commands), also=tuple(also))
-    recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=watch))
+    recorded = await front.record(Work(caller.account, (group,), caller.principal, watch=watch), item)
     schema.accepted(recorded, name)
     written = {seller: recorded.levels[item, places[seller]] for seller in chosen}
-    state = await _state(front, here, item)
+    if sayings is None:
+        state = await _state(front, here, item)
+    else:
+        state = (await sayings.of(here, item))._replace(levels=_present(here, item, recorded))
     return await _shown(front, here, item, _as_written(state, chosen, written), tuple(chosen))
 
 
-async def delete_inventory(front: Front, caller: Caller, request: Request) -> Response:
+async def delete_inventory(front: Front, caller: Caller, request: Incoming) -> Response:
     """End a record: the level becomes absent, its prices go."""
-    inventory, name = front.inventory, request.path_params["record"]
+    inventory, name = front.inventory, request.path("record")
     here = await shop.entered(inventory, caller)
-    item = await shop.shared_item(inventory, here, request.path_params["variant"])
+    item = await shop.shared_item(inventory, here, request.path("variant"))
     whose = await inventory.read(caller.account, lambda c: shop.owner(c, caller.account, name))
     if whose is None or whose[0] != item or here.bound not in (None, whose[1]):
         raise missing(name)
@@ -86,7 +93,8 @@ async def delete_inventory(front: Front, caller: Caller, request: Request) -> Re
     if home is None:
         raise missing(name)
     commands, also = schema.removal(item, home.seller, home.location)
-    recorded = await inventory.record(Work(caller.account, (Group(commands, also=also),), caller.principal))
+    work = Work(caller.account, (Group(commands, also=also),), caller.principal)
+    recorded = await front.record(work, item)
     schema.accepted(recorded, name)
     return wire.respond(204, None)
 
@@ -105,6 +113,12 @@ def _as_written(state: State, chosen: Mapping[int, Wish], written: Mapping[int, 
         elif wish.provider is not UNSET:
             providers[seller] = wish.provider
     return State({**state.levels, **written}, prices, providers)
+
+
+def _present(here: Shop, item: int, recorded: Recorded) -> dict[int, Level]:
+    """The levels of the members that have one, where a work was told of all."""
+    found = {seller: recorded.levels[item, at] for seller, at in here.places.items()}
+    return {seller: level for seller, level in found.items() if level.present}
 
 
 async def _state(front: Front, here: Shop, item: int) -> State:
