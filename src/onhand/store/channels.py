@@ -141,7 +141,7 @@ _statuses = Statement(
 
 
 def statuses(connection: Connection, account: int, ids: Sequence[int]) -> dict[int, str]:
-    """The status of those of these listings that are there: of a listing, it alone is never remembered."""
+    """The status of those of these listings that are there; commits may close some of them."""
     if len(ids) == 1:
         # As nearly always, and an array of one takes a third more instructions.
         return {row[0]: row[1] for row in _status.run(connection, account=account, id=ids[0])}

@@ -42,12 +42,14 @@ def space(connection: int) -> str:
 
 
 def offer(listing: Listing) -> Offer:
-    """What the rules need to know of a listing, but for whether it is open."""
+    """What the rules need to know of a listing; that it is not open makes it inactive where that counts."""
     told = listing.attributes
     inactive = told.get("listing_status") == "INACTIVE"
     archived = told.get("archived_status") == "ARCHIVED"
     product_id = told.get("product_id")
-    return Offer(listing.id, listing.item, space(listing.connection), product_id, inactive, archived)
+    where, is_open = space(listing.connection), listing.status == "open"
+    closes = listing.closes_at_zero
+    return Offer(listing.id, listing.item, where, product_id, inactive, archived, is_open, closes)
 
 
 def asked(raw: bytes) -> Asked:

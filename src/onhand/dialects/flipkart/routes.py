@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from sqlalchemy import Connection
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -22,6 +21,7 @@ from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.store import catalog, channels, levels
 from onhand.store.channels import Link, Listing
+from onhand.wire import Incoming
 from onhand.work import Recorded, Work
 
 DIALECT = tokens.DIALECT
@@ -41,16 +41,16 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 WRITING_METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Incoming], Awaitable[Response]]
 Looked = tuple[dict[str, Offer], dict[str, int]]
 """Listings by SKU, as the rules see them, and our locations by Flipkart's ids."""
 
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """The dialect's application; its paths are relative to where it is mounted."""
-    update = _handled(partial(_update, inventory))
-    listings = _handled(partial(_listings, inventory))
-    routes = [Route(TOKEN_PATH, _handled(partial(_token, inventory, settings)), methods=["GET", "POST"])]
+    update = partial(_update, inventory)
+    listings = partial(_listings, inventory)
+    routes = [Route(TOKEN_PATH, partial(_token, inventory, settings), methods=["GET", "POST"])]
     for prefix in PREFIXES:
         routes += [
             Route(prefix + UPDATE_PATH, update, methods=["POST"]),
@@ -59,7 +59,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             Route(prefix + LISTINGS_PATH + "{skus:path}", listings, methods=["GET"]),
             Route(prefix + LISTINGS_PATH + "{skus:path}", _only_get, methods=WRITING_METHODS),
         ]
-    return asgi.application(routes, shape)
+    return asgi.application(routes, shape, asked=Incoming, refused=_refused)
 
 
 def shape(status: int, sentence: str) -> Response:
@@ -71,27 +71,23 @@ def _respond(status: int, body: object, headers: dict[str, str] | None = None) -
     return wire.respond(status, body, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _handled(endpoint: Endpoint) -> Endpoint:
-    """``endpoint`` with its refusals answered."""
-
-    async def handled(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except BadRequest as bad:
-            return _respond(400, whole(bad.fault))
-        except oauth.Denied as denied:
-            return _respond(denied.status, denied.body, denied.headers | NO_STORE)
-
-    return handled
+def _refused(error: Exception) -> Response | None:
+    match error:
+        case BadRequest():
+            return _respond(400, whole(error.fault))
+        case oauth.Denied():
+            return _respond(error.status, error.body, error.headers | NO_STORE)
+        case _:
+            return None
 
 
-async def _only_post(request: Request) -> Response:
+async def _only_post(request: Incoming) -> Response:
     response = shape(405, "Method not allowed")
     response.headers["Allow"] = "POST"
     return response
 
 
-async def _only_get(request: Request) -> Response:
+async def _only_get(request: Incoming) -> Response:
     """Another method on a list of SKUs; what can be none, as an update that we do not speak, is no path."""
     raw = _segment(request)
     if b"/" in raw or not raw:
@@ -104,7 +100,7 @@ async def _only_get(request: Request) -> Response:
 # --- the token endpoint -------------------------------------------------------------------------------
 
 
-async def _token(inventory: Inventory, settings: Settings, request: Request) -> Response:
+async def _token(inventory: Inventory, settings: Settings, request: Incoming) -> Response:
     app = oauth.basic(_authorization(request))
     now, seconds = inventory.now(), settings.flipkart_token_seconds
     account, found = await inventory.read(0, lambda c: tokens.look_up(c, app, now, seconds))
@@ -116,8 +112,8 @@ async def _token(inventory: Inventory, settings: Settings, request: Request) -> 
     return _respond(200, oauth.granted(found.token, (found.expires_at - now) // 1_000_000), NO_STORE)
 
 
-async def _form(request: Request) -> dict[str, str]:
-    if request.method != "POST" or wire.media_type(request.scope) != FORM:
+async def _form(request: Incoming) -> dict[str, str]:
+    if request.scope["method"] != "POST" or wire.media_type(request.scope) != FORM:
         return {}
     text = (await wire.body(request, FORM_LIMIT)).decode("utf-8", "replace")
     try:
@@ -126,11 +122,11 @@ async def _form(request: Request) -> dict[str, str]:
         raise oauth.Denied(400, "invalid_request", "The form has too many fields") from None
 
 
-def _authorization(request: Request) -> str:
+def _authorization(request: Incoming) -> str:
     return wire.header(request.scope["headers"], b"authorization")
 
 
-async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
+async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller:
     token = oauth.bearer(_authorization(request))
     caller = await auth.identify(inventory, DIALECT, auth.digest(token))
     if caller is None:
@@ -143,7 +139,7 @@ async def _caller(inventory: Inventory, request: Request, scope: str) -> Caller:
 # --- updating inventory -------------------------------------------------------------------------------
 
 
-async def _update(inventory: Inventory, request: Request) -> Response:
+async def _update(inventory: Inventory, request: Incoming) -> Response:
     caller = await _caller(inventory, request, WRITE)
     body = await _json(request)
     asked = schema.envelope(body)
@@ -165,7 +161,7 @@ async def _update(inventory: Inventory, request: Request) -> Response:
     return _respond(200, answer)
 
 
-async def _json(request: Request) -> object:
+async def _json(request: Incoming) -> object:
     media = wire.media_type(request.scope)
     if not wire.is_json(media):
         raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
@@ -194,14 +190,23 @@ async def _look_up(inventory: Inventory, caller: Caller, asked: Sequence[schema.
     offered = await inventory.recall_many(
         account, f"flipkart listing of {number}", skus, lambda c, some: _offers(c, account, number, some)
     )
-    ids = [one.listing for one in offered.values()]
-    status = await inventory.read(account, lambda c: channels.statuses(c, account, ids), alone=True)
-    offers = {
+    offers = await _as_they_are(inventory, account, offered)
+    return offers, {name: number for name, number in mine.items() if number in link.locations}
+
+
+async def _as_they_are(inventory: Inventory, account: int, offered: Mapping[str, Offer]) -> dict[str, Offer]:
+    """Those of remembered offers that are there, inactive where they are not open now."""
+    status = {one.listing: "open" if one.open else "closed" for one in offered.values()}
+    # What no commit closes is closed by a change of the catalogue, after which nothing is remembered here.
+    unsure = [one.listing for one in offered.values() if one.closes or not inventory.store.sqlite]
+    if unsure:
+        found = await inventory.read(account, lambda c: channels.statuses(c, account, unsure), alone=True)
+        status = {name: said for name, said in status.items() if name not in unsure} | found
+    return {
         sku: one if status[one.listing] == "open" else one._replace(inactive=True)
         for sku, one in offered.items()
         if one.listing in status
     }
-    return offers, {name: number for name, number in mine.items() if number in link.locations}
 
 
 def _offers(connection: Connection, account: int, link: int, skus: Sequence[str]) -> dict[str, Offer]:
@@ -218,7 +223,7 @@ def _link(connection: Connection, caller: Caller) -> Link | None:
 # --- showing listings -----------------------------------------------------------------------------------
 
 
-async def _listings(inventory: Inventory, request: Request) -> Response:
+async def _listings(inventory: Inventory, request: Incoming) -> Response:
     raw = _segment(request)
     if b"/" in raw or not raw:
         return shape(404, "Not found")
@@ -235,7 +240,7 @@ async def _listings(inventory: Inventory, request: Request) -> Response:
     return _respond(200, await inventory.read(caller.account, query))
 
 
-def _segment(request: Request) -> bytes:
+def _segment(request: Incoming) -> bytes:
     """The SKUs of the path, still encoded: a slash that was encoded belongs to a SKU."""
     raw: bytes = request.scope.get("raw_path") or b""
     _, found, segment = raw.partition(LISTINGS_PATH.encode())

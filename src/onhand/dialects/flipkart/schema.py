@@ -62,7 +62,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Offer(NamedTuple):
-    """A listing as the rules see it. ``product_id`` None accepts any; ``space`` is its connection's."""
+    """A listing as the rules see it. ``product_id`` None accepts any; ``space`` is its connection's. ``open``
+    is as it was read: a commit may close a listing that ``closes`` with its level."""
 
     listing: int
     item: int
@@ -70,6 +71,8 @@ class Offer(NamedTuple):
     product_id: str | None
     inactive: bool = False
     archived: bool = False
+    open: bool = True
+    closes: bool = False
 
 
 class Change(msgspec.Struct, frozen=True):
