@@ -21,6 +21,8 @@ from onhand.store.offers import Home
 
 RECORD = "inventory"
 COUNTER = "marketplacer.inventory"
+_RECORDS = "marketplacer record"
+"""What is remembered: item and seller to the id of a record."""
 
 
 class Members(NamedTuple):
@@ -113,10 +115,13 @@ def _listed(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[st
 
 async def shared_item(inventory: Inventory, shop: Shop, name: str) -> int:
     """The item of a variant that has inventories, by what is remembered. Raises Problem 404."""
-    known = await inventory.recall_many(
-        shop.account, f"variant of {shop.link}", [name], lambda c, names: _kept(c, shop, names), alone=False
-    )
-    found = known.get(name)
+    kind = f"variant of {shop.link}"
+    found: _Kept | None = inventory.remembered(shop.account).get(kind, {}).get(name)
+    if found is None:
+        more = await inventory.recall_many(
+            shop.account, kind, [name], lambda c, names: _kept(c, shop, names), alone=False
+        )
+        found = more.get(name)
     if found is None or not found.multi_store:
         raise missing(name)
     return found.item
@@ -160,9 +165,9 @@ def state(connection: Connection, shop: Shop, item: int, now: int) -> State:
 async def record_ids(inventory: Inventory, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
     """Seller to the id of its record; those without one are given one now, in the order of ``sellers``."""
     pairs = {_pair(item, seller): seller for seller in sellers}
-    known = await inventory.recall_many(
-        account, "marketplacer record", pairs, lambda c, some: _ids(c, account, some)
-    )
+    known = inventory.remembered(account).get(_RECORDS, {})
+    if not pairs.keys() <= known.keys():
+        known = await inventory.recall_many(account, _RECORDS, pairs, lambda c, some: _ids(c, account, some))
     found = {seller: known[pair] for pair, seller in pairs.items() if pair in known}
     if new := [seller for seller in pairs.values() if seller not in found]:
         # Quiet: what has no id yet is not remembered, and what has one keeps it.
