@@ -32,9 +32,10 @@ from starlette.types import ASGIApp, Message, Scope
 from benchmarks import traffic
 from benchmarks.load import MARK
 from benchmarks.stage import Stage
-from benchmarks.traffic import Make
+from benchmarks.traffic import PAGE, Make
 from benchmarks.traffic import Scene as Shop
 from onhand import web
+from onhand.api.schema import cursor
 from onhand.hub import YOUNG_LIMIT, claim
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment
@@ -54,6 +55,7 @@ MAKES: dict[str, Callable[[Shop], Make]] = {
     "adjust": traffic.adjust,
     "keyed": lambda shop: traffic.adjust(shop, keyed=True),
     "level": traffic.level,
+    "page": lambda shop: traffic.levels(shop, beginnings(shop)),
     "treet": traffic.treet,
     "trackstar": traffic.trackstar,
     "marketplacer": traffic.marketplacer,
@@ -84,6 +86,12 @@ def main() -> None:
         small = Stage(Path(folder), stack).small
         for name in names:
             print(f"{name:<14}{count(name, small, Path(folder)):>10,} instructions a request", flush=True)
+
+
+def beginnings(shop: Shop) -> list[str]:
+    """Where pages of the first account's levels begin."""
+    filters: tuple[object, ...] = ([], [], None, None, None)
+    return [cursor("levels", filters, item, 1) for item in range(0, shop.items, PAGE)]
 
 
 def count(name: str, shop: Shop, folder: Path) -> int:
