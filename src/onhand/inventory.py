@@ -20,7 +20,7 @@ from onhand.readings import Readings
 from onhand.store import counters, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import WRITERS, Store
-from onhand.ticket import Ticket
+from onhand.ticket import Ticket, light
 from onhand.transact import Busy, Opened, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
 
@@ -34,9 +34,6 @@ BATCH_LIMIT = 512
 HEAVY_LIMIT = 20_000
 """Commands in one commit at most, unless one work has more: who comes with a single one waits no longer than
 for as many."""
-
-LIGHT_LIMIT = 1_024
-"""Commands that are decided in the event loop at once: some twenty-five milliseconds."""
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
@@ -217,6 +214,18 @@ class Inventory:
         PostgreSQL, where others change it too, nothing: `counters.CATALOGUE` says so there."""
         return self._memory.now(account) if self.store.sqlite else None
 
+    def settled(self, account: int) -> int | None:
+        """The number of the account's last movement while no commit that moves anything of it is under way.
+        None where the database must be asked: meanwhile, and on PostgreSQL."""
+        if self._home is None:
+            return None
+        last = self._transactions.last(account)
+        if last is None:
+            with self._guard:  # so that no batch begins
+                if not (self._stopped or self._lane(0).busy):
+                    last = self._transactions.look(account)
+        return last
+
     async def recall_many(
         self,
         account: int,
@@ -315,7 +324,7 @@ class Inventory:
         writer thread. A large one would hold up everybody else, so that thread does all of it."""
         batch = self._take(lane)
         try:
-            opened = self._transactions.open(batch) if _light(batch) else None
+            opened = self._transactions.open(batch) if light(batch) else None
         except Exception as error:  # noqa: BLE001 - whatever it is, the lane would stand still for ever
             stop_now(f"the writer broke: {error!r}")
         self._ready.put(partial(self._commit, lane, batch, opened))
@@ -386,13 +395,3 @@ class Inventory:
             self._decide(lane)
         if marked:
             self.marked(marked)
-
-
-def _light(batch: Sequence[Ticket]) -> bool:
-    """Whether a batch is small enough to be decided while nothing else happens."""
-    weight = 0
-    for ticket in batch:
-        if not isinstance(ticket.job, (Work, Arrival)):
-            return False
-        weight += ticket.weight
-    return weight <= LIGHT_LIMIT

@@ -19,7 +19,6 @@ from onhand.store.engine import Store, by_index, reason, set_account
 from onhand.store.files import BUSY_TIMEOUT_MS
 from onhand.store.hearing import LOCK_SHARE, warning
 from onhand.store.pipeline import COMMIT, Said
-from onhand.store.shelf import Known
 from onhand.store.sql import direct, undo
 from onhand.store.together import later
 from onhand.ticket import Ticket
@@ -110,7 +109,11 @@ class Transactions:
         if len(works) < len(tickets):
             return None
         decided = swift.decide(connection, works, self._now())
-        return None if decided is None else Opened(connection, decided.recorded, decided.marked, decided)
+        if decided is None:
+            return None
+        # As long as it may be written or not, nobody is told what the last movement is.
+        shelf.of(connection).advanced(decided.advances)
+        return Opened(connection, decided.recorded, decided.marked, decided)
 
     def _keep(self) -> Connection:
         if self._kept is None:
@@ -253,9 +256,19 @@ class Transactions:
             for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
                 shelf.of(connection).forget(account or None)
 
-    def known(self, account: int) -> Known | None:
-        """What is remembered of an account's levels on SQLite, to be looked at in any thread."""
-        return None if self._kept is None else shelf.of(self._kept).known(account)
+    def last(self, account: int) -> int | None:
+        """The number of the account's last movement on SQLite, if it is remembered: it is only while no
+        commit is under way that moves anything of it. In any thread."""
+        last = None if self._kept is None else shelf.of(self._kept).known(account).last
+        return None if last is None else last[0]
+
+    def look(self, account: int) -> int | None:
+        """The same, looked up; only while there is no batch."""
+        try:
+            return shelf.of(self._keep()).last(self._keep(), account)[0]
+        except SQLAlchemyError as error:
+            log.debug("the last movement was not looked up", reason=reason(error))
+            return None
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

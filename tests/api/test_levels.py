@@ -110,6 +110,10 @@ def test_a_bound_key_sees_its_own_levels_alone(either: Api) -> None:
     assert bound.get(f"/levels/{SHADE}/{EAST}")["on_hand"] == 10
     assert bound.get(f"/levels/{SHADE}/{MAIN}", 404)["code"] == "unknown_location"
     assert bound.get(f"/levels/sku:{SHADE_SKU}/name:MAIN", 404)["code"] == "unknown_location"
+    for caller, seen in ((bound, set()), (either, {MAIN}), (bound, set())):
+        for _ in range(3):  # however often it was asked for before, and by whom
+            rows = caller.get("/levels", params={"location": MAIN})["data"]
+            assert {row["location"] for row in rows} == seen
 
 
 def test_pages_have_everything_once(api: Api) -> None:

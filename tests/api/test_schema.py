@@ -305,4 +305,7 @@ def test_a_level_tells_an_expiry_only_while_something_is_reserved() -> None:
     assert told.level((1, 2), level).next_expiry == schema.shown(NOW)
     assert told.level((1, 2), Level(5, 0, present=True, version=3, next_expiry=NOW)).next_expiry is None
     rows = [(1, 2, 5, reserved, 0, 3, NOW) for reserved in (2, 0)]
-    assert [row.next_expiry for row in told.standing(rows, told.NO_LABELS)] == [schema.shown(NOW), None]
+    assert [row.next_expiry for row in told.standing(rows, told.NO_LABELS)] == [
+        schema.shown(NOW),
+        None,
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -15,8 +15,9 @@ from starlette.responses import Response
 from onhand import auth, wire
 from onhand.api import params, problems, reading, schema
 from onhand.api.asked import Sellable
-from onhand.api.meaning import Names, Wanted, item_of, location_of, place_at_once
+from onhand.api.meaning import Names, Wanted, place_at_once, place_of, wanted_of
 from onhand.api.problems import Problem, bad_header, bad_parameter
+from onhand.api.rendered import Renderings
 from onhand.api.schema import Where
 from onhand.api.told import Labels
 from onhand.auth import Caller
@@ -47,7 +48,12 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 async def run(
-    inventory: Inventory, scope: str, limit: int, endpoint: Endpoint, request: Incoming
+    inventory: Inventory,
+    rendered: Renderings,
+    scope: str,
+    limit: int,
+    endpoint: Endpoint,
+    request: Incoming,
 ) -> Response:
     """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
     call = None
@@ -60,7 +66,7 @@ async def run(
         if not caller.may(scope):
             raise Problem("insufficient_scope", f"This needs a key with the scope {scope}")
         raw = b"" if request.scope["method"] in _READS else await wire.body(request, limit)
-        call = Call(inventory, request, headers, caller, raw)
+        call = Call(inventory, rendered, request, headers, caller, raw)
         return await endpoint(call)
     except Problem as problem:
         # What was done under a key is answered alike, whatever has changed since it was done.
@@ -81,12 +87,14 @@ class Call:
     def __init__(
         self,
         inventory: Inventory,
+        rendered: Renderings,
         request: Incoming,
         headers: Mapping[bytes, bytes],
         caller: Caller,
         raw: bytes,
     ) -> None:
         self.inventory = inventory
+        self.rendered = rendered
         self.request = request
         self.headers = headers
         self.caller = caller
@@ -162,29 +170,31 @@ class Call:
     def place(self, connection: Connection) -> Place:
         """The item and location in the path, as far as this caller may see them."""
         item, location = self.item(), self.location()
-        wanted = Wanted(set(), set(), set())
-        wanted.sellable(item)
-        wanted.places(location)
-        names = self.names(connection, wanted)
-        return _place(item, location, names)
+        return place_of(item, location, self.names(connection, wanted_of(item, location)))
 
-    async def placed(self) -> tuple[Place, Labels]:
-        """The same by what is remembered, with what the two are called."""
+    async def placed(self) -> Place:
+        """The same by what is remembered."""
+        names, given = self.remembered(), self.request.scope["path_params"]
+        found = None if names is None else place_at_once(given["item"], given["location"], names)
+        if found is not None:
+            return found
         item, location = self.item(), self.location()
-        names = self.remembered()
-        found = None if names is None else place_at_once(item, location, names)
-        if found is None:
-            wanted = Wanted(set(), set(), set())
-            wanted.sellable(item)
-            wanted.places(location)
-            found = _place(item, location, await self.resolved(wanted))
+        return place_of(item, location, await self.resolved(wanted_of(item, location)))
+
+    async def called(self, place: Place) -> Labels:
+        """What the item and location in the path, which are at ``place``, are called."""
+        item, location = self.item(), self.location()
         # What was asked for by its name has that name.
         if item.sku is not None and isinstance(location, str):
-            return found, Labels({found[0]: item.sku}, {found[1]: location})
-        return found, await self.labels(found[:1], found[1:])
+            return Labels({place[0]: item.sku}, {place[1]: location})
+        return await self.labels({place[0]}, {place[1]})
 
-    async def labels(self, items: Iterable[int], locations: Iterable[int]) -> Labels:
-        """What items and locations are called, by what is remembered."""
+    async def labels(self, items: Set[int], locations: Set[int]) -> Labels:
+        """What items and locations are called, by what is remembered; to be looked into at once."""
+        tables = self.inventory.remembered(self.account)
+        known = Labels(tables.get("sku of", {}), tables.get("name of", {}))
+        if items <= known.skus.keys() and locations <= known.locations.keys():
+            return known
         recall = self.inventory.recall_many
         skus = await recall(self.account, "sku of", items, lambda c, ids: lookup.skus(c, self.account, ids))
         names = await recall(
@@ -361,14 +371,6 @@ class Call:
 
 
 # --- answers --------------------------------------------------------------------------------------------
-
-
-def _place(item: Sellable, location: Where, names: Names) -> Place:
-    """What a path names. It has no place in the body that a pointer could lead to. Raises Problem."""
-    try:
-        return item_of(item, names, ""), location_of(location, names, "")
-    except Problem as problem:
-        raise Problem(problem.code, problem.detail) from None
 
 
 def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:

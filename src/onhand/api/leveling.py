@@ -35,7 +35,8 @@ async def put(call: Call) -> Response:
     call.params()
     asked = call.body(Put)
     version = _if_match(call)
-    place, labels = await call.placed()
+    place = await call.placed()
+    labels = await call.called(place)
     group = Group((_command(asked, place),), expect=() if version is None else ((place, version),))
 
     def made(recorded: Recorded) -> Answer:
@@ -48,7 +49,7 @@ async def put(call: Call) -> Response:
         seq = outcome.seq if isinstance(outcome, Accepted) and moved else None
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
         body = told.level_and(place, level, labels, seq=seq, **seen)
-        return answer(200, body, {"ETag": told.etag(level)})
+        return answer(200, body, {"ETag": told.etag(level.version)})
 
     return await call.record([group], made, watch=[place])
 
@@ -57,7 +58,7 @@ async def forgotten(call: Call) -> Response:
     """DELETE /levels/{item}/{location}: there is no level any more, which differs from 0."""
     call.params()
     version = _if_match(call)
-    place, _ = await call.placed()
+    place = await call.placed()
     group = Group((model.Forget(*place),), expect=() if version is None else ((place, version),))
 
     def made(recorded: Recorded) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
@@ -16,6 +17,7 @@ from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, invalid
+from onhand.api.rendered import Asked, Page, Rendered
 from onhand.api.schema import Body, Position, Where, cursor, moment, position
 from onhand.api.schema import shown as time_shown
 from onhand.api.told import Labels
@@ -25,6 +27,9 @@ from onhand.store.levels import Standing
 
 NAMED_LIMIT = 100
 """SKUs, and ids, in the query of GET /levels."""
+
+FEW = 0.25
+"""Which part of a remembered page is read level by level at most: beyond it the whole page is read."""
 
 PLACES_LIMIT = 1000
 """Places in one POST /levels/query."""
@@ -101,7 +106,31 @@ async def _standing(
     call: Call, where: str | None, filters: tuple[object, ...], after: Place, limit: int
 ) -> Response:
     """A page of all that is there now, or of all at one location."""
+    known = call.rendered.of(call.account)
     allowed = await call.seen()
+    asked = (where, after, limit)
+    if known is None or allowed is not None or not known.again(asked):
+        return await _once(call, filters, asked, allowed)
+    old = known.pages.get(asked)
+    if old is not None and known.seq is not None and known.seq == call.inventory.settled(call.account):
+        whole = known.whole(old)
+        if whole is not None:
+            return _paged(old, filters, whole, known.seq)
+    seq, page, texts, rows = await call.read(lambda c: _looked(call, c, known, asked))
+    labels = await call.labels({row[0] for row in rows}, {row[1] for row in rows})
+    read = told.apart(told.standing(rows, labels))
+    fresh = iter(read)
+    shown = [next(fresh) if text is None else text for text in texts] if texts else read
+    known.keep(seq, zip(page.places, shown, strict=True), [row[:2] for row in rows if row[3]])
+    call.rendered.grown(len(read) + len(page.places))
+    return _paged(page, filters, told.joined(shown), seq)
+
+
+async def _once(
+    call: Call, filters: tuple[object, ...], asked: Asked, allowed: frozenset[int] | None
+) -> Response:
+    """A page of which nothing is remembered: it was not asked for before, or is shown in part."""
+    where, after, limit = asked
 
     def query(connection: Connection) -> tuple[int, list[Standing]]:
         seq = levels.last_seq(connection, call.account)
@@ -113,6 +142,39 @@ async def _standing(
     shown = [row for row in rows[:limit] if allowed is None or row[1] in allowed]
     labels = await call.labels({row[0] for row in shown}, {row[1] for row in shown})
     return wire.respond(200, told.page(told.standing(shown, labels), more, seq))
+
+
+class Looked(NamedTuple):
+    """A page on a snapshot: what it has seen, what was remembered of the levels that are shown, and in order
+    the rows of the others; without texts these are all."""
+
+    seq: int
+    page: Page
+    texts: list[bytes | None]
+    rows: list[Standing]
+
+
+def _looked(call: Call, connection: Connection, known: Rendered, asked: Asked) -> Looked:
+    account, now = call.account, call.now
+    seq = known.follow(connection, account)
+    page = known.pages.get(asked)
+    if page is not None:
+        places = page.places
+        texts = known.texts(places)
+        missing = [place for place, text in zip(places, texts, strict=True) if text is None]
+        if len(missing) <= len(places) * FEW:
+            rows = levels.standing_of(connection, account, missing, now) if missing else []
+            if len(rows) == len(missing):
+                return Looked(seq, page, texts, rows)
+    where, after, limit = asked
+    location = None if where is None else _location(connection, call, where)
+    rows = levels.standing(connection, account, after, limit + 1, now, location)
+    return Looked(seq, known.cut(asked, location, rows), [], rows[:limit])
+
+
+def _paged(page: Page, filters: tuple[object, ...], texts: bytes, seq: int) -> Response:
+    more = cursor("levels", filters, *page.places[-1]) if page.more else None
+    return wire.respond(200, told.whole(texts, more, seq))
 
 
 async def queried(call: Call) -> Response:
@@ -147,13 +209,25 @@ async def shown(call: Call) -> Response:
     if found:
         at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
         return await _shown_past(call, at)
-    place, labels = await call.placed()
-    seq, level = await _now(call, place)
-    if level is None:
-        raise Problem("unknown_level", "There is no level of this item at this location")
-    etag = told.etag(level)
+    known = call.rendered.of(call.account)
+    place = await call.placed()
+    text: bytes | None = None
+    seq = None if known is None else call.inventory.settled(call.account)
+    if known is not None and seq is not None:
+        if known.seq != seq:
+            await call.read(partial(known.follow, account=call.account), alone=True)
+        text, seq = known.rows.get(place), known.seq
+    if text is None or seq is None:
+        seq, level = await _now(call, place)
+        if level is None:
+            raise Problem("unknown_level", "There is no level of this item at this location")
+        text = wire.encode(told.level(place, level, await call.called(place)))
+        if known is not None and not level.reserved:
+            known.keep(seq, [(place, text)])
+            call.rendered.grown(1)
+    etag = told.tag(text)
     same = call.headers.get(b"if-none-match", b"").decode("latin-1").strip() == etag
-    body = None if same else told.level_seen(place, level, labels, seq)
+    body = None if same else told.after(text, seq)
     return wire.respond(304 if same else 200, body, headers={"ETag": etag})
 
 

@@ -28,6 +28,7 @@ from onhand.api.asked import (
     Transfer,
     Until,
 )
+from onhand.api.params import whole
 from onhand.api.problems import Problem, invalid
 from onhand.api.schema import SECOND, Where, ahead, missing
 from onhand.stock import model
@@ -211,12 +212,27 @@ def parts(change: PartsBody, names: Names, at: str) -> tuple[model.Part, ...] | 
     )
 
 
-def place_at_once(item: Sellable, location: Where, names: Names) -> model.Place | None:
-    """The item and location of a path; None where these names are not enough."""
+def wanted_of(item: Sellable, location: Where) -> Wanted:
+    """What of a path must be looked up."""
+    wanted = Wanted(set(), set(), set())
+    wanted.sellable(item)
+    wanted.places(location)
+    return wanted
+
+
+def place_of(item: Sellable, location: Where, names: Names) -> model.Place:
+    """What a path names. It has no place in the body that a pointer could lead to. Raises Problem."""
     try:
         return item_of(item, names, ""), location_of(location, names, "")
-    except Problem:
-        return None
+    except Problem as problem:
+        raise Problem(problem.code, problem.detail) from None
+
+
+def place_at_once(item: str, location: str, names: Names) -> model.Place | None:
+    """The item and location of a path; None where these names are not enough, or anything is wrong."""
+    found = names.items.get(item[4:]) if item.startswith("sku:") else whole(item)
+    at = names.locations.get(location[5:]) if location.startswith("name:") else whole(location)
+    return (found, at) if found and at else None
 
 
 def at_once(changes: Sequence[AnyChange], names: Names | None, now: int) -> list[AnyCommand] | None:

@@ -14,6 +14,7 @@ from onhand.stock import model
 from onhand.stock.ledger import Entry
 from onhand.stock.model import AnyCommand, AnyRefusal, HoldLine, Level, Place, Reservation
 from onhand.store.levels import Standing
+from onhand.wire import encode
 
 MOVEMENTS = "movements"
 
@@ -129,9 +130,41 @@ def standing(rows: Iterable[Standing], labels: Labels) -> list[Shown]:
     ]
 
 
-def etag(found: Level) -> str:
-    """The strong entity tag of a level: its version."""
-    return f'"{found.version}"'
+_ENCODER = msgspec.json.Encoder()
+
+
+def apart(rows: Sequence[Shown]) -> list[bytes]:
+    """The levels of a page, each as JSON."""
+    return _ENCODER.encode_lines(rows).split(b"\n")[:-1]
+
+
+def joined(rows: Iterable[bytes]) -> bytes:
+    """Rows that are JSON already as a list. Raises TypeError where one is None."""
+    return b"[%b]" % b",".join(rows)
+
+
+def whole(rows: bytes, next_cursor: str | None, seq: int) -> bytes:
+    """What `page` says, of rows that are `joined`."""
+    return b'{"data":%b,"next_cursor":%b,"as_of_seq":%d}' % (rows, encode(next_cursor), seq)
+
+
+def after(text: bytes, seq: int) -> bytes:
+    """A level that is JSON already, with the movement it was read after."""
+    return b'%b,"as_of_seq":%d}' % (text[:-1], seq)
+
+
+def etag(version: int | str) -> str:
+    """The strong entity tag of a level."""
+    return f'"{version}"'
+
+
+_VERSION, _EXPIRY = b'"version":', b',"next_expiry":'
+
+
+def tag(text: bytes) -> str:
+    """The same of a level that is JSON already. What others have named comes before its version."""
+    end = text.rindex(_EXPIRY)
+    return etag(text[text.rindex(_VERSION, 0, end) + len(_VERSION) : end].decode())
 
 
 class Brief(msgspec.Struct, frozen=True):

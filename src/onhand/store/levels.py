@@ -125,6 +125,19 @@ _standing_at: Packed[Standing] = Packed(
     rest="FROM levels l WHERE l.account = :account AND l.location = :at"
     " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit",
 )
+_standing_of: Packed[Standing] = Packed(
+    Standing,  # type: ignore[arg-type]
+    _STANDING,
+    rest="FROM {rows} JOIN levels l ON l.account = r.account AND l.item = r.item"
+    " AND l.location = r.location WHERE l.present = 1 ORDER BY l.item, l.location",
+    rows="account int, item int, location int",
+    listed=True,
+)
+_moved: Packed[tuple[int, int, int]] = Packed(
+    tuple[int, int, int],
+    ("m.item", "m.location", "m.present"),
+    rest="FROM movements m WHERE m.account = :account AND m.seq > :after ORDER BY m.seq LIMIT :limit",
+)
 _HELD = (
     "FROM reservation_lines n WHERE n.account = :account AND n.item = :item AND n.location = :location"
     " AND n.held > 0 AND n.expires_at"
@@ -146,6 +159,21 @@ def standing(
         rows = _standing.run(connection, account=account, item=after[0], location=after[1], limit=limit)
     else:
         rows = _standing_at.run(connection, account=account, item=after[0], at=location, limit=limit)
+    return _without_lapsed(connection, account, rows, now)
+
+
+def standing_of(connection: Connection, account: int, places: Iterable[Place], now: int) -> list[Standing]:
+    """The rows of these places in key order; none for an absent level."""
+    rows = _standing_of.run(connection, [(account, *place) for place in places])
+    return _without_lapsed(connection, account, rows, now)
+
+
+def moved(connection: Connection, account: int, after: int, limit: int) -> list[tuple[int, int, int]]:
+    """What moved behind number ``after``, in order: item, location, and 1 if that left a level, else 0."""
+    return _moved.run(connection, account=account, after=after, limit=limit)
+
+
+def _without_lapsed(connection: Connection, account: int, rows: list[Standing], now: int) -> list[Standing]:
     due = [(account, row[0], row[1]) for row in rows if row[6] is not None and row[6] <= now]
     if due:
         lapsed = {(row[0], row[1]): row[2:] for row in _lapsed.run(connection, due, now=now)}

@@ -56,14 +56,6 @@ class Known:
         self.levels: dict[Place, Kept] = {}
         self.last: tuple[int, int] | None = None
 
-    def seen(self, place: Place) -> tuple[Level, int] | None:
-        """A level and the number of the last movement that it has seen, in any thread; None where it must be
-        looked up."""
-        last = self.last
-        kept = self.levels.get(place)
-        # Whoever writes takes the number away first, and puts a new one here last.
-        return None if kept is None or last is None or self.last is not last else (kept.level, last[0])
-
 
 class Shelf:
     """What is remembered, by account."""
