@@ -115,7 +115,7 @@ Flow: TypeAlias = Generator[Request | Wait, Response | None, T]
 # --- what the channel is told ---------------------------------------------------------------------------
 
 
-class Slot(Value, frozen=True):
+class Slot(Value, frozen=True, array_like=True):
     """One number a listing should show: ``offer`` units at the channel's ``location`` (None where it has
     none). ``acknowledged`` is what it last confirmed, ``observed`` what it last showed, ``token`` the
     revision or version that came with that. ``committed`` are units in the channel's own open orders."""

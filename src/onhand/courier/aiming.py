@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple
 
 from onhand.connectors.channel import (
     Channel,
@@ -19,6 +18,8 @@ from onhand.connectors.flow import Future, Slot, Target
 from onhand.stock.offering import Offer, Rules, offer, stacked, units
 from onhand.store.drives import past
 from onhand.store.outgoing import Aim, Listed, SlotRow, Stale
+
+_encode = msgspec.json.Encoder().encode
 
 
 def offers(listed: Listed, rules: Rules) -> list[Offer]:
@@ -41,14 +42,23 @@ def target(aim: Aim, rules: Rules, channel: Channel) -> Target:
     """What the channel is to be told of a stale listing, all its slots together.
 
     A slot's ``observed`` is given only where it is newer than what was acknowledged."""
-    listed = aim.listed
+    listed, now, largest = aim.listed, aim.at, channel.largest
     taken = stacked(rules, listed.rules)
-    slots = tuple(
-        [
-            _slot(row, *units(sources, taken, closed=listed.closed), channel.largest, aim.at)
-            for row, sources in zip(listed.slots, listed.sources, strict=True)
-        ]
-    )
+    told = []
+    for row, sources in zip(listed.slots, listed.sources, strict=True):
+        made, infinite = units(sources, taken, closed=listed.closed)
+        told.append(
+            Slot(
+                made if made < largest else largest,
+                row.place or None,
+                infinite,
+                row.acknowledged,
+                None if row.observed is None else _observed(row, now),
+                row.token,
+                row.committed,
+            )
+        )
+    slots = tuple(told)
     stale = aim.stale
     reason, shop = stale.reason, None
     if stale.context:
@@ -69,21 +79,16 @@ def _futures(aim: Aim) -> Iterator[Future]:
                 yield Future(change.day, change.units, row.place or None)
 
 
-def _slot(row: SlotRow, made: int, infinite: bool, largest: int, now: int) -> Slot:
-    observed = row.observed
-    if observed is not None and (
-        row.observed_at is None or row.observed_at <= past(row.acknowledged_at, now)
-    ):
-        observed = None
-    shown = made if made < largest else largest
-    return Slot(shown, row.place or None, infinite, row.acknowledged, observed, row.token, row.committed)
+def _observed(row: SlotRow, now: int) -> int | None:
+    if row.observed_at is None or row.observed_at <= past(row.acknowledged_at, now):
+        return None
+    return row.observed
 
 
 def _key(stale: Stale, slots: tuple[Slot, ...]) -> str:
     """The same for the same state of the listing: said again after a crash it is the same request, told
     anew after a change, a look or a person's word it is another."""
-    state = (stale.listing, stale.seq, stale.marks, [astuple(slot) for slot in slots])
-    return msgspec.json.encode(state).decode()
+    return _encode((stale.listing, stale.seq, stale.marks, slots)).decode()
 
 
 def _context(text: str) -> Mapping[str, Any]:

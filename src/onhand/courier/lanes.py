@@ -270,10 +270,11 @@ class Lanes:
     async def _settle(self, aims: dict[int, Aim], found: Sequence[Told]) -> None:
         await self._write(_Said(found))
         until = self._office.way.clock.now() + int(self._office.beats.rest * 1_000_000)
-        for one in found:
-            self._under_way.discard(one.listing)
-            self._resting[one.listing] = until
-            aims.pop(one.listing, None)
+        ended = [one.listing for one in found]
+        self._under_way.difference_update(ended)
+        self._resting.update(dict.fromkeys(ended, until))
+        for one in ended:
+            aims.pop(one, None)
         self.called = True
 
     async def _write(self, mine: _Said) -> None:

@@ -21,6 +21,7 @@ from onhand.store.sql import Statement
 FOREVER = 2**62
 Recipes: TypeAlias = Mapping[int, Sequence[tuple[int, int]]]
 """By the item of a kit: its components, and how many of each go into one."""
+_NONE: Mapping[Place, Level] = {}
 _rules_of = msgspec.json.Decoder(Rules)
 
 
@@ -110,6 +111,24 @@ class _Found(Value, frozen=True, array_like=True):
     slotted: int | None
 
 
+class _Near(Value, frozen=True, array_like=True):
+    """The level at a slot's first location, where it is present."""
+
+    on_hand: int | None
+    reserved: int | None
+    infinite: int | None
+    version: int | None
+    next_expiry: int | None
+
+    def level(self, now: int) -> Level | None:
+        """As a value; None where there is none, or where a hold has ended: that is to be reckoned."""
+        if self.on_hand is None or (self.next_expiry is not None and self.next_expiry <= now):
+            return None
+        return Level(
+            self.on_hand, self.reserved or 0, bool(self.infinite), True, self.version or 0, self.next_expiry
+        )
+
+
 _LISTING = (
     *("g.id", "g.item", "json g.ids", "g.sku", "i.sku", "json NULLIF(g.notes, '{}')"),
     *("json NULLIF(g.rules, '{}')", "g.writable", "g.status", "g.parked", "i.kit", "s.listing"),
@@ -130,9 +149,11 @@ _listed = Packed(
     f"{_BEHIND} ORDER BY g.id, s.place",
     rows="account int, id int",
 )
-# In no order: to sort rows of so many columns takes as long as to find them.
+_FIRST = "CAST(SUBSTR(s.locations, 2) AS INTEGER)"
+# In no order: to sort rows of so many columns takes as long as to find them. With the level that most slots
+# are all fed by.
 _claimed = Packed(
-    tuple[Stale, _Found, SlotRow],
+    tuple[Stale, _Found, SlotRow, _Near],
     (
         *(f"o.{name}" for name in ("listing", "seq", "marks", "attempts", "marked_at")),
         "m.reason",
@@ -140,11 +161,15 @@ _claimed = Packed(
     ),
     _LISTING,
     _SLOT,
+    tuple([f"l.{name}" for name in _Near.__struct_fields__]),
     rest="FROM {rows} JOIN outbox o ON o.account = r.account AND o.listing = r.id AND o.due <= :until"
     f" JOIN listings g ON g.account = o.account AND g.id = o.listing{_BEHIND}"
-    " LEFT JOIN movements m ON m.account = o.account AND m.seq = o.seq AND o.since = o.seq",
+    " LEFT JOIN movements m ON m.account = o.account AND m.seq = o.seq AND o.since = o.seq"
+    f" LEFT JOIN levels l ON l.account = g.account AND l.item = g.item AND l.location = {_FIRST}"
+    " AND l.present = 1",
     rows="account int, id int",
     listed=True,
+    postgresql={_FIRST: "CAST(CAST(s.locations AS JSON) ->> 0 AS BIGINT)"},
 )
 _DUE = "SELECT {one} FROM outbox WHERE account = :account AND connection = :link AND due"
 _due = Statement(
@@ -197,8 +222,12 @@ def claim(
         return Claimed((), rules)
     rows = [(account, one) for one in ids]
     found = _claimed.run(connection, rows, until=FOREVER if early else now)
-    there = _made(connection, account, [(listing, slot) for _, listing, slot in found], now)
-    stale = {one.listing: one for one, _, _ in found}
+    near: dict[Place, Level] = {}
+    for _, listing, slot, first in found:
+        if slot.locations and (level := first.level(now)) is not None:
+            near[listing.item, slot.locations[0]] = level
+    there = _made(connection, account, [(listing, slot) for _, listing, slot, _ in found], now, near)
+    stale = {one.listing: one for one, _, _, _ in found}
     planned = ahead.changes(connection, account, _behind(there.values())) if futures else []
     if planned:
         return Claimed(
@@ -239,9 +268,14 @@ def listed(connection: Connection, account: int, ids: Iterable[int], now: int) -
 
 
 def _made(
-    connection: Connection, account: int, found: Sequence[tuple[_Found, SlotRow]], now: int
+    connection: Connection,
+    account: int,
+    found: Sequence[tuple[_Found, SlotRow]],
+    now: int,
+    near: Mapping[Place, Level] = _NONE,
 ) -> dict[int, Listed]:
-    """Listings by id, from a row for each of their slots, and what is read of the stock behind them."""
+    """Listings by id, from a row for each of their slots, and what is read of the stock behind them; ``near``
+    are levels that were read already."""
     rows = {row.id: row for row, _ in found}
     recipes = _recipes(connection, account, rows.values())
     slots: dict[int, list[SlotRow]] = {number: [] for number in rows}
@@ -250,10 +284,11 @@ def _made(
     for row, slot in found:
         if row.slotted is not None:
             slots[row.id].append(slot)
-            places.update([(part, at) for at in slot.locations for part, _ in _parts(row.item, recipes)])
+            for at in slot.locations:
+                places.add((row.item, at))
             if slot.acknowledged is not None:
                 told.add(row.id)
-    behind = _Stock(connection, account, recipes, places, now)
+    behind = _Stock(connection, account, recipes, places, now, near)
     new = {number: {part for part, _ in _parts(rows[number].item, recipes)} for number in rows.keys() - told}
     known = behind.counted(set().union(*new.values())) if new else set()
     return {
@@ -275,16 +310,24 @@ def _parts(item: int, recipes: Recipes) -> Sequence[tuple[int, int]]:
 
 
 class _Stock:
-    """Levels and kinds of locations for many listings, read at once."""
+    """Levels and kinds of locations for many listings, read at once, for listings at ``places``."""
 
     def __init__(
-        self, connection: Connection, account: int, recipes: Recipes, places: set[Place], now: int
+        self,
+        connection: Connection,
+        account: int,
+        recipes: Recipes,
+        places: set[Place],
+        now: int,
+        near: Mapping[Place, Level],
     ) -> None:
         self._connection, self._account = connection, account
         self._recipes = recipes
-        self._levels = levels.at(connection, account, places, now)
         rows = sorted({(account, where) for _, where in places})
         self._kinds: dict[int, str] = {row[0]: row[1] for row in _kinds.run(connection, rows)} if rows else {}
+        if recipes:
+            places = {(part, at) for item, at in places for part, _ in _parts(item, recipes)}
+        self._levels = {**near, **levels.at(connection, account, places - near.keys(), now)}
 
     def counted(self, items: set[int]) -> set[int]:
         """Those of some items that ever had stock, here or elsewhere."""
@@ -292,18 +335,23 @@ class _Stock:
         rows = [(self._account, one) for one in sorted(items - here)]
         return here | {row[0] for row in _counted.run(self._connection, rows)} if rows else here
 
-    def source(self, item: int, location: int) -> Source:
-        """An item, or the components of a kit, at one location."""
-        held = self._levels
-        parts = _parts(item, self._recipes)
-        made = tuple([Part(part, held.get((part, location), ABSENT), per) for part, per in parts])
-        return Source(location, self._kinds.get(location, "stock"), made)
+    def sources(self, item: int, locations: Iterable[int]) -> tuple[Source, ...]:
+        """An item, or the components of a kit, at some locations."""
+        held, kinds, recipes = self._levels, self._kinds, self._recipes
+        made = []
+        for at in locations:
+            if item in recipes:
+                parts = tuple([Part(part, held.get((part, at), ABSENT), per) for part, per in recipes[item]])
+            else:
+                parts = (Part(item, held.get((item, at), ABSENT)),)
+            made.append(Source(at, kinds.get(at, "stock"), parts))
+        return tuple(made)
 
 
 def _one(row: _Found, slots: list[SlotRow], behind: _Stock, *, counted: bool) -> Listed:
     if len(slots) > 1:
         slots.sort(key=_by_place)
-    sources = tuple([tuple([behind.source(row.item, at) for at in slot.locations]) for slot in slots])
+    sources = tuple([behind.sources(row.item, slot.locations) for slot in slots])
     rules, notes = PLAIN if row.rules is None else row.rules, row.notes or {}
     closed, ours, theirs = row.status != "open", row.item_sku, row.sku
     # By place, and not from parts: that takes as long as to make the value.
