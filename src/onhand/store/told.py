@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.stock.model import Value
-from onhand.store import drives
+from onhand.store import drives, taken
 from onhand.store.sql import Statement
 
 WORDS_LIMIT = 600
@@ -75,7 +75,6 @@ _taken = Statement(
     " token = COALESCE(r.token, slots.token) FROM {rows}"
     " WHERE slots.account = r.account AND slots.listing = r.listing AND slots.place = r.place",
     rows="account int, listing int, place text, wanted int, token text",
-    listed=True,
 )
 _park = Statement(
     "UPDATE listings SET parked = r.words, updated_at = :now FROM {rows}"
@@ -92,15 +91,12 @@ _TOLD = "account int, listing int, seq int, marks int"
 _ROW = _TOLD + ", at int, due int"
 _MINE = "outbox.account = r.account AND outbox.listing = r.listing"
 _clear = Statement(
-    rows=_TOLD,
     sqlite="DELETE FROM outbox WHERE (account, listing, seq, marks) IN"
     " (SELECT account, listing, seq, marks FROM {rows})",
     postgresql=f"WITH gone AS (DELETE FROM outbox USING {{rows}} WHERE {_MINE}{_UNMOVED} RETURNING 1)"
     " SELECT COUNT(*) FROM gone",
-    listed=True,
+    rows=_TOLD,
 )
-# SQLite says how much was deleted only when it is asked.
-_changes = Statement("SELECT total_changes()")
 # What is still there was marked again while it was told: all up to the movement that was told is known.
 _go_on = Statement(
     "UPDATE outbox SET since = r.seq + 1, marked_at = r.at, attempts = 0 FROM {rows}"
@@ -140,8 +136,9 @@ def settle(
     drives.require(connection, account, link, owner)
     said = sorted(found, key=attrgetter("listing"))
     _listings(connection, account, said, now)
-    _outbox(connection, account, said)
-    _numbers(connection, account, said, now)
+    rest = _short(connection, account, said, now) if connection.dialect.name == "sqlite" else said
+    _outbox(connection, account, rest)
+    _numbers(connection, account, rest, now)
     accepted = [(account, one.listing) for one in said if one.accepted]
     # Mostly nothing drifts at all, and to look whether each of these did takes a while.
     if accepted and _drifting.run(connection, account=account):
@@ -151,6 +148,27 @@ def settle(
 def revive(connection: Connection, account: int, link: int, now: int) -> None:
     """A channel that was down is back: all that was put off is due."""
     _revive.run(connection, account=account, link=link, now=now)
+
+
+def _short(connection: Connection, account: int, said: Sequence[Told], now: int) -> Sequence[Told]:
+    """Write those that took all as it was sent, as nearly all did, in one statement; the others."""
+    usual: list[Told] = []
+    rest: list[Told] = []
+    for one in said:
+        usually = one.accepted and one.due is None and one.slots and all(map(_as_sent, one.slots))
+        (usual if usually else rest).append(one)
+    rows = [
+        (account, one.listing, one.seq, one.marks, slot.place, slot.wanted, slot.token, now)
+        for one in usual
+        for slot in one.slots
+    ]
+    if rows and taken.write(connection, rows) < len(rows) + len(usual):
+        _go_on.run(connection, _rows(account, usual))
+    return rest
+
+
+def _as_sent(slot: SlotTold) -> bool:
+    return slot.acknowledged == slot.wanted and slot.observed is None
 
 
 def _listings(connection: Connection, account: int, said: Sequence[Told], now: int) -> None:
@@ -171,40 +189,31 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
 
 
 def _outbox(connection: Connection, account: int, said: Sequence[Told]) -> None:
-    def rows(some: Sequence[Told]) -> list[tuple[Any, ...]]:
-        return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
-
     ended = [(account, one.listing, one.seq, one.marks) for one in said if one.due is None]
-    # Where all are gone none was marked again.
-    if ended and _ended(connection, ended) < len(ended):
+    # Where all are gone, as PostgreSQL says, none was marked again.
+    if ended and sum(count for (count,) in _clear.run(connection, ended)) < len(ended):
         if accepted := [one for one in said if one.accepted and one.due is None]:
-            _go_on.run(connection, rows(accepted))
+            _go_on.run(connection, _rows(account, accepted))
     if again := [one for one in said if one.due is not None]:
         words = (one.words and one.words[:WORDS_LIMIT] for one in again)
-        _put_off.run(connection, [(*row, why) for row, why in zip(rows(again), words, strict=True)])
+        _put_off.run(connection, [(*row, why) for row, why in zip(_rows(account, again), words, strict=True)])
 
 
-def _ended(connection: Connection, rows: Sequence[tuple[int, int, int, int]]) -> int:
-    """Take them out of the outbox, unless they were marked again meanwhile; how many are out."""
-    if connection.dialect.name != "sqlite":
-        return sum(count for (count,) in _clear.run(connection, rows))
-    before = _changes.run(connection)[0][0]
-    _clear.run(connection, rows)
-    found: int = _changes.run(connection)[0][0] - before
-    return found
+def _rows(account: int, some: Sequence[Told]) -> list[tuple[Any, ...]]:
+    return [(account, one.listing, one.seq, one.marks, one.at, one.due) for one in some]
 
 
 def _numbers(connection: Connection, account: int, said: Sequence[Told], now: int) -> None:
-    taken, rest = [], []
+    as_sent, rest = [], []
     for one in said:
         for slot in one.slots:
-            if slot.acknowledged == slot.wanted and slot.observed is None:
-                taken.append((account, one.listing, slot.place, slot.wanted, slot.token))
+            if _as_sent(slot):
+                as_sent.append((account, one.listing, slot.place, slot.wanted, slot.token))
             else:
                 numbers = (slot.wanted, slot.acknowledged, slot.observed)
                 rest.append((account, one.listing, slot.place, *numbers, slot.token))
-    if taken:
-        _taken.run(connection, taken, now=now)
+    if as_sent:
+        _taken.run(connection, as_sent, now=now)
     if rest:
         _slots.run(connection, rest, now=now)
 
