@@ -13,7 +13,7 @@ from onhand.stock.model import AnyCommand
 from onhand.store.books import Marked
 from onhand.ticket import Ticket
 from onhand.transact import Transactions
-from onhand.work import Recorded, Work
+from onhand.work import Arrival, Recorded, Work
 from shops import Shop
 
 HERE = (1, 1)
@@ -40,10 +40,10 @@ class Door:
         self._write(connection, decided)
         self.swift += 1
 
-    def batch(self, *jobs: Work | Callable[[Connection], Any]) -> list[Any]:
+    def batch(self, *jobs: Work | Arrival | Callable[[Connection], Any]) -> list[Any]:
         """What became of each; None for what waits for a later batch."""
         tickets = [Ticket(1, job, cast(Any, None), cast(Any, None)) for job in jobs]
-        light = all(isinstance(job, Work) for job in jobs)
+        light = all(isinstance(job, (Work, Arrival)) for job in jobs)
         self._transactions.run(tickets, self._transactions.open(tickets) if light else None)
         self.marked = tickets[0].marked
         return [ticket.error or ticket.result for ticket in tickets]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -21,7 +22,7 @@ from onhand.stock.model import Adjust, AnyCommand, Forget, SetAvailable, SetInfi
 from onhand.store import catalog, feeding, onestep, shelf
 from onhand.ticket import Ticket
 from onhand.transact import Transactions
-from onhand.work import Accepted, Answer, Group, Recorded, SetStatus, Work
+from onhand.work import Accepted, Answer, Arrival, Group, Recorded, SetStatus, Work
 from shops import KIT, MIRROR, Shop, answer, key, running
 from swift_door import HERE, Door
 from transcript import hold, want
@@ -292,6 +293,34 @@ def test_units_that_change_the_catalogue_are_seen(shop: Shop, door: Door) -> Non
         door.batch(unmade)
     assert isinstance(door.say(Adjust(9, 1, 1)).outcomes[0], Accepted)
     assert door.swift == 2
+
+
+@pytest.mark.parametrize("account", [0, 1])
+def test_units_that_change_no_feed_are_seen(shop: Shop, door: Door, account: int) -> None:
+    """Of one account, or of whichever they like."""
+
+    def become(kind: str) -> None:
+        unit = partial(catalog.change, kind="location", account=1, number=1, fields={"kind": kind})
+        jobs: list[tuple[int, Any]] = [(1, shop.work(Adjust(2, 1, 0))), (account, unit)]
+        door._transactions.run([Ticket(*job, cast(Any, None), cast(Any, None)) for job in jobs])
+
+    door.fill(SetOnHand(1, 1, 5))
+    door.say(Adjust(1, 1, 1))
+    try:
+        become("mirrored")
+        assert isinstance(door.say(Adjust(1, 1, 1)).outcomes[0], Refused)
+    finally:
+        become("stock")
+    assert isinstance(door.say(Adjust(1, 1, 1)).outcomes[0], Accepted)
+    assert door.swift == 2
+
+
+def test_a_message_beside_a_work(shop: Shop, door: Door) -> None:
+    door.fill(SetOnHand(1, 1, 5))
+    number, made = door.batch(Arrival("bench", "me", "{}"), shop.work(Adjust(1, 1, 1)))
+    assert (number, made.levels[HERE].on_hand) == (shop.sql("SELECT id FROM inbox")[0][0], 6)
+    door.close()
+    shop.check()
 
 
 def test_who_is_told_anew(shop: Shop, door: Door) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from onhand import transact
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import onestep, shelf
@@ -135,6 +138,28 @@ def test_a_new_connection_is_prepared_anew(shop: Shop, door: Door, monkeypatch: 
     monkeypatch.setattr(onestep, "_PREPARE", whole)
     assert door.say(Adjust(1, 1, 1)).levels[HERE].on_hand == 8
     assert door.swift == 2
+
+
+def test_a_disk_that_fails_stops_the_process(shop: Shop, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have kept what it was given: nothing is tried again."""
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(words: str) -> NoReturn:
+        raise Stopped(words)
+
+    def do(connection: Connection, what: onestep.Deed) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        raise DBAPIError.instance("", (), error, sqlite3.Error)
+
+    door.fill(SetOnHand(1, 1, 5))
+    monkeypatch.setattr(transact, "stop_now", stop)
+    monkeypatch.setattr(onestep, "do", do)
+    with pytest.raises(Stopped, match="disk I/O error"):
+        door.say(Adjust(1, 1, -2))
+    door.close()
+    assert shop.kinds() == ["counted"]
 
 
 def test_while_another_process_writes(shop: Shop, door: Door) -> None:
