@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 
 from onhand import batch, plain
 from onhand.plain import Sheet
-from onhand.stock.model import Level
+from onhand.stock.model import Level, Place
 from onhand.store import onestep, posting, requests, shelf
 from onhand.store.books import Marked, Spot
 from onhand.store.onestep import Advance, Deed
-from onhand.store.shelf import Shelf
+from onhand.store.shelf import Known, Shelf
 from onhand.work import Recorded, Work
 
 LIMIT = 128
@@ -25,13 +25,13 @@ LIMIT = 128
 
 class Decided(NamedTuple):
     """A batch that is decided and still to be written: what becomes of each work, the deed (None where there
-    is nothing to write), the levels and the accounts' numbers after it, and what becomes stale."""
+    is nothing to write), what becomes stale, the accounts' numbers, and what is to be remembered of them."""
 
     recorded: Sequence[Recorded | None]
     deed: Deed | None
-    levels: Mapping[Spot, Level]
-    advances: Mapping[int, Advance]
     marked: set[Marked]
+    advances: Mapping[int, Advance]
+    after: Sequence[tuple[Known, Mapping[Place, Level], Advance]]
 
 
 def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided | None:
@@ -45,8 +45,8 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
         return None
     shelved = shelf.of(connection)
     sheets = plain.sheets_of(fresh)
-    told: dict[Spot, tuple[int, ...]] = {}
-    if not _load(connection, shelved, sheets, named.spots, now, told):
+    known = _load(connection, shelved, sheets, named.spots, now)
+    if known is None:
         return None
     plain.watch(connection, sheets, named.listings)
     decided = [plain.decide(at, work, sheets[work.account]) for at, work in fresh]
@@ -62,29 +62,28 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
     recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
     kept = batch.answered(fresh, recorded, now)[0]
     if not (advances or kept):
-        return Decided(recorded, None, {}, {}, set())
+        return Decided(recorded, None, set(), {}, ())
     slip = posting.slip_of([sheet.page(account) for account, sheet in sheets.items()])
-    marked = {(spot[0], link) for spot in told if spot in slip.moved for link in told[spot]}
+    marked = {(spot[0], link) for spot in slip.moved for link in known[spot[0]].told.get(spot[1:], ())}
     deed = onestep.deed(advances, slip.movements, slip.moved if marked else {}, kept, now)
     if deed is None:
         return None
     onestep.prepare(connection)
-    return Decided(recorded, deed, slip.levels, advances, marked)
+    after = [(known[account], sheets[account].levels, advance) for account, advance in advances.items()]
+    return Decided(recorded, deed, marked, advances, after)
 
 
 def write(connection: Connection, decided: Decided) -> None:
     """Write and commit what was decided. After an exception it was not, and nothing is remembered."""
     if decided.deed is None:
         return
-    shelved = shelf.of(connection)
     try:
         onestep.do(connection, decided.deed)
     except BaseException:
-        shelved.forget()
+        shelf.of(connection).forget()
         raise
-    shelved.put(
-        decided.levels, {account: (one.last, one.recorded_at) for account, one in decided.advances.items()}
-    )
+    for known, levels, advance in decided.after:
+        known.put(levels, advance[1:])
 
 
 def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
@@ -96,26 +95,18 @@ def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
 
 
 def _load(
-    connection: Connection,
-    shelved: Shelf,
-    sheets: Mapping[int, Sheet],
-    spots: set[Spot],
-    now: int,
-    told: dict[Spot, tuple[int, ...]],
-) -> bool:
-    """Put the levels on the sheets, and into ``told`` who is told of them; False where one of them is not as
-    it seems."""
-    known = {account: shelved.known(account).levels for account in sheets}
-    if missing := [spot for spot in spots if spot[1:] not in known[spot[0]]]:
+    connection: Connection, shelved: Shelf, sheets: Mapping[int, Sheet], spots: set[Spot], now: int
+) -> dict[int, Known] | None:
+    """Put the levels on the sheets; what is known of each account, None where a level is not as it seems."""
+    known = {account: shelved.known(account) for account in sheets}
+    if missing := [spot for spot in spots if spot[1:] not in known[spot[0]].levels]:
         if not shelved.load(connection, missing):
-            return False
+            return None
     for spot in spots:
         account, place = spot[0], spot[1:]
-        level, links = known[account][place]
+        level = known[account].levels[place]
         if level.next_expiry is not None and level.next_expiry <= now:
-            return False
+            return None
         sheet = sheets[account]
         sheet.levels[place] = sheet.loaded[place] = level
-        if links:
-            told[spot] = links
-    return True
+    return known

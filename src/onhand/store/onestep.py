@@ -22,6 +22,9 @@ ROWS_LIMIT = 512
 """Rows in one statement at most: it is prepared for so many, and the least number of columns that SQLite
 takes parameters for is 32,766."""
 
+STRIDE = 8
+"""Rows by which statements differ, which are filled up with such as do nothing."""
+
 _READY = "onestep"
 _MOVEMENT = (
     *("account", "seq", "item", "location", "version", "kind", "on_hand", "reserved"),
@@ -125,9 +128,9 @@ def deed(
     if stale:
         moved = [(*spot, *seqs) for spot, seqs in stale.items()]
         rows.append((_MARKED, msgspec.json.encode(moved).decode(), now, *_REST_OF_STALE))
-    size = 1 << (len(rows) - 1).bit_length() if rows else 0
-    if not 0 < size <= ROWS_LIMIT:
+    if not 0 < len(rows) <= ROWS_LIMIT:
         return None
+    size = -len(rows) // STRIDE * -STRIDE if len(rows) > STRIDE else 1 << (len(rows) - 1).bit_length()
     return _text(size), tuple(chain(chain.from_iterable(rows), _NO_ROW * (size - len(rows))))
 
 

@@ -9,7 +9,7 @@ What is here is committed. It may be looked at in any thread; all else is for wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -40,21 +40,23 @@ _load = Statement(
 _last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
 
 
-class Kept(NamedTuple):
-    """A level of an ordinary item at a location of ours, and the connections that are told of it."""
-
-    level: Level
-    told: tuple[int, ...]
-
-
 class Known:
-    """What is remembered of an account: levels, and the number and time of its last movement."""
+    """What is remembered of an account: levels of ordinary items at locations of ours, the connections that
+    are told of them, where there are any, and the number and time of the last movement."""
 
-    __slots__ = ("last", "levels")
+    __slots__ = ("last", "levels", "told")
 
     def __init__(self) -> None:
-        self.levels: dict[Place, Kept] = {}
+        self.levels: dict[Place, Level] = {}
+        self.told: dict[Place, tuple[int, ...]] = {}
         self.last: tuple[int, int] | None = None
+
+    def put(self, levels: Mapping[Place, Level], last: tuple[int, int]) -> None:
+        """What was just committed, of levels that were here when it was decided. It must not fail: all would
+        be done again. If the account was forgotten since, nobody looks here any more."""
+        self.last = None
+        self.levels.update(levels)
+        self.last = last
 
 
 class Shelf:
@@ -84,7 +86,11 @@ class Shelf:
         for (text,) in _load.run(connection, wanted):
             for account, item, at, *level, kit, kind, told in msgspec.json.decode(text):
                 if kit == 0 and kind is not None and kind != "mirrored":
-                    self.known(account).levels[item, at] = Kept(_level(*level), tuple(told))
+                    known = self.known(account)
+                    known.levels[item, at] = _level(*level)
+                    known.told.pop((item, at), None)
+                    if told:
+                        known.told[item, at] = tuple(told)
                 else:
                     ordinary = False
         return ordinary
@@ -96,17 +102,6 @@ class Shelf:
             rows = _last.run(connection, account=account)
             known.last = (rows[0][0], rows[0][1]) if rows else (0, 0)
         return known.last
-
-    def put(self, levels: Mapping[Spot, Level], last: Mapping[int, tuple[int, int]]) -> None:
-        """What was just committed, of levels that are here. It must not fail: all would be done again."""
-        for account in last:
-            self.known(account).last = None
-        for (account, item, at), level in levels.items():
-            here = self.known(account).levels
-            if (kept := here.get((item, at))) is not None:
-                here[item, at] = Kept(level, kept.told)
-        for account, one in last.items():
-            self.known(account).last = one
 
     def drop(self, spots: Iterable[Spot]) -> None:
         """These levels are about to be written."""
