@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ from onhand.office.door import perform
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 from onhand.stock.model import Adjust, SetOnHand
-from onhand.store import catalog, integrity, levels
+from onhand.store import catalog, integrity, levels, pipeline
+from onhand.store.pipeline import COMMIT, Rows, Said
 from onhand.transact import EXIT_IO_ERROR, Busy, StoreFull, Unknowable
 from onhand.work import Answer, Recorded
 from shops import START, Shop, answer, key, opened, running, together, told
@@ -241,16 +242,19 @@ def test_a_broken_disk_stops_the_process(small: Shop, words: list[str]) -> None:
 @contextlib.contextmanager
 def at_commit(shop: Shop, act: Callable[[Connection], None]) -> Iterator[None]:
     """Do something to the writer's connection when it is about to commit, once."""
+    left, send = [act], pipeline.send
 
-    left = [act]
+    def once(connection: Connection, said: Sequence[Said]) -> Rows:
+        if said[-1].text != COMMIT or connection.engine is not shop.store.writer or not left:
+            return send(connection, said)
+        if before := said[:-1]:
+            send(connection, before)
+        left.pop()(connection)
+        return send(connection, said[-1:])
 
-    def once(connection: Connection) -> None:
-        if left:
-            left.pop()(connection)
-
-    event.listen(shop.store.writer, "commit", once)
-    yield
-    event.remove(shop.store.writer, "commit", once)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "send", once)
+        yield
     assert not left
 
 
@@ -266,9 +270,10 @@ def killed_before(connection: Connection) -> None:
 
 def killed_after(connection: Connection) -> None:
     """The server commits, and ends every session before it can say so."""
-    connection.exec_driver_sql(
-        "COMMIT; SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() ORDER BY pid = pg_backend_pid()"
+    driver: Any = connection.connection.driver_connection
+    driver.pgconn.exec_(
+        b"COMMIT; SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        b" WHERE datname = current_database() ORDER BY pid = pg_backend_pid()"
     )
 
 
