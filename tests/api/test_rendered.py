@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from level_reader import SECOND, Reader, command, opened, reading, rename
 from onhand.api import rendered
-from onhand.stock.model import Adjust, Extend, SetOnHand
+from onhand.stock.model import Adjust, Extend, Release, SetOnHand
 from onhand.store import onestep
 from shops import PATIENCE_SECONDS, Shop
 from stores import SqliteDatabases
@@ -130,6 +130,36 @@ def test_nothing_is_asked_of_what_did_not_move(shop: Shop, monkeypatch: pytest.M
                 tag = first[0][1][b"etag"].decode()
                 assert (await api.get("/levels/1/1", if_none_match=tag))[0] == 304
             assert again == first
+
+    asyncio.run(play())
+
+
+def test_a_page_of_which_much_is_reserved_is_put_off(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be read and cut anew each time: it is read as one that was asked for once, for a while."""
+    monkeypatch.setattr(rendered, "PUT_OFF", 3)
+    cuts: list[rendered.Asked] = []
+    cut = rendered.Rendered.cut
+
+    def counted(self: rendered.Rendered, asked: rendered.Asked, *given: Any) -> rendered.Page:
+        cuts.append(asked)
+        return cut(self, asked, *given)
+
+    monkeypatch.setattr(rendered.Rendered, "cut", counted)
+
+    async def play() -> None:
+        async with reading(shop) as api:
+            await api.inventory.record(shop.work(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5)))
+            await api.inventory.record(shop.work(hold("a", want(1, 1)), hold("b", want(2, 1))))
+            expected = await api.anew().page("limit=9")
+            for times in (0, 1, 1, 1, 1, 2):
+                assert await api.page("limit=9") == expected
+                assert len(cuts) == times
+            for name in ("a", "b"):
+                await api.inventory.record(shop.work(Release(name)))
+            expected = await api.anew().page("limit=9")
+            for times in (2, 2, 2, 3, 3, 3):
+                assert await api.page("limit=9") == expected
+                assert len(cuts) == times
 
     asyncio.run(play())
 

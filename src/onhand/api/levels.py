@@ -121,8 +121,12 @@ async def _standing(
     read = told.apart(told.standing(rows, labels))
     fresh = iter(read)
     shown = [next(fresh) if text is None else text for text in texts] if texts else read
-    known.keep(seq, zip(page.places, shown, strict=True), [row[:2] for row in rows if row[3]])
-    call.rendered.grown(len(read) + len(page.places))
+    reserved = [row[:2] for row in rows if row[3]]
+    if len(reserved) > len(page.places) * FEW:
+        known.put_off(asked)
+    else:
+        known.keep(seq, zip(page.places, shown, strict=True), reserved)
+        call.rendered.grown(len(read) + len(page.places))
     return _paged(page, filters, told.joined(shown), seq)
 
 

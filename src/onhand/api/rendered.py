@@ -26,6 +26,9 @@ LIMIT = 60_000
 PAGES_LIMIT = 512
 """Pages of an account, and of those that were asked for once."""
 
+PUT_OFF = 50
+"""How often a page that did not pay is read before it is tried again."""
+
 FOLLOWED_LIMIT = 256
 """Movements that are followed at most: as many as take a fifth of the time of a page that is read."""
 
@@ -61,23 +64,36 @@ class Rendered:
     at the file and `keep` says which number the look has seen.
     """
 
-    __slots__ = ("_once", "catalogue", "listed", "pages", "rows", "seq")
+    __slots__ = ("_later", "_once", "catalogue", "listed", "pages", "rows", "seq")
 
     def __init__(self, catalogue: object) -> None:
         self.catalogue = catalogue
         """What the names were looked up in: see `Inventory.catalogue`."""
         self._once: set[Asked] = set()
+        self._later: dict[Asked, int] = {}
+        """Pages that did not pay, and how often they are still to be read as if they were asked for once."""
         self._clear()
 
     def again(self, asked: Asked) -> bool:
         """Whether a page was asked for before. From the second time on it is remembered: who walks through
         all levels once would have each kept for nobody."""
+        if left := self._later.get(asked):
+            self._later[asked] = left - 1
+            return False
         if asked in self._once:
             return True
         if len(self._once) >= PAGES_LIMIT:
             self._once.clear()
         self._once.add(asked)
         return False
+
+    def put_off(self, asked: Asked) -> None:
+        """Much of a page is read anew each time, because units of it are reserved: remember it no more."""
+        if (page := self.pages.pop(asked, None)) is not None:
+            self.listed -= len(page.places)
+        if len(self._later) >= PAGES_LIMIT:
+            self._later.clear()
+        self._later[asked] = PUT_OFF
 
     def _clear(self) -> None:
         self.seq: int | None = None
