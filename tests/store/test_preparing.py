@@ -55,6 +55,13 @@ def sums(connection: Connection) -> int:
     return int(_sum.run(connection, name="a")[0][0] or 0)
 
 
+def prepared(connection: Connection) -> None:
+    """Ask until everything that may be is prepared."""
+    for _ in range(3):
+        with connection.begin():
+            sums(connection)
+
+
 def test_a_statement_is_prepared_once(shop: Shop) -> None:
     with shop.store.writer.connect() as connection:
         found = []
@@ -117,9 +124,7 @@ def test_a_text_that_cannot_be_sent(shop: Shop) -> None:
 def test_what_was_forgotten_behind_our_back(shop: Shop) -> None:
     """As somebody between us and the server would do it: it is done all the same, and prepared no more."""
     with shop.store.writer.connect() as connection:
-        for _ in range(3):
-            with connection.begin():
-                sums(connection)
+        prepared(connection)
         with connection.begin():
             connection.exec_driver_sql("DEALLOCATE ALL")
         with pytest.raises(DBAPIError) as failed, connection.begin():
@@ -173,9 +178,7 @@ def test_commits_go_on_when_statements_are_gone_or_outdated(shop: Shop) -> None:
 
 def test_a_connection_that_is_made_anew_has_nothing(shop: Shop) -> None:
     with shop.store.writer.connect() as connection:
-        for _ in range(3):
-            with connection.begin():
-                sums(connection)
+        prepared(connection)
         with connection.begin():
             number = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         with shop.writing() as other:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, exc
 
 from onhand import faults
 from onhand.stock.model import Adjust, Line, Place, Reserve, SetOnHand
-from onhand.store import books, posting
+from onhand.store import books
 from onhand.store.engine import by_index, set_account
 from shops import DAMAGED, KIT, MIRROR, PATIENCE_SECONDS, Shop, opened, second
 from stores import PostgresDatabases
@@ -49,7 +49,7 @@ def test_it_comes_to_what_each_look_comes_to(shop: Shop) -> None:
         found = lock(connection, shop, *USUAL)
         assert found == (
             books.lock_levels(connection, [(1, *place) for place in USUAL]),
-            posting.last(connection, 1)[0],
+            books.last(connection, 1)[0],
         )
 
 

@@ -33,7 +33,7 @@ from onhand.api.told import Labels
 from onhand.stock import holds, model
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Reservation
-from onhand.store import books, lookup, posting
+from onhand.store import books, lookup
 from onhand.work import Answer, Group, Recorded
 
 T = TypeVar("T", bound=Body)
@@ -117,7 +117,7 @@ def _aged(hold: Reservation, now: int) -> Reservation:
 
 def levels_seq(connection: Connection, call: Call) -> int:
     """The last movement that this read has seen."""
-    return posting.last(connection, call.account)[0]
+    return books.last(connection, call.account)[0]
 
 
 def _bodies(connection: Connection, call: Call, rows: Sequence[Reservation]) -> list[dict[str, Any]]:

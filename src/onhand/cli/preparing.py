@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +15,6 @@ from onhand.office.people import BadAsk
 from onhand.settings import Settings
 from onhand.store import backup as copying
 from onhand.store import engine, preparing
-from onhand.store.engine import Store
 from onhand.store.roles import Roles
 
 app = typer.Typer()
@@ -50,7 +47,7 @@ async def init(
     if distribute:
         return _distribute(settings, dry_run, as_json)
     if dry_run:
-        with _opened(settings, create=False) as store:
+        with door.opened(settings) as store:
             engine.refuse_unknown(now := engine.revision(store))
         _say(settings, as_json, _ahead(now), schema=now, needed=engine.head())
         return frame.OK
@@ -74,23 +71,8 @@ def _ahead(now: str | None) -> str:
     return f"has {now or 'nothing'}, and would be brought to {engine.head()}"
 
 
-@contextlib.contextmanager
-def _opened(settings: Settings, *, create: bool = True) -> Iterator[Store]:
-    store = engine.open_store(
-        settings.db,
-        create=create,
-        reads_only=True,
-        answer_seconds=settings.db_seconds,
-        prepares=settings.db_prepare,
-    )
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def _roles(settings: Settings, wanted: Roles, dry_run: bool, as_json: bool) -> int:
-    with _opened(settings, create=False) as store:
+    with door.opened(settings) as store:
         steps = preparing.set_up_roles(store, wanted, dry_run=dry_run)
     if as_json:
         frame.print_json(steps._asdict())
@@ -109,7 +91,7 @@ def _roles(settings: Settings, wanted: Roles, dry_run: bool, as_json: bool) -> i
 
 
 def _distribute(settings: Settings, dry_run: bool, as_json: bool) -> int:
-    with _opened(settings, create=False) as store:
+    with door.opened(settings) as store:
         steps = preparing.distribute(store, dry_run=dry_run)
     if as_json:
         frame.print_json(steps._asdict())
@@ -143,7 +125,7 @@ async def backup(
     settings = frame.load(db)
     if door.several(settings):
         raise BadAsk("a PostgreSQL is copied with its own tools: see docs/how-to/back-up-and-restore.md")
-    with _opened(settings, create=False) as store:  # in words, if it is no database of ours
+    with door.opened(settings) as store:  # in words, if it is no database of ours
         now = (engine.revision(store) or "").removeprefix(engine.RETIRED)
         if not now:
             raise BadAsk(f"{settings.db} is empty: there is nothing to copy")

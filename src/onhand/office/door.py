@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,15 @@ from onhand.orders_in import Polls
 from onhand.outward import working
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import BadSetting, Settings
-from onhand.store.engine import DatabaseFailed, is_postgresql, migrate, open_store, reason, require_head
+from onhand.store.engine import (
+    DatabaseFailed,
+    Store,
+    is_postgresql,
+    migrate,
+    open_store,
+    reason,
+    require_head,
+)
 from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.transport import NoAnswer
 
@@ -46,6 +54,22 @@ OPERATIONS: dict[str, Operation] = {
 
 CHANNEL_OPERATIONS: dict[str, Operation] = channels.OPERATIONS
 """Those that speak to channels, or about them: they are given the equipment instead of the ledger."""
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """A database that is there, for a command that serves nobody. Raises StoreError."""
+    store = open_store(
+        settings.db,
+        create=False,
+        reads_only=True,
+        answer_seconds=settings.db_seconds,
+        prepares=settings.db_prepare,
+    )
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 class Door(Protocol):

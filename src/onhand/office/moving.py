@@ -67,7 +67,7 @@ def move(source: Settings, target: Settings, wish: Wish, watch: Watch) -> Moved:
     _apart(source.db, target.db)
     _empty(target.db)
     with contextlib.ExitStack() as stack:
-        here = stack.enter_context(_store(source))
+        here = stack.enter_context(door.opened(source))
         engine.require_head(here)
         if not wish.while_serving:
             stack.enter_context(_locked(source, REHEARSE))
@@ -83,7 +83,11 @@ def move(source: Settings, target: Settings, wish: Wish, watch: Watch) -> Moved:
 @hearing.patient()
 def retire(settings: Settings, *, lift: bool) -> None:
     """Take a database out of service, or back. Raises StoreError in words."""
-    with _store(settings) as store, _locked(settings), _worded(f"{shown(settings.db)} was left as it is"):
+    with (
+        door.opened(settings) as store,
+        _locked(settings),
+        _worded(f"{shown(settings.db)} was left as it is"),
+    ):
         (retiring.lift if lift else retiring.retire)(store)
 
 
@@ -172,21 +176,6 @@ def _locked(settings: Settings, hint: str = "") -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
-
-
-@contextlib.contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    store = engine.open_store(
-        settings.db,
-        create=False,
-        reads_only=True,
-        answer_seconds=settings.db_seconds,
-        prepares=settings.db_prepare,
-    )
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @contextlib.contextmanager

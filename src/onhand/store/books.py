@@ -26,14 +26,22 @@ _LOADED = (
     " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
     " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location"
 )
+
+
+def packed(more: str = "") -> str:
+    """SQLite's statement for the levels of ``{rows}``, as `by_spot` takes them, with ``more`` columns.
+
+    All rows as one text: each row that SQLite hands out lets the interpreter go, and on a busy hub it must be
+    won back from the event loop.
+    """
+    columns, _, source = _LOADED.replace("{join}", "LEFT JOIN").removeprefix("SELECT ").partition(" FROM ")
+    return f"SELECT json_group_array(json_array({columns}{more})) FROM {source}"
+
+
 _ON_POSTGRESQL = _LOADED.replace("{join}", "JOIN") + " ORDER BY l.account, l.item, l.location FOR UPDATE OF l"
 _load = Statement(
     rows=PLACES,
-    # All rows as one: each row that SQLite hands out lets the interpreter go, and on a busy hub it must
-    # be won back from the event loop.
-    sqlite=_LOADED.replace("{join}", "LEFT JOIN")
-    .replace("SELECT ", "SELECT json_group_array(json_array(", 1)
-    .replace(" FROM {rows}", ")) FROM {rows}", 1),
+    sqlite=packed(),
     postgresql=_ON_POSTGRESQL,
     listed=True,
     prepared=True,
@@ -72,6 +80,15 @@ _oddities = Statement(
 )
 
 
+_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+
+
+def last(connection: Connection, account: int) -> tuple[int, int]:
+    """The account's last movement number and the time it was recorded; (0, 0) for none."""
+    rows = _last.run(connection, account=account)
+    return (rows[0][0], rows[0][1]) if rows else (0, 0)
+
+
 def lock_usual(
     connection: Connection, spots: Iterable[Spot], now: int
 ) -> tuple[dict[Spot, Spotted], tuple[int, int]] | None:
@@ -86,7 +103,7 @@ def lock_usual(
     if not found:
         plan_once(connection, really=False)
         return None
-    return _by_spot(row[:-2] for row in found), found[0][-2:]
+    return by_spot(row[:-2] for row in found), found[0][-2:]
 
 
 def _loaded(connection: Connection, rows: list[Spot]) -> list[list[Any]]:
@@ -110,10 +127,11 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
 
 
 def _spotted(connection: Connection, rows: list[Spot]) -> dict[Spot, Spotted]:
-    return _by_spot(_loaded(connection, rows))
+    return by_spot(_loaded(connection, rows))
 
 
-def _by_spot(rows: Iterable[Row]) -> dict[Spot, Spotted]:
+def by_spot(rows: Iterable[Row]) -> dict[Spot, Spotted]:
+    """Rows as they are loaded, as levels by their places."""
     found: dict[Spot, Spotted] = {}
     for account, item, at, units, held, infinite, present, version, expiry, kit, kind in rows:
         level = (

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from onhand.stock.ledger import Entry
 from onhand.stock.model import ABSENT, Level, Movement, Place
 from onhand.store import shelf
-from onhand.store.books import Spot
+from onhand.store.books import Spot, last
 from onhand.store.sql import STEPPED, Insert, Row, Statement, Steps
 
 _put_levels = Insert(
@@ -57,7 +57,6 @@ _advance_each = Statement(
     " FROM {rows} WHERE accounts.id = r.account RETURNING id, seq, recorded_at",
     rows="account int, count int",
 )
-_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
 _last_each = Statement(
     sqlite="SELECT a.id, a.seq, a.recorded_at FROM {rows} JOIN accounts a ON a.id = r.account",
     rows="account int",
@@ -149,12 +148,6 @@ def advance_each(
     rows = _advance_each.run(connection, taking, now=now) if taking else []
     rows += _last_each.run(connection, others) if others else []
     return {account: (seq, at) for account, seq, at in rows}
-
-
-def last(connection: Connection, account: int) -> tuple[int, int]:
-    """The account's last movement number and the time it was recorded; (0, 0) for none."""
-    rows = _last.run(connection, account=account)
-    return (rows[0][0], rows[0][1]) if rows else (0, 0)
 
 
 def _write_levels(connection: Connection, levels: Mapping[Spot, Level], before: Mapping[Spot, Level]) -> None:

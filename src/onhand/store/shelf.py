@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.stock.model import ABSENT, Level, Place
+from onhand.stock.model import Level, Place
+from onhand.store import books
 from onhand.store.books import PLACES, Spot
 from onhand.store.sql import Statement
 
@@ -23,21 +24,13 @@ SHELF_LIMIT = 30_000
 
 _SHELF = "shelf"
 
-_load = Statement(
-    # The joins are not SQLite's to turn round: it would go through all listings of a connection.
-    sqlite="SELECT json_group_array(json_array(r.account, r.item, r.location, l.on_hand, l.reserved,"
-    " l.infinite, l.present, l.version, l.next_expiry, i.kit, p.kind,"
-    " (SELECT json_group_array(DISTINCT g.connection) FROM feeds f"
+# The joins are not SQLite's to turn round: it would go through all listings of a connection.
+_TOLD = (
+    ", (SELECT json_group_array(DISTINCT g.connection) FROM feeds f"
     " CROSS JOIN listings g ON g.account = f.account AND g.id = f.listing"
-    " WHERE f.account = r.account AND f.item = r.item AND f.location = r.location)))"
-    " FROM {rows}"
-    " LEFT JOIN levels l ON l.account = r.account AND l.item = r.item AND l.location = r.location"
-    " LEFT JOIN items i ON i.account = r.account AND i.id = r.item"
-    " LEFT JOIN locations p ON p.account = r.account AND p.id = r.location",
-    rows=PLACES,
-    listed=True,
+    " WHERE f.account = r.account AND f.item = r.item AND f.location = r.location)"
 )
-_last = Statement("SELECT seq, recorded_at FROM accounts WHERE id = :account")
+_load = Statement(sqlite=books.packed(_TOLD), rows=PLACES, listed=True)
 
 
 class Known:
@@ -84,10 +77,13 @@ class Shelf:
             return False
         ordinary = True
         for (text,) in _load.run(connection, wanted):
-            for account, item, at, *level, kit, kind, told in msgspec.json.decode(text):
+            rows = msgspec.json.decode(text)
+            found = books.by_spot(row[:-1] for row in rows)
+            for account, item, at, *_, told in rows:
+                level, kit, kind = found[account, item, at]
                 if kit == 0 and kind is not None and kind != "mirrored":
                     known = self.known(account)
-                    known.levels[item, at] = _level(*level)
+                    known.levels[item, at] = level
                     known.told.pop((item, at), None)
                     if told:
                         known.told[item, at] = tuple(told)
@@ -99,8 +95,7 @@ class Shelf:
         """The account's last movement number and the time it was recorded; (0, 0) for none."""
         known = self.known(account)
         if known.last is None:
-            rows = _last.run(connection, account=account)
-            known.last = (rows[0][0], rows[0][1]) if rows else (0, 0)
+            known.last = books.last(connection, account)
         return known.last
 
     def drop(self, spots: Iterable[Spot]) -> None:
@@ -123,14 +118,6 @@ class Shelf:
             gone = {account: self._accounts.pop(account, Known())}
         for known in gone.values():
             known.last = None  # for who is looking at this moment
-
-
-def _level(
-    on_hand: int, reserved: int, infinite: int, present: int, version: int | None, next_expiry: int | None
-) -> Level:
-    if version is None:
-        return ABSENT
-    return Level(on_hand, reserved, infinite != 0, present != 0, version, next_expiry)
 
 
 def of(connection: Connection) -> Shelf:
