@@ -210,21 +210,10 @@ async def writing(settings: Settings, *, create: bool = False) -> AsyncIterator[
 @contextlib.asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[Inventory]:
     """A ledger to read from; a hub that holds the file is not disturbed. Raises StoreError in words."""
-    store = open_store(
-        settings.db,
-        create=False,
-        reads_only=True,
-        answer_seconds=settings.db_seconds,
-        prepares=settings.db_prepare,
-    )
-    try:
+    with opened(settings) as store:
         require_head(store)
-    except BaseException:
-        store.close()
-        raise
-    inventory = Inventory(store)
-    try:
-        yield inventory
-    finally:
-        await inventory.stop()
-        store.close()
+        inventory = Inventory(store)
+        try:
+            yield inventory
+        finally:
+            await inventory.stop()
