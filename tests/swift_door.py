@@ -44,8 +44,9 @@ class Door:
         """What became of each; None for what waits for a later batch."""
         tickets = [Ticket(1, job, cast(Any, None), cast(Any, None)) for job in jobs]
         light = all(isinstance(job, (Work, Arrival)) for job in jobs)
-        self._transactions.run(tickets, self._transactions.open(tickets) if light else None)
-        self.marked = tickets[0].marked
+        self.marked = set()
+        opened = self._transactions.open(tickets) if light else None
+        self._transactions.run(tickets, self.marked, opened)
         return [ticket.error or ticket.result for ticket in tickets]
 
     def say(self, *commands: AnyCommand, **options: Any) -> Recorded:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from queue import SimpleQueue
@@ -14,26 +13,20 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from onhand.commit_queue import Batch, CommitQueue, light, weigh
 from onhand.joint import Joint
 from onhand.memory import MEMORY_LIMIT, Memory, Owned
 from onhand.readings import Readings
 from onhand.store import counters, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import WRITERS, Store
-from onhand.ticket import Ticket, light
+from onhand.ticket import Ticket
 from onhand.transact import Busy, Opened, Transactions, stop_now
 from onhand.work import Arrival, Recorded, Work
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Owned)
 K = TypeVar("K", bound=Hashable)
-
-BATCH_LIMIT = 512
-"""Works in one commit at most."""
-
-HEAVY_LIMIT = 20_000
-"""Commands in one commit at most, unless one work has more: who comes with a single one waits no longer than
-for as many."""
 
 WAITING_LIMIT = 20_000
 """Works that may wait for a commit before new ones are turned away."""
@@ -56,16 +49,6 @@ def _nobody(news: object) -> None:
     """Nobody is told: the next look into the inbox or the outbox finds it."""
 
 
-class Lane:
-    """Work that is committed in one order: an account's on PostgreSQL, everybody's on SQLite."""
-
-    __slots__ = ("busy", "tickets")
-
-    def __init__(self) -> None:
-        self.tickets: deque[Ticket] = deque()
-        self.busy = False
-
-
 class Inventory:
     """The ledger as the rest of the program sees it. Create, `start` in a running loop, `stop`.
 
@@ -79,7 +62,8 @@ class Inventory:
         self.arrived: Callable[[int], None] = _nobody
         self.marked: Callable[[Collection[Marked]], None] = _nobody
         self._transactions = Transactions(store, now)
-        self._lanes: dict[int, Lane] = {}
+        self._queues: dict[int, CommitQueue] = {}
+        self._only = CommitQueue() if store.sqlite else None
         self._guard = threading.Lock()
         self._ready: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._home: asyncio.AbstractEventLoop | None = None
@@ -90,6 +74,8 @@ class Inventory:
         self._threads: list[threading.Thread] = []
         self._stopped = False
         self._memory = Memory(None if store.sqlite else self._changes)
+        self.memory = self._memory.now
+        """What is remembered of an account and still counts: another object once it may have changed."""
         # Another server may be in the place of one that was away, which counts from where it was.
         self._readings = Readings(store, self._memory.forget)
         self._joint = Joint()
@@ -198,7 +184,7 @@ class Inventory:
     def remembered(self, account: int) -> Mapping[str, Mapping[Any, Any]]:
         """What `recall_many` would answer from memory alone, by kind: to be looked into at once and not kept.
         What is missing there may exist all the same."""
-        known = self._memory.now(account)
+        known = self.memory(account)
         return {} if known is None else known.tables
 
     def remembered_owned(self, name: Hashable) -> Any | None:
@@ -222,7 +208,7 @@ class Inventory:
         last = self._transactions.last(account)
         if last is None:
             with self._guard:  # so that no batch begins
-                if not (self._stopped or self._lane(0).busy):
+                if not (self._stopped or self._queue(account).busy):
                     last = self._transactions.look(account)
         return last
 
@@ -280,31 +266,34 @@ class Inventory:
         quiet: bool = False,
     ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        ticket = Ticket(account, job, loop.create_future(), loop, wakes)
-        ticket.quiet = quiet
+        future = loop.create_future()
+        weight = weigh(job)
+        since = 0.0 if self._only else time.monotonic()
         with self._guard:
-            crowded = self._weight >= WEIGHT_LIMIT and ticket.weight > SMALL
-            if self._stopped or crowded or self._waiting >= WAITING_LIMIT:
+            crowded = weight > SMALL and self._weight >= WEIGHT_LIMIT
+            if crowded or self._stopped or self._waiting >= WAITING_LIMIT:
                 raise Busy("too much work is waiting")
             self._waiting += 1
-            self._weight += ticket.weight
-            lane = self._lane(0 if self.store.sqlite else account)
-            lane.tickets.append(ticket)
-            if not lane.busy:
-                lane.busy = True
+            self._weight += weight
+            queue = self._only or self._queue(account)
+            queue.put(Ticket(account, job, future, loop, weight, since, wakes, quiet))
+            if not queue.busy:
+                queue.busy = True
                 self._busy += 1
                 if self._home is loop:
                     # What is submitted in the same turn of the loop joins the batch.
-                    loop.call_soon(self._decide, lane)
+                    loop.call_soon(self._decide, queue)
                 else:
-                    self._ready.put(partial(self._turn, lane))
-        return ticket.future
+                    self._ready.put(partial(self._turn, queue))
+        return future
 
-    def _lane(self, number: int) -> Lane:
-        lane = self._lanes.get(number)
-        if lane is None:
-            lane = self._lanes[number] = Lane()
-        return lane
+    def _queue(self, account: int) -> CommitQueue:
+        if self._only is not None:
+            return self._only
+        queue = self._queues.get(account)
+        if queue is None:
+            queue = self._queues[account] = CommitQueue()
+        return queue
 
     def _dismiss(self) -> None:
         for _ in self._threads:
@@ -318,80 +307,83 @@ class Inventory:
             # Without its writer the hub would keep everybody waiting: better that it is started again.
             stop_now(f"the writer broke: {error!r}")
 
-    def _decide(self, lane: Lane) -> None:
+    def _decide(self, queue: CommitQueue) -> None:
         """Begin the next batch. In the loop: a small one is decided and written here, where no other
         thread fights for the interpreter, and only its COMMIT, which waits for the disk, is left to the
         writer thread. A large one would hold up everybody else, so that thread does all of it."""
-        batch = self._take(lane)
+        with self._guard:
+            batch = queue.take()
         try:
-            opened = self._transactions.open(batch) if light(batch) else None
-        except Exception as error:  # noqa: BLE001 - whatever it is, the lane would stand still for ever
+            opened = self._transactions.open(batch.tickets) if light(batch) else None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the queue would stand still for ever
             stop_now(f"the writer broke: {error!r}")
-        self._ready.put(partial(self._commit, lane, batch, opened))
+        self._ready.put(partial(self._commit, queue, batch, opened))
 
-    def _turn(self, lane: Lane) -> None:
-        self._commit(lane, self._take(lane), None)
+    def _turn(self, queue: CommitQueue) -> None:
+        with self._guard:
+            batch = queue.take()
+        self._commit(queue, batch, None)
 
-    def _commit(self, lane: Lane, batch: Sequence[Ticket], opened: Opened | None) -> None:
+    def _commit(self, queue: CommitQueue, batch: Batch, opened: Opened | None) -> None:
+        tickets = batch.tickets
+        marked: set[Marked] = set()
+        again: Sequence[Ticket] = ()
         try:
-            again = self._transactions.run(batch, opened)
+            again = self._transactions.run(tickets, marked, opened)
         except Exception as error:
             log.exception("batch failed")
-            for ticket in batch:
+            for ticket in tickets:
                 ticket.fail(error)
-            again = []
-        # Before anyone hears of it: what is remembered from before does not count any more.
-        for account in {ticket.account for ticket in batch if ticket.changes_catalogue}:
-            self._memory.forget(account or None)
-        more = self._give_back(lane, batch, again)
-        self._wake(batch, lane if more else None)
+        if opened is None:
+            # Before anyone hears of it: what is remembered from before does not count any more.
+            for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
+                self._memory.forget(account or None)
+        more = self._give_back(queue, batch, again)
+        self._wake(tickets, again, marked, queue if more else None)
 
-    def _take(self, lane: Lane) -> list[Ticket]:
-        taken: list[Ticket] = []
-        weight = 0
-        with self._guard:
-            while lane.tickets and len(taken) < BATCH_LIMIT:
-                weight += lane.tickets[0].weight
-                if taken and weight > HEAVY_LIMIT:
-                    break
-                taken.append(lane.tickets.popleft())
-        return taken
-
-    def _give_back(self, lane: Lane, batch: Sequence[Ticket], again: Sequence[Ticket]) -> bool:
+    def _give_back(self, queue: CommitQueue, batch: Batch, again: Sequence[Ticket]) -> bool:
         """Whether more is waiting."""
         with self._guard:
-            lane.tickets.extendleft(reversed(again))
-            self._waiting -= len(batch) - len(again)
-            self._weight -= sum([one.weight for one in batch]) - sum([one.weight for one in again])
-            if lane.tickets:
+            self._weight -= batch.weight - queue.put_back(again)
+            self._waiting -= len(batch.tickets) - len(again)
+            if queue.tickets:
                 return True
-            lane.busy = False
+            queue.busy = False
             self._busy -= 1
             if self._stopped and not self._busy:
-                # Not before: a writer that leaves early would leave the rest of a long lane behind.
+                # Not before: a writer that leaves early would leave the rest of a long queue behind.
                 self._dismiss()
             return False
 
-    def _wake(self, batch: Sequence[Ticket], lane: Lane | None) -> None:
-        """Hand the results to the loop in one call, because waking it is what costs; ``lane`` goes on."""
-        ended = [ticket for ticket in batch if ticket.ended]
-        marked = set[Marked]().union(*(ticket.marked for ticket in ended))
-        here = lane if lane is not None and self._home is batch[0].loop else None
+    def _wake(
+        self,
+        tickets: Sequence[Ticket],
+        again: Sequence[Ticket],
+        marked: set[Marked],
+        queue: CommitQueue | None,
+    ) -> None:
+        """Hand the results to the loop in one call, because waking it is what costs; ``queue`` goes on."""
+        ended = tickets
+        if again:
+            waiting = set(map(id, again))
+            ended = [ticket for ticket in tickets if id(ticket) not in waiting]
+        loop = tickets[0].loop
+        here = queue if self._home is loop else None
         try:
             if ended or here is not None:
-                batch[0].loop.call_soon_threadsafe(self._settle, ended, marked, here)
+                loop.call_soon_threadsafe(self._settle, ended, marked, here)
         except RuntimeError:
             # The loop was closed under us. A writer that died of it would leave everybody else waiting.
             log.warning("nobody waits for what was committed", works=len(ended))
             here = None
-        if lane is not None and here is None:
-            self._ready.put(partial(self._turn, lane))
+        if queue is not None and here is None:
+            self._ready.put(partial(self._turn, queue))
 
-    def _settle(self, ended: Sequence[Ticket], marked: Collection[Marked], lane: Lane | None) -> None:
+    def _settle(self, ended: Sequence[Ticket], marked: Collection[Marked], queue: CommitQueue | None) -> None:
         for ticket in ended:
             ticket.settle()
-        if lane is not None:
+        if queue is not None:
             # Now, so that the disk is busy while the answers are sent.
-            self._decide(lane)
+            self._decide(queue)
         if marked:
             self.marked(marked)

@@ -86,5 +86,5 @@ def end(tickets: Sequence[Ticket], results: Sequence[Any]) -> list[Ticket]:
         elif isinstance(result, Failure):
             ticket.fail(result.error)
         else:
-            ticket.done(result)
+            ticket.result = result
     return again

@@ -15,7 +15,7 @@ from onhand.connectors.channel import Secret
 PREFIX = "ONHAND_"
 DEFAULT_DB = "onhand.db"
 ANSWER_SECONDS = 40
-"""Longer than a transaction in which another process stands still holds us up (`transact.IDLE_SECONDS`)."""
+"""Longer than a transaction in which another process stands still holds us up (`lapsing.IDLE_SECONDS`)."""
 
 TOKEN_SECONDS_LIMIT = 100 * 366 * 24 * 3600
 """A hundred years: a time that is further away cannot be kept."""

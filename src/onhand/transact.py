@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import structlog
 from sqlalchemy import Connection
@@ -17,20 +17,16 @@ from onhand.store import requests, shelf, wakeups
 from onhand.store.books import Marked
 from onhand.store.engine import Store, by_index, reason, set_account
 from onhand.store.files import BUSY_TIMEOUT_MS
-from onhand.store.hearing import LOCK_SHARE, warning
-from onhand.store.pipeline import COMMIT, Said
+from onhand.store.hearing import warning
+from onhand.store.lapsing import lapsing
+from onhand.store.pipeline import COMMIT
 from onhand.store.sql import direct, undo
-from onhand.store.together import later
 from onhand.ticket import Ticket
 from onhand.work import Recorded, Work
 
 RETRIES = 5
 LOOKS = 2
 """How often a key is looked up: what ended one connection ended those that we kept for reading, too."""
-
-IDLE_SECONDS = 30
-"""How long PostgreSQL waits for our next word in a transaction: then it ends that, and lets go of what is
-locked. A process that stands still there, or its machine, holds up everybody else for no longer."""
 
 EXIT_IO_ERROR = 74
 
@@ -105,10 +101,10 @@ class Transactions:
             return None
 
     def _swiftly(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened | None:
-        works = [ticket.job for ticket in tickets if isinstance(ticket.job, Work)]
-        if len(works) < len(tickets):
+        jobs = [ticket.job for ticket in tickets]
+        if set(map(type, jobs)) != {Work}:
             return None
-        decided = swift.decide(connection, works, self._now())
+        decided = swift.decide(connection, cast(list[Work], jobs), self._now())
         if decided is None:
             return None
         # As long as it may be written or not, nobody is told what the last movement is.
@@ -127,12 +123,15 @@ class Transactions:
             self._kept.close()
             self._kept = None
 
-    def run(self, tickets: Sequence[Ticket], opened: Opened | None = None) -> list[Ticket]:
+    def run(
+        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None = None
+    ) -> Sequence[Ticket]:
         """Commit ``tickets`` together, each alone where that fails; those that must wait again.
 
-        Every other ticket has ended when this returns. ``opened`` is what `open` made of them.
+        Every other ticket has ended when this returns, and what became stale is in ``marked``. ``opened`` is
+        what `open` made of them.
         """
-        again = self._attempt(tickets, opened)
+        again = self._attempt(tickets, marked, opened)
         if again is not None:
             return again
         if len(tickets) == 1:
@@ -140,11 +139,13 @@ class Transactions:
         waiting: list[Ticket] = []
         for ticket in tickets:
             # A broken work must not harm its neighbours: each is tried alone, once.
-            ticket.error, ticket.ended = None, False
-            waiting += self._attempt([ticket]) or []
+            ticket.error = None
+            waiting += self._attempt([ticket], marked) or []
         return waiting
 
-    def _attempt(self, tickets: Sequence[Ticket], opened: Opened | None = None) -> list[Ticket] | None:
+    def _attempt(
+        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None = None
+    ) -> Sequence[Ticket] | None:
         """None when it failed in the database and may be tried in smaller pieces."""
         if not self._store.sqlite and not (tickets := self._in_time(tickets)):
             return []
@@ -152,7 +153,7 @@ class Transactions:
             return self._refused(tickets, gone)
         for attempt in range(RETRIES):
             try:
-                return self._once(tickets, None if attempt else opened)
+                return self._once(tickets, marked, None if attempt else opened)
             except _CommitFailed:
                 self._look_up(tickets)
                 return []
@@ -230,10 +231,16 @@ class Transactions:
         # Of SQLite it is the file that another process holds: each alone would wait for it as long again.
         return Busy(reason(error)), faults.shut(error) or self._store.sqlite
 
-    def _once(self, tickets: Sequence[Ticket], opened: Opened | None) -> list[Ticket]:
+    def _once(
+        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None
+    ) -> Sequence[Ticket]:
         done = None if opened is None else _finished(opened)
-        _, results, marked, _ = self._again(tickets) if done is None else done
-        tickets[0].marked = marked
+        _, results, stale, swiftly = self._again(tickets) if done is None else done
+        marked |= stale
+        if swiftly is not None:
+            for ticket, result in zip(tickets, results, strict=True):
+                ticket.result = result
+            return ()
         if not self._store.sqlite:
             self._remember(tickets, results)
         return mixed.end(tickets, results)
@@ -245,7 +252,7 @@ class Transactions:
             self._forget(connection, tickets)
             set_account(connection, tickets[0].account)
             by_index(connection)
-            _lapsing(connection, self._store)
+            lapsing(connection, self._store.answer_seconds)
             decided = self._decided(connection, tickets)
             self._commit(connection)
             return decided
@@ -322,7 +329,7 @@ class Transactions:
             return
         try:
             with self._store.writer.begin() as connection:
-                _lapsing(connection, self._store)
+                lapsing(connection, self._store.answer_seconds)
                 wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
         except SQLAlchemyError as error:
             log.warning("wake-up not written", reason=reason(error))
@@ -356,20 +363,6 @@ class Transactions:
             name = (work.account, work.key.scope, work.key.key)
             stored = requests.look_up(connection, name)
         return Recorded(replay=batch.replay(stored, work)) if stored else None
-
-
-def _lapsing(connection: Connection, store: Store) -> None:
-    """Have this transaction ended if we fall silent in it, and have no lock waited for longer than we wait
-    for an answer: a session that is left behind in one waits on. A no-op on SQLite."""
-    if connection.dialect.name == "postgresql":
-        idle, lock = f"{IDLE_SECONDS}s", f"{int(store.answer_seconds * LOCK_SHARE * 1_000)}ms"
-        # One statement is cheaper than two. An operator's own setting for locks stays.
-        text = (
-            f"SELECT set_config('idle_in_transaction_session_timeout', '{idle}', true),"
-            " CASE current_setting('lock_timeout') WHEN '0'"
-            f" THEN set_config('lock_timeout', '{lock}', true) END"
-        )
-        later(connection, Said(text, prepared=True))
 
 
 def _finished(opened: Opened) -> Opened | None:

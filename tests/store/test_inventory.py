@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from onhand import commit_queue
 from onhand import inventory as door
 from onhand.inventory import Inventory
 from onhand.stock.model import Adjust, AnyCommand, Extend, Insufficient, SetOnHand, Unknown
@@ -171,7 +172,7 @@ def test_too_many_commands_are_turned_away(shop: Shop, monkeypatch: pytest.Monke
 
 
 def test_heavy_works_are_committed_one_after_the_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "HEAVY_LIMIT", 5)
+    monkeypatch.setattr(commit_queue, "HEAVY_LIMIT", 5)
     moments = itertools.count(START)
 
     async def main() -> list[Recorded]:
@@ -187,7 +188,7 @@ def test_heavy_works_are_committed_one_after_the_other(shop: Shop, monkeypatch: 
 
 
 def test_stopping_commits_what_waits(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "BATCH_LIMIT", 2)
+    monkeypatch.setattr(commit_queue, "BATCH_LIMIT", 2)
 
     async def main() -> list[Any]:
         async with running(shop) as inventory:

@@ -20,6 +20,7 @@ from onhand import swift
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, AnyCommand, Forget, SetAvailable, SetInfinite, SetOnHand
 from onhand.store import catalog, feeding, onestep, shelf
+from onhand.store.books import Marked
 from onhand.ticket import Ticket
 from onhand.transact import Transactions
 from onhand.work import Accepted, Answer, Arrival, Group, Recorded, SetStatus, Work
@@ -302,7 +303,7 @@ def test_units_that_change_no_feed_are_seen(shop: Shop, door: Door, account: int
     def become(kind: str) -> None:
         unit = partial(catalog.change, kind="location", account=1, number=1, fields={"kind": kind})
         jobs: list[tuple[int, Any]] = [(1, shop.work(Adjust(2, 1, 0))), (account, unit)]
-        door._transactions.run([Ticket(*job, cast(Any, None), cast(Any, None)) for job in jobs])
+        door._transactions.run([Ticket(*job, cast(Any, None), cast(Any, None)) for job in jobs], set())
 
     door.fill(SetOnHand(1, 1, 5))
     door.say(Adjust(1, 1, 1))
@@ -329,11 +330,12 @@ def test_who_is_told_anew(shop: Shop, door: Door) -> None:
     ticket = Ticket(1, shop.work(Adjust(5, 1, 1)), cast(Any, None), cast(Any, None))
     transactions = Transactions(shop.store, lambda: shop.now)
     door.close()
-    transactions.run([ticket], transactions.open([ticket]))
-    assert ticket.marked == {(1, 1)}
+    marked: set[Marked] = set()
+    transactions.run([ticket], marked, transactions.open([ticket]))
+    assert marked == {(1, 1)}
     unit = Ticket(1, lambda c: feeding.refeed(c, 1, [5]), cast(Any, None), cast(Any, None))
     unit.quiet = True
-    transactions.run([unit])
+    transactions.run([unit], set())
     assert shelf.of(transactions._keep()).known(1).levels == {}
     transactions.close()
 

@@ -46,7 +46,7 @@ def test_a_ledger_that_is_not_where_it_was(shop: Shop, door: Door) -> None:
     unwritten = transactions.open([ticket])
     assert unwritten is not None
     moved_elsewhere(shop, 3, -3)
-    assert transactions.run([ticket], unwritten) == []
+    assert not transactions.run([ticket], set(), unwritten)
     assert ticket.result.levels[HERE].on_hand == 1
     assert ticket.result.seq == 4
     door.close()
@@ -104,7 +104,7 @@ def test_what_is_forgotten_meanwhile_is_written_once(shop: Shop, door: Door) -> 
     transactions = door._transactions
     unwritten = transactions.open([ticket])
     shelf.of(transactions._keep()).forget()
-    assert transactions.run([ticket], unwritten) == []
+    assert not transactions.run([ticket], set(), unwritten)
     assert (ticket.error, ticket.result.levels[HERE].on_hand) == (None, 3)
     assert door.say(Adjust(1, 1, -2)).levels[HERE].on_hand == 1
     door.close()
@@ -171,7 +171,7 @@ def test_while_another_process_writes(shop: Shop, door: Door) -> None:
     other.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
     release.start()
-    transactions.run([ticket], unwritten)
+    transactions.run([ticket], set(), unwritten)
     release.join()
     assert ticket.result.levels[HERE].on_hand == 3
     other.close()
