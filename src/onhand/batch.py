@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -178,7 +178,7 @@ def _answer(
 
 
 def answered(
-    fresh: Sequence[tuple[int, Work]], recorded: list[Recorded | None], now: int
+    fresh: Iterable[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> tuple[list[Row], list[KeyName]]:
     """Make the answers of keyed works: rows to keep, and keys of what was refused."""
     kept: list[Row] = []

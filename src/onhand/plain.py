@@ -6,9 +6,10 @@ hardly one needs any of that. Both come to the same, which the tests hold them t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand import companions
@@ -32,6 +33,10 @@ Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
 """A group that was done: its entries, how many there were before them, and its `Accepted.ends`."""
 
 
+ONE = (1,)
+"""How many entries there are after each command, where there is one of both."""
+
+
 class Named(NamedTuple):
     """The levels that works name, the listings that they come through, open or close, and whether they have
     to do with nothing else: no companions, messages or plans."""
@@ -41,7 +46,7 @@ class Named(NamedTuple):
     alone: bool
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True):
     """A work that was decided: its place in the batch, what became of each group, the levels as they left
     them, and how many entries there were on the sheet then."""
 
@@ -96,10 +101,11 @@ def record(
     """Decide ``works``, write what they do, and put what became of each into its place in ``recorded``; what
     became stale is in ``marked`` after COMMIT. False, and nothing was written, where a work is not of the
     usual kind, or a level not as it seems: of a kit, unknown, mirrored, or with holds that are due."""
-    named = look(works)
+    alone = [work for _, work in works]
+    named = look(alone)
     if named is None:
         return False
-    sheets = sheets_of(works)
+    sheets = sheets_of(alone)
     # On PostgreSQL the next numbers are known with the levels, where these are all as they seem.
     levels, last = books.lock_usual(connection, named.spots, now) or (None, None)
     if not _load(connection, named.spots, sheets, now, levels):
@@ -126,9 +132,9 @@ def record(
     return True
 
 
-def sheets_of(works: Fresh) -> dict[int, Sheet]:
+def sheets_of(works: Iterable[Work]) -> dict[int, Sheet]:
     """An empty sheet for each account."""
-    return {account: Sheet() for account in {work.account for _, work in works}}
+    return {account: Sheet() for account in {work.account for work in works}}
 
 
 def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tuple[int, int]]) -> None:
@@ -138,30 +144,32 @@ def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tup
             sheets[account].guards.watch(listing, guard)
 
 
-def look(works: Fresh) -> Named | None:
+def look(works: Iterable[Work]) -> Named | None:
     """What ``works`` name; None where one of them is not of the usual kind."""
     spots: set[Spot] = set()
     listings: set[tuple[int, int]] = set()
     alone = True
-    for _, work in works:
+    usual = ledger.PLAIN
+    for work in works:
         if work.holds or work.mirror:
             return None
         account = work.account
         for group in work.groups:
             for command in group.commands:
-                if type(command) not in ledger.PLAIN:
+                if type(command) not in usual:
                     return None
                 spots.add((account, command.item, command.location))  # type: ignore[union-attr]
-            for place, _ in group.expect:
-                spots.add((account, *place))
+            if group.expect:
+                spots.update([(account, *place) for place, _ in group.expect])
             if group.listing is not None:
                 listings.add((account, group.listing))
-            for companion in group.also:
-                if type(companion) is PutOrder:  # it looks at reservations
-                    return None
+            if group.also:
                 alone = False
-                if isinstance(companion, SetStatus):
-                    listings.add((account, companion.listing))
+                for companion in group.also:
+                    if type(companion) is PutOrder:  # it looks at reservations
+                        return None
+                    if type(companion) is SetStatus:
+                        listings.add((account, companion.listing))
         for item, at in work.watch:
             spots.add((account, item, at))
         if work.consume or work.plan is not None:
@@ -190,9 +198,44 @@ def _load(
 
 def decide(at: int, work: Work, sheet: Sheet) -> Decided:
     """What becomes of a work, after all that is on the sheet."""
+    groups = work.groups
+    if len(groups) == 1:
+        group = groups[0]
+        if len(group.commands) == 1 and group.listing is None and not (group.expect or group.also):
+            if (decided := _one(at, work, group, sheet)) is not None:
+                return decided
+    touched: dict[Place, Level] = {}
+    outcomes = _each(work, sheet, touched)
+    for place in work.watch:
+        touched[place] = sheet.levels[place]
+    return Decided(at, work, outcomes, touched, len(sheet.entries))
+
+
+def _one(at: int, work: Work, group: Group, sheet: Sheet) -> Decided | None:
+    """The usual work: one command that moves something, and nothing else to look at. It comes to what `_each`
+    comes to. None, and nothing was done, where it is not that."""
+    command: Any = group.commands[0]
+    place = (command.item, command.location)
+    levels, entries = sheet.levels, sheet.entries
+    found = ledger.shift(levels[place], command)
+    if type(found) is not Movement or group.existing is not None:
+        return None
+    levels[place] = level = ledger.apply(levels[place], found)
+    start = len(entries)
+    made = (Entry(found, level),)
+    entries += made
+    sheet.callers.append((group.caller or work.caller, work.context))
+    if level.on_hand <= level.reserved:
+        sheet.guards.follow(group, made, levels)
+    touched = {place: level}
+    if work.watch != (place,):
+        touched.update((other, levels[other]) for other in work.watch)
+    return Decided(at, work, ((made, start, ONE),), touched, start + 1)
+
+
+def _each(work: Work, sheet: Sheet, touched: dict[Place, Level]) -> list[Done | Refused]:
     levels = sheet.levels
     outcomes: list[Done | Refused] = []
-    touched: dict[Place, Level] = {}
     for group in work.groups:
         outcome = _group(group, sheet)
         outcomes.append(outcome)
@@ -206,9 +249,7 @@ def decide(at: int, work: Work, sheet: Sheet) -> Decided:
             command = cast(Commands, group.commands)[cast(Refused, outcome).index]
             place = (command.item, command.location)
             touched.setdefault(place, levels[place])
-    for place in work.watch:
-        touched[place] = levels[place]
-    return Decided(at, work, outcomes, touched, len(sheet.entries))
+    return outcomes
 
 
 def _group(group: Group, sheet: Sheet) -> Done | Refused:

@@ -5,7 +5,7 @@ It comes to what `plain.record` comes to, which the tests hold it to. Whatever i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from onhand.store import onestep, posting, requests, shelf
 from onhand.store.books import Marked, Spot
 from onhand.store.onestep import Advance, Deed
 from onhand.store.shelf import Known, Shelf
+from onhand.store.sql import Row
 from onhand.work import Recorded, Work
 
 LIMIT = 128
@@ -39,33 +40,37 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
 
     ``connection`` is in no transaction: nobody else writes, so each statement sees the same.
     """
-    fresh = list(enumerate(works))
-    named = plain.look(fresh)
-    if named is None or not named.alone or len(named.spots) > LIMIT or _used(connection, works, now):
+    named = plain.look(works)
+    if named is None or not named.alone or len(named.spots) > LIMIT:
+        return None
+    keys = [(work.account, work.key.scope, work.key.key, work.key.fingerprint) for work in works if work.key]
+    if keys and _used(connection, keys, now):
         return None
     shelved = shelf.of(connection)
-    sheets = plain.sheets_of(fresh)
+    sheets = plain.sheets_of(works)
     known = _load(connection, shelved, sheets, named.spots, now)
     if known is None:
         return None
     plain.watch(connection, sheets, named.listings)
-    decided = [plain.decide(at, work, sheets[work.account]) for at, work in fresh]
-    if any(sheet.guards.closing for sheet in sheets.values()):
-        return None
+    decided = [plain.decide(at, work, sheets[work.account]) for at, work in enumerate(works)]
     advances: dict[int, Advance] = {}
-    for account, sheet in sheets.items():
+    movements: list[Row] = []
+    for account, sheet in sorted(sheets.items()):
+        if sheet.guards.closing:
+            return None
         before, recorded_at = shelved.last(connection, account)
         if sheet.entries:
             recorded_at = max(recorded_at, now)
             advances[account] = Advance(before, before + len(sheet.entries), recorded_at)
         sheet.number(before, recorded_at)
+        movements += posting.rows_of(sheet.page(account))
     recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
-    kept = batch.answered(fresh, recorded, now)[0]
-    if not (advances or kept):
+    kept = batch.answered(enumerate(works), recorded, now)[0] if keys else []
+    if not (movements or kept):
         return Decided(recorded, None, set(), {}, ())
-    slip = posting.slip_of([sheet.page(account) for account, sheet in sheets.items()])
-    marked = {(spot[0], link) for spot in slip.moved for link in known[spot[0]].told.get(spot[1:], ())}
-    deed = onestep.deed(advances, slip.movements, slip.moved if marked else {}, kept, now)
+    moved = posting.moved(movements) if any(known[account].told for account in advances) else {}
+    marked = {(spot[0], link) for spot in moved for link in known[spot[0]].told.get(spot[1:], ())}
+    deed = onestep.deed(advances, movements, moved if marked else {}, kept, now)
     if deed is None:
         return None
     onestep.prepare(connection)
@@ -86,27 +91,34 @@ def write(connection: Connection, decided: Decided) -> None:
         known.put(levels, advance[1:])
 
 
-def _used(connection: Connection, works: Sequence[Work], now: int) -> bool:
+def _used(connection: Connection, keys: Sequence[tuple[int, str, str, str]], now: int) -> bool:
     """Whether a key was used before, or comes twice."""
-    keys = [(work.account, work.key.scope, work.key.key, work.key.fingerprint) for work in works if work.key]
-    if not keys:
-        return False
     return len({key[:3] for key in keys}) < len(keys) or bool(requests.claim(connection, keys, now))
 
 
 def _load(
-    connection: Connection, shelved: Shelf, sheets: Mapping[int, Sheet], spots: set[Spot], now: int
+    connection: Connection, shelved: Shelf, sheets: Mapping[int, Sheet], spots: Iterable[Spot], now: int
 ) -> dict[int, Known] | None:
     """Put the levels on the sheets; what is known of each account, None where a level is not as it seems."""
     known = {account: shelved.known(account) for account in sheets}
-    if missing := [spot for spot in spots if spot[1:] not in known[spot[0]].levels]:
-        if not shelved.load(connection, missing):
+    missing = _put(known, sheets, spots, now)
+    if missing and shelved.load(connection, missing):
+        missing = _put(known, sheets, missing, now)
+    return None if missing or missing is None else known
+
+
+def _put(
+    known: Mapping[int, Known], sheets: Mapping[int, Sheet], spots: Iterable[Spot], now: int
+) -> list[Spot] | None:
+    """Put what is known of the levels on the sheets; those that are missing, None where holds are due."""
+    missing: list[Spot] = []
+    for account, item, at in spots:
+        place = (item, at)
+        level = known[account].levels.get(place)
+        if level is None:
+            missing.append((account, item, at))
+        elif level.next_expiry is not None and level.next_expiry <= now:
             return None
-    for spot in spots:
-        account, place = spot[0], spot[1:]
-        level = known[account].levels[place]
-        if level.next_expiry is not None and level.next_expiry <= now:
-            return None
-        sheet = sheets[account]
-        sheet.levels[place] = sheet.loaded[place] = level
-    return known
+        else:
+            sheets[account].levels[place] = level
+    return missing

@@ -87,9 +87,9 @@ def test_what_is_usual(shop: Shop, ways: Ways) -> None:
     ],
 )
 def test_what_is_not(work: Work) -> None:
-    usual = (0, Work(1, (Group((Adjust(1, 1, 1),)),), "me"))
+    usual = Work(1, (Group((Adjust(1, 1, 1),)),), "me")
     assert plain.look([usual]) is not None
-    assert plain.look([usual, (1, work)]) is None
+    assert plain.look([usual, work]) is None
 
 
 def test_several_accounts_in_one_batch(shop: Shop, ways: Ways) -> None:

@@ -183,7 +183,7 @@ def _set_available(level: Level, command: SetAvailable) -> Movement | AnyRefusal
 
 def _adjust(level: Level, command: Adjust) -> Movement | AnyRefusal | None:
     delta = command.delta
-    if too_large(delta):
+    if not -QUANTITY_LIMIT <= delta <= QUANTITY_LIMIT:
         return TooLarge(delta)
     if delta == 0:
         return None
@@ -196,7 +196,7 @@ def _adjust(level: Level, command: Adjust) -> Movement | AnyRefusal | None:
         floor = on_hand - level.reserved if command.floor is Floor.AVAILABLE else on_hand
         if floor + delta < 0:
             return short(level, command.item, command.location, -delta, floor)
-    if too_large(on_hand + delta):
+    if not -QUANTITY_LIMIT <= on_hand + delta <= QUANTITY_LIMIT:
         return TooLarge(on_hand + delta)
     return _moved(level, command, Kind.ADJUSTED, delta)
 

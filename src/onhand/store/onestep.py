@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -35,6 +34,8 @@ _KEY = ("account", "scope", "key", "fingerprint", "status", "body", "headers", "
 _STALE = ("moved", "now")
 _WIDTH = 2 + len(_MOVEMENT)
 _NOTHING, _MOVED, _KEPT, _MARKED = range(4)
+_LATER = -1
+"""In the place of an account's last number where a later row moves the account."""
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -54,8 +55,7 @@ _NOT_SO = "SELECT RAISE(ABORT, 'the ledger is not where it was') WHERE"
 _PREPARE = (
     "CREATE TEMP VIEW IF NOT EXISTS onestep AS"
     f" SELECT {', '.join(f'0 AS c{at}' for at in range(_WIDTH))} WHERE 0",
-    # A level goes from one version to the next, and an account from the number that was its last. With
-    # ``before`` below 0 the account is moved by a later row.
+    # A level goes from one version to the next, and an account from the number that was its last.
     _trigger(
         _MOVED,
         [*_MOVEMENT, "before"],
@@ -89,7 +89,7 @@ _PREPARE = (
     ),
 )
 
-Deed: TypeAlias = tuple[str, tuple[Any, ...]]
+Deed: TypeAlias = tuple[str, Sequence[Any]]
 """A statement and its parameters."""
 
 
@@ -116,22 +116,29 @@ def deed(
     keys: Iterable[Row],
     now: int,
 ) -> Deed | None:
-    """What is to be written: movements (rows of that table, in order) with the levels that they lead to, the
-    accounts' numbers, the first and the last movement of each level that makes listings stale, and answers to
-    keys. None where that is more than `ROWS_LIMIT` rows, or nothing at all."""
-    rows: list[Row] = []
+    """What is to be written: movements (rows of that table, by account, in order) with the levels that they
+    lead to, the accounts' numbers, the first and the last movement of each level that makes listings stale,
+    and answers to keys. None where that is more than `ROWS_LIMIT` rows, or nothing at all."""
+    values: list[Any] = []
     for row in movements:
-        before, last, _ = advances[row[0]]
-        rows.append((_MOVED, *row, before if row[1] == last else -1))
+        values.append(_MOVED)
+        values += row
+        values.append(_LATER)
+    end = 0
+    for _, (before, last, _) in sorted(advances.items()):
+        end += last - before
+        values[end * _WIDTH - 1] = before
     for row in keys:
-        rows.append((_KEPT, *row, *_REST_OF_KEY))
+        values += (_KEPT, *row, *_REST_OF_KEY)
     if stale:
         moved = [(*spot, *seqs) for spot, seqs in stale.items()]
-        rows.append((_MARKED, msgspec.json.encode(moved).decode(), now, *_REST_OF_STALE))
-    if not 0 < len(rows) <= ROWS_LIMIT:
+        values += (_MARKED, msgspec.json.encode(moved).decode(), now, *_REST_OF_STALE)
+    count = len(values) // _WIDTH
+    if not 0 < count <= ROWS_LIMIT:
         return None
-    size = -len(rows) // STRIDE * -STRIDE if len(rows) > STRIDE else 1 << (len(rows) - 1).bit_length()
-    return _text(size), tuple(chain(chain.from_iterable(rows), _NO_ROW * (size - len(rows))))
+    size = -count // STRIDE * -STRIDE if count > STRIDE else 1 << (count - 1).bit_length()
+    values += _NO_ROW * (size - count)
+    return _text(size), values
 
 
 _NO_ROW = (_NOTHING,) * _WIDTH

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from onhand.stock.ledger import Entry
-from onhand.stock.model import ABSENT, Level, Movement, Place
+from onhand.stock.model import ABSENT, Level, Place
 from onhand.store import shelf
 from onhand.store.books import Spot, last
 from onhand.store.sql import STEPPED, Insert, Row, Statement, Steps
@@ -82,42 +82,63 @@ class Page(NamedTuple):
 
 def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
     """Write levels that have changed, and movements; the first and the last one of each level that moved."""
-    slip = slip_of(pages)
-    if connection.dialect.name == "sqlite":
-        shelf.of(connection).drop(slip.levels)
-    _write_levels(connection, slip.levels, slip.before)
-    _append_rows(connection, slip.movements)
-    return slip.moved
-
-
-class Slip(NamedTuple):
-    """What pages come to: levels that have changed, as they are to be and as they were, movements as rows,
-    and the first and the last number of each level that moved."""
-
-    levels: dict[Spot, Level]
-    before: dict[Spot, Level]
-    movements: list[Row]
-    moved: dict[Spot, tuple[int, int]]
-
-
-def slip_of(pages: Iterable[Page]) -> Slip:
-    """What is to be written of ``pages``."""
     changed: dict[Spot, Level] = {}
     before: dict[Spot, Level] = {}
-    moved: dict[Spot, tuple[int, int]] = {}
-    rows: list[Row] = []
-    for account, seq, recorded_at, loaded, levels, entries, callers in sorted(pages, key=itemgetter(0)):
-        for place, level in levels.items():
-            old = loaded.get(place, ABSENT)
+    movements: list[Row] = []
+    for page in sorted(pages, key=itemgetter(0)):
+        for place, level in page.levels.items():
+            old = page.loaded.get(place, ABSENT)
             if level is not old and level != old:
-                spot = (account, *place)
+                spot = (page.account, *place)
                 changed[spot], before[spot] = level, old
-        for (movement, level), (caller, context) in zip(entries, callers, strict=True):
-            seq += 1
-            rows.append(_movement_row(account, seq, movement, level, caller, context, recorded_at))
-            spot = (account, movement.item, movement.location)
-            moved[spot] = (moved[spot][0] if spot in moved else seq, seq)
-    return Slip(changed, before, rows, moved)
+        movements += rows_of(page)
+    if connection.dialect.name == "sqlite":
+        shelf.of(connection).drop(changed)
+    _write_levels(connection, changed, before)
+    _append_rows(connection, movements)
+    return moved(movements)
+
+
+def rows_of(page: Page) -> list[Row]:
+    """The movements of a page as rows of their table, in order."""
+    account, seq, recorded_at, _, _, entries, callers = page
+    rows: list[Row] = []
+    for (movement, level), (caller, context) in zip(entries, callers, strict=True):
+        seq += 1
+        effective = movement.effective_at
+        rows.append(
+            (
+                account,
+                seq,
+                movement.item,
+                movement.location,
+                level.version,
+                # The driver asks about a text of a type of its own what it may be taken for.
+                movement.kind._value_,
+                movement.on_hand,
+                movement.reserved,
+                level.on_hand,
+                level.reserved,
+                int(movement.infinite),
+                int(movement.present),
+                movement.reason,
+                movement.reference,
+                caller,
+                context,
+                recorded_at,
+                recorded_at if effective is None or effective > recorded_at else effective,
+            )
+        )
+    return rows
+
+
+def moved(movements: Iterable[Row]) -> dict[Spot, tuple[int, int]]:
+    """The first and the last number of each level that rows of movements move."""
+    found: dict[Spot, tuple[int, int]] = {}
+    for account, seq, item, location, *_ in movements:
+        spot = (account, item, location)
+        found[spot] = (found[spot][0] if spot in found else seq, seq)
+    return found
 
 
 def advance(connection: Connection, account: int, count: int, now: int) -> tuple[int, int]:
@@ -163,39 +184,6 @@ def _write_levels(connection: Connection, levels: Mapping[Spot, Level], before: 
             rows.append((*spot, *numbers, level.next_expiry))
     _move_levels.run(connection, moved)
     _put_levels.later(connection, rows)
-
-
-def _movement_row(
-    account: int,
-    seq: int,
-    movement: Movement,
-    level: Level,
-    caller: str,
-    context: str | None,
-    recorded_at: int,
-) -> Row:
-    effective = movement.effective_at
-    return (
-        account,
-        seq,
-        movement.item,
-        movement.location,
-        level.version,
-        # The driver asks about a text of a type of its own what it may be taken for.
-        movement.kind._value_,
-        movement.on_hand,
-        movement.reserved,
-        level.on_hand,
-        level.reserved,
-        int(movement.infinite),
-        int(movement.present),
-        movement.reason,
-        movement.reference,
-        caller,
-        context,
-        recorded_at,
-        recorded_at if effective is None or effective > recorded_at else effective,
-    )
 
 
 def _append_rows(connection: Connection, rows: Sequence[Row]) -> None:
