@@ -16,6 +16,9 @@ SECRET_BYTES = 32
 READ, WRITE, ADMIN = "read", "write", "admin"
 SCOPES = (READ, WRITE, ADMIN)
 
+GATE_LIMIT = 10_000
+"""Callers that a `Gate` remembers at most; then it begins anew."""
+
 
 class Caller(NamedTuple):
     """A proven caller. ``principal`` stays the same when its keys are rotated; ``scopes`` are all that
@@ -42,13 +45,6 @@ def fresh(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(SECRET_BYTES)
 
 
-def at_once(inventory: Inventory, dialect: str, lookup: str) -> Caller | None:
-    """What `identify` finds for a credential of one part, if that is remembered; it is to be asked for the
-    others."""
-    found: Credential | None = inventory.remembered_owned(("key", dialect, lookup))
-    return None if found is None else _proven(found, None, inventory.now())
-
-
 async def identify(
     inventory: Inventory, dialect: str, lookup: str, secret: str | None = None
 ) -> Caller | None:
@@ -68,6 +64,39 @@ def check(connection: Connection, dialect: str, lookup: str, secret: str | None,
     """The same on an open connection."""
     found = _credential(connection, dialect, lookup) if "\0" not in lookup else None
     return _proven(found, secret, now)
+
+
+class Gate:
+    """Callers of an API that were proven by a secret of one part: by a digest of the header that says it, and
+    for as long as what proved it is remembered."""
+
+    def __init__(self, inventory: Inventory, dialect: str) -> None:
+        self._inventory = inventory
+        self._dialect = dialect
+        self._kept: dict[bytes, tuple[Credential, object]] = {}
+
+    def at_once(self, said: bytes, now: int) -> Caller | None:
+        """Who said this header before. None for strangers, and where it must be looked up again."""
+        kept = self._kept.get(hashlib.sha256(said).digest())
+        if kept is None:
+            return None
+        found, memory = kept
+        if self._inventory.memory(found.account) is not memory:
+            return None
+        return found.caller if found.expires_at is None or found.expires_at > now else None
+
+    async def identify(self, said: bytes, secret: str) -> Caller | None:
+        """The same by ``secret``, which is what ``said`` says; None if it is unknown, expired or revoked."""
+        lookup = digest(secret)
+        caller = await identify(self._inventory, self._dialect, lookup)
+        if caller is not None:
+            memory = self._inventory.memory(caller.account)
+            found = None if memory is None else memory.single.get(("key", self._dialect, lookup))
+            if found is not None and not found.revoked:
+                if len(self._kept) >= GATE_LIMIT:
+                    self._kept.clear()
+                self._kept[hashlib.sha256(said).digest()] = (found, memory)
+        return caller
 
 
 class Credential(NamedTuple):

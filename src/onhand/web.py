@@ -34,8 +34,9 @@ def build(
     mounts.update(around)
     hosts = {host: mounts[prefix] for host, prefix in _bound(settings).items()}
     # The first segment finds the mount; only our own API has two.
-    roots = {prefix.split("/")[1]: (prefix, app) for prefix, app in mounts.items()}
+    roots = {_first(prefix): (prefix, f"{prefix}/", app) for prefix, app in mounts.items()}
     pages: ASGIApp = Pages(inventory, FACES)
+    other = ("", "", pages)
 
     # What is mounted is awaited by the server itself: here it would be a coroutine more for every request.
     def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -46,15 +47,19 @@ def build(
             if bound is not None:
                 return bound(scope, receive, send)
         path: str = scope["path"]
-        # "OPTIONS *" asks about the server, and names no path.
-        first = path.split("/", 2)[1] if path.startswith("/") else ""
-        prefix, mounted = roots.get(first, ("", pages))
-        if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/"):
-            prefix, mounted = "", pages
+        prefix, below, mounted = roots.get(_first(path), other)
+        if not path.startswith(below) and path != prefix:
+            prefix, _, mounted = other
         scope["root_path"] = prefix
         return mounted(scope, receive, send)
 
     return app
+
+
+def _first(path: str) -> str:
+    """The first segment of a path, with the slash before it; all of "*", which names no path."""
+    end = path.find("/", 1)
+    return path if end < 0 else path[:end]
 
 
 async def _nothing() -> None:

@@ -85,7 +85,8 @@ def test_a_key_is_shown_once_and_revoked_at_once(either: Api) -> None:
     made = either.post("/keys", {"scope": "read", "label": "shelf"}, 201)
     assert made["api_key"].startswith("onhand_")
     reader = Api(either.hub, made["api_key"])
-    reader.get("/items")
+    for _ in range(3):
+        reader.get("/items")
     listed = {row["id"]: row for row in either.get("/keys")["data"]}
     assert listed[made["id"]]["label"] == "shelf"
     assert made["api_key"] not in str(listed)
@@ -103,7 +104,8 @@ def test_a_replay_of_a_new_key_hides_it(api: Api) -> None:
 
 def test_a_key_runs_out(api: Api) -> None:
     reader = api.caller(scope="read", expires_at=LATER)
-    reader.get("/items")
+    for _ in range(3):
+        reader.get("/items")
     api.hub.clock.ahead(366 * 24 * 3600)
     assert reader.ask("GET", "/items").status_code == 401
 

@@ -237,6 +237,44 @@ def test_a_revoked_key_is_refused(shop: Shop) -> None:
         other.close()
 
 
+def test_who_is_known_at_the_gate(shop: Shop) -> None:
+    """As long as nothing has changed of the account: and what they said is not kept."""
+    secret, said = "onhand_secret", b"Bearer onhand_secret"
+    lookup = auth.digest(secret)
+    until = START + 10
+    new = keys.Stored("native", lookup, None, 1, "key", "me", "read", None, None, "", START, until, None)
+
+    async def story(inventory: Inventory) -> None:
+        await inventory.write(1, lambda c: keys.add(c, [new]))
+        gate = auth.Gate(inventory, "native")
+        assert gate.at_once(said, START) is None
+        for _ in range(3):
+            caller = await gate.identify(said, secret)
+        assert caller is not None
+        assert gate.at_once(said, START) == caller
+        assert gate.at_once(said, until) is None
+        assert gate.at_once(b"Bearer onhand_Secret", START) is None
+        assert secret not in str(gate._kept)
+        assert await auth.Gate(inventory, "treet").identify(said, secret) is None
+        if shop.store.sqlite:  # elsewhere what others change counts a second later
+            await inventory.write(1, name_it("second"))
+        else:
+            await asyncio.sleep(SECONDS * 1.2)
+        assert gate.at_once(said, START) is None
+        for _ in range(3):
+            assert await gate.identify(said, secret) == caller
+        assert gate.at_once(said, START) == caller
+        await inventory.write(1, lambda c: keys.revoke(c, 1, "me", START))
+        assert gate.at_once(said, START) is None
+        for _ in range(3):
+            assert await gate.identify(said, secret) is None
+        assert gate.at_once(said, START) is None
+
+    play(shop, story)
+    with shop.writing() as connection:
+        keys.drop(connection, [("native", lookup)])
+
+
 # --- look-ups that go together --------------------------------------------------------------------------
 
 BAD = "bad"

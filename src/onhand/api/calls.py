@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from onhand import auth, wire
+from onhand import wire
 from onhand.api import params, problems, reading, schema
 from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, place_at_once, place_of, wanted_of
@@ -20,7 +20,7 @@ from onhand.api.problems import Problem, bad_header, bad_parameter
 from onhand.api.rendered import Renderings
 from onhand.api.schema import Where
 from onhand.api.told import Labels
-from onhand.auth import Caller
+from onhand.auth import Caller, Gate
 from onhand.batch import replay
 from onhand.inventory import Inventory
 from onhand.stock.model import Place, Reservation
@@ -47,9 +47,16 @@ _JSON = wire.JSON.encode()
 _READS = frozenset({"GET", "HEAD"})
 
 
+class House(NamedTuple):
+    """What all calls share: the ledger, levels as they were answered, and who is known at the gate."""
+
+    inventory: Inventory
+    rendered: Renderings
+    gate: Gate
+
+
 async def run(
-    inventory: Inventory,
-    rendered: Renderings,
+    house: House,
     scope: str,
     limit: int,
     endpoint: Endpoint,
@@ -59,14 +66,15 @@ async def run(
     call = None
     try:
         headers = wire.first_of_each(request.scope["headers"])
-        lookup = auth.digest(_secret(headers))
-        caller = auth.at_once(inventory, NAME, lookup) or await auth.identify(inventory, NAME, lookup)
+        said = headers.get(b"authorization", b"")
+        now = house.inventory.now()
+        caller = house.gate.at_once(said, now) or await house.gate.identify(said, _secret(said))
         if caller is None:
             raise Problem("unauthorized", "This key is unknown, revoked or expired")
-        if not caller.may(scope):
+        if scope not in caller.scopes:
             raise Problem("insufficient_scope", f"This needs a key with the scope {scope}")
         raw = b"" if request.scope["method"] in _READS else await wire.body(request, limit)
-        call = Call(inventory, rendered, request, headers, caller, raw)
+        call = Call(house, request, headers, caller, raw, now)
         return await endpoint(call)
     except Problem as problem:
         # What was done under a key is answered alike, whatever has changed since it was done.
@@ -74,8 +82,8 @@ async def run(
         return again or response(refusal(problem))
 
 
-def _secret(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(b"authorization", b"").decode("latin-1")
+def _secret(said: bytes) -> str:
+    given = said.decode("latin-1")
     if given[: len(BEARER)].lower() != BEARER:
         raise Problem("unauthorized", "Send Authorization: Bearer and a key")
     return given[len(BEARER) :].strip()
@@ -86,21 +94,20 @@ class Call:
 
     def __init__(
         self,
-        inventory: Inventory,
-        rendered: Renderings,
+        house: House,
         request: Incoming,
         headers: Mapping[bytes, bytes],
         caller: Caller,
         raw: bytes,
+        now: int,
     ) -> None:
-        self.inventory = inventory
-        self.rendered = rendered
+        self.inventory, self.rendered, _ = house
         self.request = request
         self.headers = headers
         self.caller = caller
         self.account = caller.account
         self.raw = raw
-        self.now = inventory.now()
+        self.now = now
         keyed = b"idempotency-key" in headers and request.scope["method"] not in _READS
         self.key = self._key() if keyed else None
 
@@ -318,14 +325,9 @@ class Call:
         holds: Sequence[str] = (),
     ) -> Response:
         """Commit ``groups`` and answer what ``answer`` makes of it, once for each key."""
+        principal = self.caller.principal
         work = Work(
-            self.account,
-            tuple(groups),
-            self.caller.principal,
-            self.key,
-            answer,
-            tuple(watch),
-            holds=tuple(holds),
+            self.account, tuple(groups), principal, self.key, answer, tuple(watch), holds=tuple(holds)
         )
         recorded = await self.inventory.record(work)
         if recorded.replay is not None:

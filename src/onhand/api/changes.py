@@ -91,13 +91,14 @@ def _all_wrong(wrong: Sequence[Problem]) -> Problem:
 
 
 def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
+    if len(asked) == 1:
+        return _single(call, asked[0])
     places = [ledger.places(one, _NO_HOLDS) for one in asked]
 
     def made(recorded: Recorded) -> Answer:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            at = told.at_change(outcome.index) + told.at_line(asked[outcome.index], outcome.refusal)
-            return calls.refusal(told.refused(outcome.refusal, at))
+            return _refused(outcome, asked)
         entries, first = outcome.entries, outcome.seq
         rows, start = [], 0
         for end, here in zip(outcome.ends, places, strict=True):
@@ -105,8 +106,26 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
             start = end
         return answer(200, _body(recorded, "atomic", rows, len(rows)))
 
-    watch = places[0] if len(places) == 1 else tuple({place for here in places for place in here})
-    return call.record([Group(tuple(asked))], made, watch=watch)
+    return call.record([Group(tuple(asked))], made, watch=tuple({place for here in places for place in here}))
+
+
+def _single(call: Call, one: AnyCommand) -> Awaitable[Response]:
+    """The same of one change, as most requests have."""
+    places = ledger.places(one, _NO_HOLDS)
+
+    def made(recorded: Recorded) -> Answer:
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return _refused(outcome, (one,))
+        row = told.done(outcome.entries, outcome.seq, places, recorded.levels)
+        return answer(200, _body(recorded, "atomic", (row,), 1))
+
+    return call.record((Group((one,)),), made, watch=places)
+
+
+def _refused(outcome: Refused, asked: Sequence[AnyCommand]) -> Answer:
+    at = told.at_change(outcome.index) + told.at_line(asked[outcome.index], outcome.refusal)
+    return calls.refusal(told.refused(outcome.refusal, at))
 
 
 def places_of(one: AnyCommand) -> tuple[Place, ...]:

@@ -30,10 +30,10 @@ from onhand.api import (
     problems,
     reservations,
 )
-from onhand.api.calls import Call, Endpoint, answer, refusal
+from onhand.api.calls import NAME, Call, Endpoint, House, answer, refusal
 from onhand.api.problems import BY_STATUS, SORTS, Problem
 from onhand.api.rendered import Renderings
-from onhand.auth import ADMIN, READ, WRITE
+from onhand.auth import ADMIN, READ, WRITE, Gate
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import Settings
@@ -135,8 +135,8 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
     """The API, for paths below its mount. Channels are spoken to with ``equipment``, or with its own."""
     outer = equipment or Equipment(inventory, settings)
     ways = [*WAYS, *(_way(outer, one) for one in OUTER)]
-    rendered = Renderings(inventory)
-    routes = [Route(way.path, _endpoint(inventory, rendered, way), methods=[way.method]) for way in ways]
+    house = House(inventory, Renderings(inventory), Gate(inventory, NAME))
+    routes = [Route(way.path, _endpoint(house, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
     return asgi.application(routes, shape, asgi.kept_slashes, Incoming)
@@ -157,11 +157,9 @@ def _way(equipment: Equipment, one: Outer) -> Way:
     return Way(one.method, one.path, one.scope, endpoint)
 
 
-def _endpoint(
-    inventory: Inventory, rendered: Renderings, way: Way
-) -> Callable[[Incoming], Awaitable[Response]]:
+def _endpoint(house: House, way: Way) -> Callable[[Incoming], Awaitable[Response]]:
     limit = BULK_LIMIT if way.path in BULK_PATHS else BODY_LIMIT
-    return partial(calls.run, inventory, rendered, way.scope, limit, way.endpoint)
+    return partial(calls.run, house, way.scope, limit, way.endpoint)
 
 
 def shape(status: int, message: str) -> Response:

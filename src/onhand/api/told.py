@@ -213,7 +213,7 @@ def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: M
         return Done("done", None, None, [brief(at, after[at]) for at in places if at in after])
     if len(entries) == 1:
         movement, level = entries[0]
-        return Done("done", first, first, [brief(movement.place, level)])
+        return Done("done", first, first, [brief((movement.item, movement.location), level)])
     levels = {(place := movement.place): brief(place, level) for movement, level in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
 
