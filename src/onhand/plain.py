@@ -79,11 +79,10 @@ class Sheet:
     def told(self, one: Decided) -> Recorded:
         """What a work is told, once there are numbers."""
         seq, outcomes = self.seq, one.outcomes
-        if len(outcomes) == 1 and type(outcomes[0]) is tuple:  # as nearly always
-            entries, before, ends = outcomes[0]
-            return Recorded(
-                (Accepted(entries, seq + 1 + before, ends),), one.levels, seq + one.upto, self.recorded_at
-            )
+        if len(outcomes) == 1 and type(done := outcomes[0]) is tuple:  # as nearly always
+            entries, before, ends = done
+            made = (Accepted(entries, seq + 1 + before, ends),)
+            return Recorded(made, one.levels, seq + one.upto, self.recorded_at)
         numbered = [
             found if isinstance(found, Refused) else Accepted(found[0], seq + 1 + found[1], found[2])
             for found in outcomes

@@ -230,16 +230,16 @@ class Call:
             raise Problem("seller_bound", "This concerns the whole account; the key is bound to a seller")
 
     def _key(self) -> Key:
-        scope = self.request.scope
-        given = wire.every(scope["headers"], b"idempotency-key")
-        name = given[0]
-        if len(given) > 1 or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
+        scope, headers = self.request.scope, self.headers
+        name, given = headers[b"idempotency-key"].decode("latin-1"), scope["headers"]
+        twice = len(headers) < len(given) and len(wire.every(given, b"idempotency-key")) > 1
+        if twice or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
             words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
             raise bad_header("Idempotency-Key", words)
         if len(name) > 2 and name[0] == name[-1] == '"':
             name = name[1:-1]
         query = scope["query_string"].decode("latin-1")
-        match = self.headers.get(b"if-match", b"").decode("latin-1")
+        match = headers.get(b"if-match", b"").decode("latin-1")
         head = f"\0{scope['method']} {scope['path']}?{query}\0{match}"
         asked = hashlib.sha256(self.raw + head.encode("utf-8", "surrogatepass"))
         return Key(self.caller.principal, name, asked.hexdigest())
@@ -265,10 +265,9 @@ class Call:
     def remembered(self) -> Names | None:
         """All that is remembered of what names stand for, to be looked into at once; a name that is not among
         them may stand for something all the same. None for a key that is bound to a seller."""
-        if self.caller.seller is not None:
+        if self.caller.seller is not None or (known := self.inventory.memory(self.account)) is None:
             return None
-        tables = self.inventory.remembered(self.account)
-        return Names(tables.get(_ITEMS, {}), tables.get(_LOCATIONS, {}))
+        return Names(known.tables.get(_ITEMS, {}), known.tables.get(_LOCATIONS, {}))
 
     async def resolved(self, wanted: Wanted, *, usual: bool = False) -> Names:
         """What the names in a request stand for, as far as this caller may see it; remembered from

@@ -179,9 +179,8 @@ class Brief(msgspec.Struct, frozen=True):
     version: int
 
 
-def brief(place: Place, found: Level) -> Brief:
+def brief(item: int, location: int, found: Level) -> Brief:
     """A level in an answer that may have thousands."""
-    item, location = place
     on_hand, reserved = found.on_hand, found.reserved
     return Brief(item, location, on_hand, reserved, on_hand - reserved, found.infinite, found.version)
 
@@ -210,11 +209,11 @@ class Made(msgspec.Struct, frozen=True):
 def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: Mapping[Place, Level]) -> Done:
     """What a change did; where it moved nothing, the levels it named as the commit left them."""
     if not entries:
-        return Done("done", None, None, [brief(at, after[at]) for at in places if at in after])
+        return Done("done", None, None, [brief(*at, after[at]) for at in places if at in after])
     if len(entries) == 1:
         movement, level = entries[0]
-        return Done("done", first, first, [brief((movement.item, movement.location), level)])
-    levels = {(place := movement.place): brief(place, level) for movement, level in entries}
+        return Done("done", first, first, [brief(movement.item, movement.location, level)])
+    levels = {(place := movement.place): brief(*place, level) for movement, level in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
 
 
