@@ -56,6 +56,8 @@ MAKES: dict[str, Callable[[Shop], Make]] = {
     "keyed": lambda shop: traffic.adjust(shop, keyed=True),
     "level": traffic.level,
     "page": lambda shop: traffic.levels(shop, beginnings(shop)),
+    "level-reserved": traffic.level,
+    "page-reserved": lambda shop: traffic.levels(shop, beginnings(shop)),
     "treet": traffic.treet,
     "trackstar": traffic.trackstar,
     "marketplacer": traffic.marketplacer,
@@ -64,6 +66,8 @@ MAKES: dict[str, Callable[[Shop], Make]] = {
 TOKENED: dict[str, Callable[[Shop, str], Make]] = {"flipkart": traffic.flipkart}
 """These need an access token, which the hub gives."""
 KINDS = (*MAKES, *TOKENED)
+RESERVED = "-reserved"
+"""So ends what is counted after units of all levels in question were reserved."""
 
 
 def main() -> None:
@@ -85,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         small = Stage(Path(folder), stack).small
         for name in names:
-            print(f"{name:<14}{count(name, small, Path(folder)):>10,} instructions a request", flush=True)
+            print(f"{name:<16}{count(name, small, Path(folder)):>10,} instructions a request", flush=True)
 
 
 def beginnings(shop: Shop) -> list[str]:
@@ -124,6 +128,8 @@ async def drive(name: str, shop: Shop, db: str) -> None:
     equipment = Equipment(inventory, settings)
     app = web.build(inventory, settings, {}, equipment)
     make = await maker(name, shop, app)
+    if name.endswith(RESERVED):
+        await call(app, *parsed(traffic.hold(shop, PAGE)))
     dice = random.Random(1)
     sent = itertools.count()
 

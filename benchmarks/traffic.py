@@ -20,6 +20,8 @@ PLENTY = 900_000
 PAGE = 250
 """Levels in a large read."""
 
+DAY_SECONDS = 86_400
+
 TREET_ID = "00000000-0000-4000-8000-"
 PRODUCT_ID = "BENCH00000001"
 
@@ -113,6 +115,13 @@ def reserve(scene: Scene, sku: str | None = None) -> Make:
         return http("POST", "/api/v1/reservations", _native(scene), body)
 
     return make
+
+
+def hold(scene: Scene, items: int) -> str:
+    """A unit of each of the first items, for a day."""
+    lines = [{"sku": f"S{item}", "quantity": 1, "location": "main"} for item in range(1, items + 1)]
+    body = {"reference": "hold", "ttl_seconds": DAY_SECONDS, "lines": lines}
+    return http("POST", "/api/v1/reservations", _native(scene), body)
 
 
 def level(scene: Scene, sku: str | None = None, rest: str = "") -> Make:

@@ -62,6 +62,8 @@ class Inventory:
         self.arrived: Callable[[int], None] = _nobody
         self.marked: Callable[[Collection[Marked]], None] = _nobody
         self._transactions = Transactions(store, now)
+        self.altered = self._transactions.altered
+        """Levels that were changed without a movement. What is `settled` behind it, has all of them."""
         self._queues: dict[int, CommitQueue] = {}
         self._only = CommitQueue() if store.sqlite else None
         self._guard = threading.Lock()
@@ -200,9 +202,10 @@ class Inventory:
         PostgreSQL, where others change it too, nothing: `counters.CATALOGUE` says so there."""
         return self._memory.now(account) if self.store.sqlite else None
 
-    def settled(self, account: int) -> int | None:
-        """The number of the account's last movement while no commit that moves anything of it is under way.
-        None where the database must be asked: meanwhile, and on PostgreSQL."""
+    def settled(self, account: int) -> tuple[int, int] | None:
+        """The number and time of the account's last movement while no commit that changes a level of it is
+        under way: the same object as long as none was changed. None where the database must be asked:
+        meanwhile, and on PostgreSQL."""
         if self._home is None:
             return None
         last = self._transactions.last(account)

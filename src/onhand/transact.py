@@ -263,16 +263,19 @@ class Transactions:
             for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
                 shelf.of(connection).forget(account or None)
 
-    def last(self, account: int) -> int | None:
-        """The number of the account's last movement on SQLite, if it is remembered: it is only while no
-        commit is under way that moves anything of it. In any thread."""
-        last = None if self._kept is None else shelf.of(self._kept).known(account).last
-        return None if last is None else last[0]
+    def last(self, account: int) -> tuple[int, int] | None:
+        """The number and time of the account's last movement on SQLite, if they are remembered: only while no
+        commit is under way that changes a level of it. In any thread."""
+        return None if self._kept is None else shelf.of(self._kept).known(account).last
 
-    def look(self, account: int) -> int | None:
-        """The same, looked up; only while there is no batch."""
+    def altered(self) -> shelf.Altered:
+        """Levels that were changed without a movement, or are by a commit under way. In any thread."""
+        return shelf.NOTHING if self._kept is None else shelf.of(self._kept).altered
+
+    def look(self, account: int) -> tuple[int, int] | None:
+        """The same as `last`, looked up; only while there is no batch."""
         try:
-            return shelf.of(self._keep()).last(self._keep(), account)[0]
+            return shelf.of(self._keep()).last(self._keep(), account)
         except SQLAlchemyError as error:
             log.debug("the last movement was not looked up", reason=reason(error))
             return None

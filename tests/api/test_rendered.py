@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from level_reader import SECOND, Reader, command, opened, reading, rename
 from onhand.api import rendered
-from onhand.stock.model import Adjust, Extend, Release, SetOnHand
+from onhand.stock.model import Adjust, Extend, SetOnHand
 from onhand.store import onestep
 from shops import PATIENCE_SECONDS, Shop
 from stores import SqliteDatabases
@@ -134,36 +134,6 @@ def test_nothing_is_asked_of_what_did_not_move(shop: Shop, monkeypatch: pytest.M
     asyncio.run(play())
 
 
-def test_a_page_of_which_much_is_reserved_is_put_off(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be read and cut anew each time: it is read as one that was asked for once, for a while."""
-    monkeypatch.setattr(rendered, "PUT_OFF", 3)
-    cuts: list[rendered.Asked] = []
-    cut = rendered.Rendered.cut
-
-    def counted(self: rendered.Rendered, asked: rendered.Asked, *given: Any) -> rendered.Page:
-        cuts.append(asked)
-        return cut(self, asked, *given)
-
-    monkeypatch.setattr(rendered.Rendered, "cut", counted)
-
-    async def play() -> None:
-        async with reading(shop) as api:
-            await api.inventory.record(shop.work(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5)))
-            await api.inventory.record(shop.work(hold("a", want(1, 1)), hold("b", want(2, 1))))
-            expected = await api.anew().page("limit=9")
-            for times in (0, 1, 1, 1, 1, 2):
-                assert await api.page("limit=9") == expected
-                assert len(cuts) == times
-            for name in ("a", "b"):
-                await api.inventory.record(shop.work(Release(name)))
-            expected = await api.anew().page("limit=9")
-            for times in (2, 2, 2, 3, 3, 3):
-                assert await api.page("limit=9") == expected
-                assert len(cuts) == times
-
-    asyncio.run(play())
-
-
 @pytest.mark.parametrize("committed", [False, True])
 def test_while_a_commit_is_under_way_the_file_is_asked(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, committed: bool
@@ -185,7 +155,7 @@ def test_while_a_commit_is_under_way_the_file_is_asked(
             inventory = api.inventory
             await inventory.record(shop.work(SetOnHand(1, 1, 5)))
             first = await api.level(1, 1)
-            assert (inventory.settled(1), first[0]) == (1, 1)
+            assert (inventory.settled(1), first[0]) == ((1, shop.now), 1)
             assert await api.level(1, 1) == first
             monkeypatch.setattr(onestep, "do", slowly)
             work = asyncio.ensure_future(inventory.record(shop.work(Adjust(1, 1, 1))))
@@ -199,6 +169,7 @@ def test_while_a_commit_is_under_way_the_file_is_asked(
             assert row is not None
             assert (seq, row["on_hand"]) == (now, 4 + now)
             assert pages == [(now, [row], None)] * 3
-            assert inventory.settled(1) == (await api.level(1, 1))[0] == 2
+            assert inventory.settled(1) == (2, shop.now)
+            assert (await api.level(1, 1))[0] == 2
 
     asyncio.run(play())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
@@ -111,22 +110,25 @@ async def _standing(
     asked = (where, after, limit)
     if known is None or allowed is not None or not known.again(asked):
         return await _once(call, filters, asked, allowed)
+    altered = call.inventory.altered()
+    last = call.inventory.settled(call.account)
     old = known.pages.get(asked)
-    if old is not None and known.seq is not None and known.seq == call.inventory.settled(call.account):
+    if old is not None and last is not None and known.seq == last[0]:
+        known.take_in(altered, call.now)
+        known.rest(last, altered)
         whole = known.whole(old)
         if whole is not None:
-            return _paged(old, filters, whole, known.seq)
+            return _paged(old, filters, whole, last[0])
     seq, page, texts, rows = await call.read(lambda c: _looked(call, c, known, asked))
+    if last is not None:
+        known.rest(last, altered)
     labels = await call.labels({row[0] for row in rows}, {row[1] for row in rows})
     read = told.apart(told.standing(rows, labels))
     fresh = iter(read)
     shown = [next(fresh) if text is None else text for text in texts] if texts else read
-    reserved = [row[:2] for row in rows if row[3]]
-    if len(reserved) > len(page.places) * FEW:
-        known.put_off(asked)
-    else:
-        known.keep(seq, zip(page.places, shown, strict=True), reserved)
-        call.rendered.grown(len(read) + len(page.places))
+    expiries = [(row[:2], row[6]) for row in rows if row[3] and row[6] is not None]
+    known.keep(seq, zip(page.places, shown, strict=True), expiries, call.now)
+    call.rendered.grown(len(read) + len(page.places))
     return _paged(page, filters, told.joined(shown), seq)
 
 
@@ -160,7 +162,8 @@ class Looked(NamedTuple):
 
 def _looked(call: Call, connection: Connection, known: Rendered, asked: Asked) -> Looked:
     account, now = call.account, call.now
-    seq = known.follow(connection, account)
+    seq = known.follow(connection)
+    known.take_in(call.inventory.altered(), now)
     page = known.pages.get(asked)
     if page is not None:
         places = page.places
@@ -216,23 +219,37 @@ async def shown(call: Call) -> Response:
     known = call.rendered.of(call.account)
     place = await call.placed()
     text: bytes | None = None
-    seq = None if known is None else call.inventory.settled(call.account)
-    if known is not None and seq is not None:
-        if known.seq != seq:
-            await call.read(partial(known.follow, account=call.account), alone=True)
-        text, seq = known.rows.get(place), known.seq
+    seq: int | None = None
+    if known is not None:
+        last = call.inventory.settled(call.account)
+        if last is not None and (known.untouched(last, call.now) or await _caught_up(call, known)):
+            text, seq = known.rows.get(place), known.seq
     if text is None or seq is None:
         seq, level = await _now(call, place)
         if level is None:
             raise Problem("unknown_level", "There is no level of this item at this location")
         text = wire.encode(told.level(place, level, await call.called(place)))
-        if known is not None and not level.reserved:
-            known.keep(seq, [(place, text)])
+        if known is not None:
+            end = level.next_expiry if level.reserved else None
+            known.keep(seq, [(place, text)], [] if end is None else [(place, end)], call.inventory.now())
             call.rendered.grown(1)
     etag = told.tag(text)
     same = call.headers.get(b"if-none-match", b"").decode("latin-1").strip() == etag
     body = None if same else told.after(text, seq)
     return wire.respond(304 if same else 200, body, headers={"ETag": etag})
+
+
+async def _caught_up(call: Call, known: Rendered) -> bool:
+    """Take in what was changed since; not while a commit is under way."""
+    altered = call.inventory.altered()
+    last = call.inventory.settled(call.account)
+    if last is None:
+        return False
+    if known.seq != last[0]:
+        await call.read(known.follow, alone=True)
+    known.take_in(call.inventory.altered(), call.now)
+    known.rest(last, altered)
+    return True
 
 
 async def _now(call: Call, place: Place) -> tuple[int, Level | None]:

@@ -1,13 +1,14 @@
 """Levels as they are answered, remembered as bytes until they move: on SQLite, where nobody else writes.
 
-What is answered of a level is its row and two names. A row in which nothing is reserved changes by movements
-alone, and these are numbered without gaps: so what was rendered at one number is good at a later one, but for
-the levels that moved in between. A level of which units are reserved is read anew each time: its next expiry
-is about now, and a hold is extended without a movement.
+What is answered of a level is its row and two names. A row changes by movements, and these are numbered
+without gaps: so what was rendered at one number is good at a later one, but for the levels that moved in
+between. Where units are reserved, the next expiry changes without a movement, too, and the writer says where;
+and what is answered changes when that moment has come.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple, cast
@@ -19,15 +20,13 @@ from onhand.inventory import Inventory
 from onhand.stock.model import Place
 from onhand.store import levels
 from onhand.store.levels import Standing
+from onhand.store.shelf import NOTHING, Altered
 
 LIMIT = 60_000
 """Levels, and places on pages, remembered at most, in some fifteen megabytes: then it begins anew."""
 
 PAGES_LIMIT = 512
 """Pages of an account, and of those that were asked for once."""
-
-PUT_OFF = 50
-"""How often a page that did not pay is read before it is tried again."""
 
 FOLLOWED_LIMIT = 256
 """Movements that are followed at most: as many as take a fifth of the time of a page that is read."""
@@ -64,22 +63,24 @@ class Rendered:
     at the file and `keep` says which number the look has seen.
     """
 
-    __slots__ = ("_later", "_once", "catalogue", "listed", "pages", "rows", "seq")
+    __slots__ = (
+        *("_account", "_altered", "_ends", "_kept_at", "_last", "_once", "_until"),
+        *("catalogue", "listed", "pages", "rows", "seq"),
+    )
 
-    def __init__(self, catalogue: object) -> None:
+    def __init__(self, account: int, catalogue: object) -> None:
+        self._account = account
         self.catalogue = catalogue
         """What the names were looked up in: see `Inventory.catalogue`."""
         self._once: set[Asked] = set()
-        self._later: dict[Asked, int] = {}
-        """Pages that did not pay, and how often they are still to be read as if they were asked for once."""
+        self._altered = NOTHING
+        """All that was altered by then is committed and taken in."""
+        self._last: object = None
         self._clear()
 
     def again(self, asked: Asked) -> bool:
         """Whether a page was asked for before. From the second time on it is remembered: who walks through
         all levels once would have each kept for nobody."""
-        if left := self._later.get(asked):
-            self._later[asked] = left - 1
-            return False
         if asked in self._once:
             return True
         if len(self._once) >= PAGES_LIMIT:
@@ -87,22 +88,49 @@ class Rendered:
         self._once.add(asked)
         return False
 
-    def put_off(self, asked: Asked) -> None:
-        """Much of a page is read anew each time, because units of it are reserved: remember it no more."""
-        if (page := self.pages.pop(asked, None)) is not None:
-            self.listed -= len(page.places)
-        if len(self._later) >= PAGES_LIMIT:
-            self._later.clear()
-        self._later[asked] = PUT_OFF
-
-    def _clear(self) -> None:
-        self.seq: int | None = None
+    def _clear(self, seq: int | None = None) -> None:
+        self.seq = seq
         self.rows: dict[Place, bytes | None] = {}
         self.pages: dict[Asked, Page] = {}
         self.listed = 0
+        self._until: dict[Place, int] = {}
+        """When what is remembered of a level with reserved units ends, in microseconds UTC, where it does."""
+        self._ends: list[tuple[int, Place]] = []
+        """The same as a heap; what is not in `_until` any more does not count."""
+        self._kept_at = 0
+        """When the newest was read: before it, should the clock be set back, it was different."""
 
-    def follow(self, connection: Connection, account: int) -> int:
+    def untouched(self, last: object, now: int) -> bool:
+        """Whether nothing was changed, and nothing has ended, since `rest`: ``last`` is what was settled."""
+        return last is self._last and now >= self._kept_at and not (self._ends and self._ends[0][0] <= now)
+
+    def take_in(self, altered: Altered, now: int) -> None:
+        """Forget what is not good at ``now`` though it has not moved. ``altered`` is asked for behind the
+        look at the file whose movements were followed: what else that look has seen is among it."""
+        while self._ends and self._ends[0][0] <= now:
+            end, place = heapq.heappop(self._ends)
+            if self._until.get(place) == end:
+                del self._until[place]
+                self._drop(place)
+        places = [] if altered is self._altered else altered.since(self._altered.number, self._account)
+        if places is None or now < self._kept_at:
+            self._clear(self.seq)
+        else:
+            for place in places:
+                self._drop(place)
+
+    def rest(self, last: object, altered: Altered) -> None:
+        """``last`` was settled behind ``altered``, and both are taken in. What is altered later is taken in
+        until the next time: a commit may be under way that a look has not seen."""
+        self._last, self._altered = last, altered
+
+    def _drop(self, place: Place) -> None:
+        if place in self.rows:
+            self.rows[place] = None
+
+    def follow(self, connection: Connection) -> int:
         """Take in what has moved since, or begin anew where that is much; the account's last movement."""
+        account = self._account
         if self.seq is not None:
             moved = levels.moved(connection, account, self.seq, FOLLOWED_LIMIT + 1)
             if len(moved) <= FOLLOWED_LIMIT:
@@ -110,9 +138,14 @@ class Rendered:
                     self._moved((item, location), present == 1)
                 self.seq += len(moved)
                 return self.seq
-        self._clear()
-        self.seq = seq = levels.last_seq(connection, account)
+        seq = levels.last_seq(connection, account)
+        self._clear(seq)
         return seq
+
+    @property
+    def size(self) -> int:
+        """How much is remembered."""
+        return len(self.rows) + self.listed + len(self._ends)
 
     def _moved(self, place: Place, present: bool) -> None:
         if not present or place not in self.rows:
@@ -148,12 +181,23 @@ class Rendered:
         except (KeyError, TypeError):  # a place without a text: to look for one takes as long as all else
             return None
 
-    def keep(self, seq: int, texts: Iterable[tuple[Place, bytes]], reserved: Iterable[Place] = ()) -> None:
-        """Remember what was rendered of levels that were there at ``seq``, but for the ``reserved`` ones."""
-        if seq == self.seq:
-            self.rows.update(texts)
-            for place in reserved:
-                self.rows[place] = None
+    def keep(
+        self,
+        seq: int,
+        texts: Iterable[tuple[Place, bytes]],
+        expiries: Iterable[tuple[Place, int]],
+        now: int,
+    ) -> None:
+        """Remember what was rendered of levels that were there at ``seq`` and were read by ``now``; those
+        with ``expiries`` until then."""
+        if seq != self.seq:
+            return
+        self.rows.update(texts)
+        self._kept_at = now
+        for place, end in expiries:
+            if self._until.get(place) != end:
+                self._until[place] = end
+                heapq.heappush(self._ends, (end, place))
 
 
 class Renderings:
@@ -172,13 +216,13 @@ class Renderings:
             return None
         known = self._accounts.get(account)
         if known is None or known.catalogue is not catalogue:
-            known = self._accounts[account] = Rendered(catalogue)
+            known = self._accounts[account] = Rendered(account, catalogue)
         return known
 
     def grown(self, count: int) -> None:
         """So many more are remembered: begin anew where that is too much."""
         self._count += count
         if self._count > LIMIT:
-            self._count = sum(len(one.rows) + one.listed for one in self._accounts.values())
+            self._count = sum(one.size for one in self._accounts.values())
             if self._count > LIMIT:
                 self._accounts, self._count = {}, 0

@@ -92,11 +92,15 @@ def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int,
                 spot = (page.account, *place)
                 changed[spot], before[spot] = level, old
         movements += rows_of(page)
+    found = moved(movements)
     if connection.dialect.name == "sqlite":
-        shelf.of(connection).drop(changed)
+        shelved = shelf.of(connection)
+        shelved.drop(changed)
+        if still := changed.keys() - found.keys():
+            shelved.alter(still)
     _write_levels(connection, changed, before)
     _append_rows(connection, movements)
-    return moved(movements)
+    return found
 
 
 def rows_of(page: Page) -> list[Row]:

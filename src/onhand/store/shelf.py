@@ -2,14 +2,16 @@
 
 Nobody else writes there, so what was read or written stays as it is until this connection writes again.
 Whoever does that by another way than `store.onestep` takes from here what is going to change, before it
-does: `drop` levels, `advanced` accounts, and `forget` where items, locations or listings change.
+does: `drop` levels, `advanced` accounts, `alter` levels that change without a movement, and `forget` where
+items, locations or listings change.
 What is here is committed. It may be looked at in any thread; all else is for who has the connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -22,7 +24,11 @@ from onhand.store.sql import Statement
 SHELF_LIMIT = 30_000
 """Levels remembered at most, in some ten megabytes; then it begins anew."""
 
+ALTERED_LIMIT = 1_000
+"""Levels that were altered without a movement, remembered at most."""
+
 _SHELF = "shelf"
+_SHELVES = itertools.count()
 
 # The joins are not SQLite's to turn round: it would go through all listings of a connection.
 _TOLD = (
@@ -52,14 +58,33 @@ class Known:
         self.last = last
 
 
+class Altered(NamedTuple):
+    """Levels whose next expiry was changed, which is no movement: how many so far, and the last of them."""
+
+    number: int
+    spots: tuple[Spot, ...]
+
+    def since(self, number: int, account: int) -> list[Place] | None:
+        """Those of an account behind the first ``number``; None where more were altered than are known."""
+        new = self.number - number
+        if not 0 <= new <= len(self.spots):
+            return None
+        return [spot[1:] for spot in self.spots[len(self.spots) - new :] if spot[0] == account]
+
+
+NOTHING = Altered(0, ())
+
+
 class Shelf:
     """What is remembered, by account."""
 
-    __slots__ = ("_accounts", "_count")
+    __slots__ = ("_accounts", "_count", "altered")
 
     def __init__(self) -> None:
         self._accounts: dict[int, Known] = {}
         self._count = 0
+        # No number is one of another shelf.
+        self.altered = Altered((next(_SHELVES) + 1) << 40, ())
 
     def known(self, account: int) -> Known:
         """What is remembered of an account."""
@@ -110,6 +135,13 @@ class Shelf:
             if account in self._accounts:
                 self._accounts[account].last = None
 
+    def alter(self, spots: Collection[Spot]) -> None:
+        """The next expiries of these levels are about to be written, and nothing else of them."""
+        # First, so that who sees a number behind this one sees no last movement until all is committed.
+        self.advanced({spot[0] for spot in spots})
+        number, known = self.altered
+        self.altered = Altered(number + len(spots), (*known, *spots)[-ALTERED_LIMIT:])
+
     def forget(self, account: int | None = None) -> None:
         """Anything may change, of this account or of all."""
         if account is None:
@@ -125,5 +157,6 @@ def of(connection: Connection) -> Shelf:
     info: dict[Any, Any] = connection.info
     shelf: Shelf | None = info.get(_SHELF)
     if shelf is None:
-        shelf = info[_SHELF] = Shelf()
+        # Two threads may ask at once: both are to have the same.
+        shelf = info.setdefault(_SHELF, Shelf())
     return shelf
