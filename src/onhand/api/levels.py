@@ -16,7 +16,7 @@ from onhand.api.asked import Sellable
 from onhand.api.calls import Call, answer
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, invalid
-from onhand.api.rendered import Asked, Page, Rendered
+from onhand.api.rendered import Asked, Filters, Page, Rendered
 from onhand.api.schema import Body, Position, Where, cursor, moment, position
 from onhand.api.schema import shown as time_shown
 from onhand.api.told import Labels
@@ -67,6 +67,11 @@ class Query(Body, frozen=True, kw_only=True):
 
 async def listed(call: Call) -> Response:
     """GET /levels: in pages, of some items or a location if asked."""
+    known = call.rendered.of(call.account)
+    if known is not None and call.caller.seller is None:
+        asked = known.asked.get(call.request.scope["query_string"])
+        if asked is not None:
+            return await _remembered(call, known, asked)
     found = call.params("item", "sku", "location", "at", "seq", "cursor", "limit")
     ids = params.numbers(found, "item", NAMED_LIMIT)
     skus = found.get("sku", [])
@@ -79,7 +84,7 @@ async def listed(call: Call) -> Response:
     text = params.one(found, "cursor")
     after: Place = (0, 0) if text is None else position(text, "levels", filters, tuple[Position, Position])
     if not (ids or skus or at.past):
-        return await _standing(call, where, filters, after, limit)
+        return await _standing(call, known, (where, after, limit))
 
     def query(connection: Connection) -> dict[str, Any]:
         seq, at_seq = _seqs(connection, call, at)
@@ -101,15 +106,27 @@ async def listed(call: Call) -> Response:
     return calls.response(answer(200, await call.read(query)))
 
 
-async def _standing(
-    call: Call, where: str | None, filters: tuple[object, ...], after: Place, limit: int
-) -> Response:
+def _filters(asked: Asked) -> Filters:
+    """Of a page of all that is there."""
+    return [], [], asked[0], None, None
+
+
+async def _standing(call: Call, known: Rendered | None, asked: Asked) -> Response:
     """A page of all that is there now, or of all at one location."""
-    known = call.rendered.of(call.account)
     allowed = await call.seen()
-    asked = (where, after, limit)
     if known is None or allowed is not None or not known.again(asked):
-        return await _once(call, filters, asked, allowed)
+        return await _once(call, asked, allowed)
+    known.ask(call.request.scope["query_string"], asked)
+    return await _remembered(call, known, asked)
+
+
+async def _remembered(call: Call, known: Rendered, asked: Asked) -> Response:
+    """The same where it was asked for before, and all may be seen."""
+    last = call.inventory.settled(call.account)
+    if last is not None and known.untouched(last, call.now):
+        answer = known.answered(asked)
+        if answer is not None:
+            return wire.respond(200, answer)
     altered = call.inventory.altered()
     last = call.inventory.settled(call.account)
     old = known.pages.get(asked)
@@ -118,7 +135,7 @@ async def _standing(
         known.rest(last, altered)
         whole = known.whole(old)
         if whole is not None:
-            return _paged(old, filters, whole, last[0])
+            return _paged(call, known, asked, told.whole(whole, old.onward, last[0]), last)
     seq, page, texts, rows = await call.read(lambda c: _looked(call, c, known, asked))
     if last is not None:
         known.rest(last, altered)
@@ -129,12 +146,17 @@ async def _standing(
     expiries = [(row[:2], row[6]) for row in rows if row[3] and row[6] is not None]
     known.keep(seq, zip(page.places, shown, strict=True), expiries, call.now)
     call.rendered.grown(len(read) + len(page.places))
-    return _paged(page, filters, told.joined(shown), seq)
+    return _paged(call, known, asked, told.whole(told.joined(shown), page.onward, seq), last)
 
 
-async def _once(
-    call: Call, filters: tuple[object, ...], asked: Asked, allowed: frozenset[int] | None
-) -> Response:
+def _paged(call: Call, known: Rendered, asked: Asked, body: bytes, last: tuple[int, int] | None) -> Response:
+    if last is not None:
+        known.answer(asked, body, last)
+        call.rendered.grown(asked[2])
+    return wire.respond(200, body)
+
+
+async def _once(call: Call, asked: Asked, allowed: frozenset[int] | None) -> Response:
     """A page of which nothing is remembered: it was not asked for before, or is shown in part."""
     where, after, limit = asked
 
@@ -144,7 +166,7 @@ async def _once(
         return seq, levels.standing(connection, call.account, after, limit + 1, call.now, location)
 
     seq, rows = await call.read(query)
-    more = cursor("levels", filters, *rows[limit - 1][:2]) if len(rows) > limit else None
+    more = cursor("levels", _filters(asked), *rows[limit - 1][:2]) if len(rows) > limit else None
     shown = [row for row in rows[:limit] if allowed is None or row[1] in allowed]
     labels = await call.labels({row[0] for row in shown}, {row[1] for row in shown})
     return wire.respond(200, told.page(told.standing(shown, labels), more, seq))
@@ -176,12 +198,7 @@ def _looked(call: Call, connection: Connection, known: Rendered, asked: Asked) -
     where, after, limit = asked
     location = None if where is None else _location(connection, call, where)
     rows = levels.standing(connection, account, after, limit + 1, now, location)
-    return Looked(seq, known.cut(asked, location, rows), [], rows[:limit])
-
-
-def _paged(page: Page, filters: tuple[object, ...], texts: bytes, seq: int) -> Response:
-    more = cursor("levels", filters, *page.places[-1]) if page.more else None
-    return wire.respond(200, told.whole(texts, more, seq))
+    return Looked(seq, known.cut(asked, _filters(asked), location, rows), [], rows[:limit])
 
 
 async def queried(call: Call) -> Response:
@@ -217,7 +234,12 @@ async def shown(call: Call) -> Response:
         at = _moment(call, params.one(found, "at"), params.number(found, "seq", 0))
         return await _shown_past(call, at)
     known = call.rendered.of(call.account)
-    place = await call.placed()
+    path = call.request.scope["path_params"]
+    names = path["item"], path["location"]
+    place = None if known is None or call.caller.seller is not None else known.named.get(names)
+    named = place is not None
+    if place is None:
+        place = await call.placed()
     text: bytes | None = None
     seq: int | None = None
     if known is not None:
@@ -225,18 +247,27 @@ async def shown(call: Call) -> Response:
         if last is not None and (known.untouched(last, call.now) or await _caught_up(call, known)):
             text, seq = known.rows.get(place), known.seq
     if text is None or seq is None:
-        seq, level = await _now(call, place)
-        if level is None:
-            raise Problem("unknown_level", "There is no level of this item at this location")
-        text = wire.encode(told.level(place, level, await call.called(place)))
-        if known is not None:
-            end = level.next_expiry if level.reserved else None
-            known.keep(seq, [(place, text)], [] if end is None else [(place, end)], call.inventory.now())
-            call.rendered.grown(1)
-    etag = told.tag(text)
-    same = call.headers.get(b"if-none-match", b"").decode("latin-1").strip() == etag
-    body = None if same else told.after(text, seq)
-    return wire.respond(304 if same else 200, body, headers={"ETag": etag})
+        text, seq = await _looked_up(call, known, place)
+    if not named and known is not None and call.caller.seller is None:
+        known.named[names] = place
+        call.rendered.grown(1)
+    tag, given = told.tag(text), call.headers.get(b"if-none-match")
+    if given is not None and given.strip() == tag:
+        return wire.respond(304, None, headers={"ETag": tag.decode()})
+    return wire.tagged(told.after(text, seq), tag)
+
+
+async def _looked_up(call: Call, known: Rendered | None, place: Place) -> tuple[bytes, int]:
+    """A level as it is answered, and what that has seen, from the database."""
+    seq, level = await _now(call, place)
+    if level is None:
+        raise Problem("unknown_level", "There is no level of this item at this location")
+    text = wire.encode(told.level(place, level, await call.called(place)))
+    if known is not None:
+        end = level.next_expiry if level.reserved else None
+        known.keep(seq, [(place, text)], [] if end is None else [(place, end)], call.inventory.now())
+        call.rendered.grown(1)
+    return text, seq
 
 
 async def _caught_up(call: Call, known: Rendered) -> bool:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from sqlalchemy import Connection
 
+from onhand.api.schema import cursor
 from onhand.api.told import joined
 from onhand.inventory import Inventory
 from onhand.stock.model import Place
 from onhand.store import levels
 from onhand.store.levels import Standing
 from onhand.store.shelf import NOTHING, Altered
+from onhand.wire import encode
 
 LIMIT = 60_000
 """Levels, and places on pages, remembered at most, in some fifteen megabytes: then it begins anew."""
@@ -30,6 +32,9 @@ PAGES_LIMIT = 512
 
 FOLLOWED_LIMIT = 256
 """Movements that are followed at most: as many as take a fifth of the time of a page that is read."""
+
+Filters: TypeAlias = tuple[object, ...]
+"""By what a page was filtered, as its cursor knows it."""
 
 Asked = tuple[str | None, Place, int]
 """A page: of which location, behind which place, how many levels."""
@@ -42,13 +47,13 @@ _PLACE = itemgetter(0, 1)
 
 
 class Page(NamedTuple):
-    """The places on a page, for who may see all; all there are up to ``end``; and whether more follow."""
+    """The places on a page, for who may see all; all there are up to ``end``; and its cursor as JSON."""
 
     location: int | None
     after: Place
     end: Place
     places: list[Place]
-    more: bool
+    onward: bytes
 
     def holds(self, place: Place) -> bool:
         """Whether it is another page once a level begins or ceases to be at ``place``."""
@@ -64,14 +69,18 @@ class Rendered:
     """
 
     __slots__ = (
-        *("_account", "_altered", "_ends", "_kept_at", "_last", "_once", "_until"),
-        *("catalogue", "listed", "pages", "rows", "seq"),
+        *("_account", "_altered", "_answers", "_ends", "_kept_at", "_last", "_once", "_until"),
+        *("asked", "catalogue", "listed", "named", "pages", "rows", "seq"),
     )
 
     def __init__(self, account: int, catalogue: object) -> None:
         self._account = account
         self.catalogue = catalogue
         """What the names were looked up in: see `Inventory.catalogue`."""
+        self.asked: dict[bytes, Asked] = {}
+        """What queries ask for."""
+        self.named: dict[tuple[str, str], Place] = {}
+        """What the two names in a path stand for."""
         self._once: set[Asked] = set()
         self._altered = NOTHING
         """All that was altered by then is committed and taken in."""
@@ -93,6 +102,8 @@ class Rendered:
         self.rows: dict[Place, bytes | None] = {}
         self.pages: dict[Asked, Page] = {}
         self.listed = 0
+        self._answers: dict[Asked, bytes] = {}
+        """Whole pages, until the next level of any is forgotten."""
         self._until: dict[Place, int] = {}
         """When what is remembered of a level with reserved units ends, in microseconds UTC, where it does."""
         self._ends: list[tuple[int, Place]] = []
@@ -103,6 +114,21 @@ class Rendered:
     def untouched(self, last: object, now: int) -> bool:
         """Whether nothing was changed, and nothing has ended, since `rest`: ``last`` is what was settled."""
         return last is self._last and now >= self._kept_at and not (self._ends and self._ends[0][0] <= now)
+
+    def answered(self, asked: Asked) -> bytes | None:
+        """The answer to a page, while all is `untouched`."""
+        return self._answers.get(asked)
+
+    def answer(self, asked: Asked, body: bytes, last: object) -> None:
+        """Remember it, if it is what there was when ``last`` was settled and nothing else has been since."""
+        if last is self._last and asked in self.pages:
+            self._answers[asked] = body
+
+    def ask(self, query: bytes, asked: Asked) -> None:
+        """Remember what a query asks for."""
+        if len(self.asked) >= PAGES_LIMIT:
+            self.asked.clear()
+        self.asked[query] = asked
 
     def take_in(self, altered: Altered, now: int) -> None:
         """Forget what is not good at ``now`` though it has not moved. ``altered`` is asked for behind the
@@ -125,6 +151,7 @@ class Rendered:
         self._last, self._altered = last, altered
 
     def _drop(self, place: Place) -> None:
+        self._answers = {}
         if place in self.rows:
             self.rows[place] = None
 
@@ -145,9 +172,11 @@ class Rendered:
     @property
     def size(self) -> int:
         """How much is remembered."""
-        return len(self.rows) + self.listed + len(self._ends)
+        answers = sum(len(self.pages[asked].places) for asked in self._answers)
+        return len(self.rows) + self.listed + answers + len(self._ends) + len(self.named)
 
     def _moved(self, place: Place, present: bool) -> None:
+        self._answers = {}
         if not present or place not in self.rows:
             for asked in [asked for asked, page in self.pages.items() if page.holds(place)]:
                 self.listed -= len(self.pages.pop(asked).places)
@@ -156,14 +185,15 @@ class Rendered:
         else:
             self.rows.pop(place, None)
 
-    def cut(self, asked: Asked, location: int | None, rows: list[Standing]) -> Page:
+    def cut(self, asked: Asked, filters: Filters, location: int | None, rows: list[Standing]) -> Page:
         """The page that ``rows`` are, one more than was asked for where there are more, read at `seq`."""
         _, after, limit = asked
         places: list[Place] = list(map(_PLACE, rows))
         more = len(places) > limit
-        page = Page(location, after, places[-1] if more else NOWHERE, places[:limit], more)
+        onward = encode(cursor("levels", filters, *places[limit - 1]) if more else None)
+        page = Page(location, after, places[-1] if more else NOWHERE, places[:limit], onward)
         if len(self.pages) >= PAGES_LIMIT:
-            self.pages, self.listed = {}, 0
+            self.pages, self.listed, self._answers = {}, 0, {}
         self.pages[asked] = page
         self.listed += len(page.places)
         return page
@@ -175,9 +205,8 @@ class Rendered:
 
     def whole(self, page: Page) -> bytes | None:
         """The rows of a page as they are answered; None where something must be read."""
-        rows = self.rows
         try:
-            return joined(cast(list[bytes], [rows[place] for place in page.places]))
+            return joined(cast(Iterable[bytes], map(self.rows.__getitem__, page.places)))
         except (KeyError, TypeError):  # a place without a text: to look for one takes as long as all else
             return None
 

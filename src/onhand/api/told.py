@@ -14,7 +14,6 @@ from onhand.stock import model
 from onhand.stock.ledger import Entry
 from onhand.stock.model import AnyCommand, AnyRefusal, HoldLine, Level, Place, Reservation
 from onhand.store.levels import Standing
-from onhand.wire import encode
 
 MOVEMENTS = "movements"
 
@@ -143,9 +142,9 @@ def joined(rows: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(rows)
 
 
-def whole(rows: bytes, next_cursor: str | None, seq: int) -> bytes:
-    """What `page` says, of rows that are `joined`."""
-    return b'{"data":%b,"next_cursor":%b,"as_of_seq":%d}' % (rows, encode(next_cursor), seq)
+def whole(rows: bytes, next_cursor: bytes, seq: int) -> bytes:
+    """What `page` says, of rows that are `joined` and a cursor that is JSON, too."""
+    return b'{"data":%b,"next_cursor":%b,"as_of_seq":%d}' % (rows, next_cursor, seq)
 
 
 def after(text: bytes, seq: int) -> bytes:
@@ -158,13 +157,13 @@ def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-_VERSION, _EXPIRY = b'"version":', b',"next_expiry":'
+_EXPIRY = b',"next_expiry":'
 
 
-def tag(text: bytes) -> str:
+def tag(text: bytes) -> bytes:
     """The same of a level that is JSON already. What others have named comes before its version."""
     end = text.rindex(_EXPIRY)
-    return etag(text[text.rindex(_VERSION, 0, end) + len(_VERSION) : end].decode())
+    return b'"%b"' % text[text.rindex(b":", 0, end) + 1 : end]
 
 
 class Brief(msgspec.Struct, frozen=True):
