@@ -55,35 +55,35 @@ class _Table:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.plain: dict[str, dict[str, Route]] = {}
         """Routes without parameters, by path and method."""
-        patterns = [_pattern(route) for route in routes if route.param_convertors]
         for route in routes:
             if not route.param_convertors:
                 for method in route.methods or ():
                     self.plain.setdefault(route.path, {}).setdefault(method, route)
-        self._others = [one for one in patterns if one.first is None]
-        self._patterns = {
-            first: [one for one in patterns if one.first in (first, None)]
-            for first in {one.first for one in patterns}
+        self._patterns = [_pattern(route) for route in routes if route.param_convertors]
+        methods = {method for one in self._patterns for method in one.methods}
+        self._tried: dict[tuple[str, str | None], Sequence[_Pattern]] = {
+            (method, first): [
+                one for one in self._patterns if method in one.methods and one.first in (first, None)
+            ]
+            for first in {None, *[one.first for one in self._patterns]}
+            for method in methods
         }
+        """Those that a path may be of, by method and first segment; None for any other segment."""
 
     def find(self, path: str, method: str) -> tuple[Route | None, dict[str, Any], Collection[str]]:
         """The route and its parameters, for what is not in `plain`; without one, the methods that the path
         has."""
-        allowed: set[str] = set(self.plain.get(path, ()))
-        for beginning, whole, methods, route, converted in self._patterns.get(
-            path[1:].partition("/")[0], self._others
-        ):
-            if not path.startswith(beginning):
-                continue
-            found = whole.fullmatch(path)
-            if found is None:
-                continue
-            if method in methods:
+        tried = self._tried.get((method, path[1:].partition("/")[0])) or self._tried.get((method, None), ())
+        for beginning, whole, _, route, converted in tried:
+            if path.startswith(beginning) and (found := whole.fullmatch(path)) is not None:
                 given: dict[str, Any] = found.groupdict()
                 for name, convert in converted:
                     given[name] = convert(given[name])
-                return route, given, set()
-            allowed.update(methods)
+                return route, given, ()
+        allowed: set[str] = set(self.plain.get(path, ()))
+        for one in self._patterns:
+            if one.whole.fullmatch(path) is not None:
+                allowed.update(one.methods)
         return None, {}, allowed
 
 

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 import msgspec
@@ -22,6 +22,7 @@ INT_CHARACTERS_LIMIT = 256
 KEY_SHOWN_LIMIT = 80
 
 JSON = "application/json"
+_JSON = JSON.encode()
 _BODILESS = frozenset({204, 205, 304})
 
 _CONTAINERS = frozenset({dict, list})
@@ -213,6 +214,12 @@ def media(value: str) -> str:
     return value if value == JSON else value.partition(";")[0].strip().lower()
 
 
+def says_json(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body comes as JSON, by its headers."""
+    given = headers.get(b"content-type", b"")
+    return given == _JSON or is_json(media(given.decode("latin-1")))
+
+
 def is_json(media: str) -> bool:
     """True for application/json and for any type with the +json suffix."""
     return media == JSON or (media.endswith("+json") and "/" in media)
@@ -223,28 +230,28 @@ def is_int(value: object) -> TypeGuard[int]:
     return type(value) is int
 
 
-async def body(request: Request | Incoming, limit: int) -> bytes:
+def body(request: Request | Incoming, limit: int) -> Coroutine[Any, Any, bytes]:
     """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
-    for name, value in request.scope["headers"]:
-        if name == b"content-length":
-            if value.isdigit() and int(value[:20]) > limit:
-                raise TooLong(limit)
-            break
-    receive = request.receive
-    parts: list[bytes] = []
-    total = 0
+    return received(request.receive, first_of_each(request.scope["headers"]), limit)
+
+
+async def received(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The same where the headers are at hand, the first of each name."""
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit() and int(length[:20]) > limit:
+        raise TooLong(limit)
+    whole = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part: bytes = message.get("body", b"")
-        total += len(part)
-        if total > limit:
+        # Behind the reception there is one part.
+        whole = whole + part if whole else part
+        if len(whole) > limit:
             raise TooLong(limit)
         if not message.get("more_body", False):
-            # Behind the reception there is one part.
-            return b"".join([*parts, part]) if parts else part
-        parts.append(part)
+            return whole
 
 
 def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
