@@ -50,14 +50,16 @@ def commands(item: st.SearchStrategy[int], place: st.SearchStrategy[int]) -> st.
 usual = commands(usual_item, usual_place)
 odd = commands(odd_item, odd_place)
 caller = st.none() | st.just("another")
-sale, detail = st.sampled_from(["0.50", UNSET]), st.none() | st.just("{}")
+money = st.sampled_from(["0.50", "1.00", None, UNSET])
+body = st.sampled_from(["{}", '{"status":"ENABLED"}', None])
+written: st.SearchStrategy[Companion] = st.one_of(
+    st.builds(PutPrice, usual_item, st.just(1), money, money, st.sampled_from(["EUR", None, UNSET])),
+    st.builds(PutDetail, st.sampled_from(["a", "b"]), st.just("place"), usual_item, usual_place, body),
+)
+"""Companions that are rows and nothing else."""
 companion: st.SearchStrategy[Companion] = st.one_of(
-    st.builds(
-        PutPrice, usual_item, st.just(1), st.sampled_from(["1.00", None]), st.sampled_from(["0.50", UNSET])
-    ),
-    st.builds(
-        PutDetail, st.just("bench"), st.just("place"), usual_item, usual_place, st.none() | st.just("{}")
-    ),
+    written,
+    written,
     st.builds(SetStatus, st.sampled_from([1, 2, 3, UNKNOWN]), st.sampled_from(["open", "closed"])),
     st.builds(lambda item: Plan(10_000_000, (Adjust(item, 1, 1),)), usual_item),
 )

@@ -11,9 +11,12 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
-from onhand.store import counters, incidents, orders, oversold, requests
+from onhand.store import counters, incidents, onestep, orders, oversold, requests
 from onhand.store.sql import Insert, Row, Statement
 from onhand.work import Companion, Plan, PutDetail, PutOrder, PutPrice, SetStatus
+
+PLAIN = frozenset({PutPrice, PutDetail})
+"""Those that are rows and nothing else: nobody has to look at anything to write them."""
 
 _PRICE = ("price", "sale_price", "currency")
 
@@ -49,19 +52,46 @@ _set_status = Statement(
 )
 
 
+class _Rows:
+    """Prices and details as they are to be, by key; the last word about one thing stands."""
+
+    __slots__ = ("details", "prices")
+
+    def __init__(self) -> None:
+        self.prices: dict[tuple[int, int, int], PutPrice] = {}
+        self.details: dict[tuple[int, str, str, int, int], str | None] = {}
+
+    def say(self, account: int, one: PutPrice | PutDetail) -> None:
+        if isinstance(one, PutPrice):
+            key = (account, one.item, one.seller)
+            self.prices[key] = _later(self.prices.get(key), one)
+        else:
+            self.details[account, one.dialect, one.kind, one.item, one.other] = one.body
+
+
+def rows(accepted: Iterable[tuple[int, str, Companion]]) -> list[Row]:
+    """What `write` would write of (account, caller, companion), all of them `PLAIN`, for `onestep.deed`."""
+    found = _Rows()
+    for account, _, one in accepted:
+        if isinstance(one, PutPrice | PutDetail):
+            found.say(account, one)
+    made = [onestep.detail(*key, body) for key, body in found.details.items()]
+    for key, price in found.prices.items():
+        if said := _said(price):
+            made.append(onestep.price(*key, said))
+    return made
+
+
 def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]], now: int) -> None:
     """Write (account, caller, companion) in order; the last word about one thing stands."""
-    prices: dict[tuple[int, int, int], PutPrice] = {}
-    details: dict[tuple[int, str, str, int, int], str | None] = {}
+    found = _Rows()
     statuses: dict[tuple[int, int], str] = {}
     plans: list[tuple[int, str, Plan]] = []
     put: list[tuple[int, PutOrder]] = []
     for account, caller, one in accepted:
         match one:
-            case PutPrice(item, seller):
-                prices[account, item, seller] = _later(prices.get((account, item, seller)), one)
-            case PutDetail(dialect, kind, item, other, body):
-                details[account, dialect, kind, item, other] = body
+            case PutPrice() | PutDetail():
+                found.say(account, one)
             case SetStatus(listing, status):
                 statuses[account, listing] = status
             case Plan():
@@ -70,8 +100,8 @@ def write(connection: Connection, accepted: Iterable[tuple[int, str, Companion]]
                 put.append((account, one))
             case _:
                 assert_never(one)
-    _prices(connection, prices)
-    _details(connection, details)
+    _prices(connection, found.prices)
+    _details(connection, found.details)
     if statuses:
         rows = [(*key, status) for key, status in sorted(statuses.items())]
         _set_status.run(connection, rows, now=now)
@@ -84,15 +114,18 @@ def _later(before: PutPrice | None, one: PutPrice) -> PutPrice:
     """``one``, with what it leaves open as an earlier word of the same commit has it."""
     if before is None:
         return one
-    said = {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
-    return msgspec.structs.replace(before, **said)
+    return msgspec.structs.replace(before, **_said(one))
+
+
+def _said(one: PutPrice) -> dict[str, str | None]:
+    """What is said of a price."""
+    return {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
 
 
 def _prices(connection: Connection, prices: dict[tuple[int, int, int], PutPrice]) -> None:
     rows: dict[tuple[str, ...], list[Row]] = {}
     for key, one in sorted(prices.items(), key=itemgetter(0)):
-        said = {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
-        if said:
+        if said := _said(one):
             rows.setdefault(tuple(said), []).append((*key, *(said.get(name) for name in _PRICE)))
     for columns, these in sorted(rows.items()):
         _put_prices[columns].run(connection, these)

@@ -6,7 +6,7 @@ hardly one needs any of that. Both come to the same, which the tests hold them t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
@@ -38,12 +38,13 @@ ONE = (1,)
 
 
 class Named(NamedTuple):
-    """The levels that works name, the listings that they come through, open or close, and whether they have
-    to do with nothing else: no companions, messages or plans."""
+    """The levels that works name, the listings that they come through, open or close, whether they have to do
+    with nothing else but prices and details: no messages or plans; and whether any has companions."""
 
     spots: set[Spot]
     listings: set[tuple[int, int]]
     alone: bool
+    also: bool
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -114,21 +115,25 @@ def record(
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
     for account, (after, recorded_at) in posting.advance_each(connection, counts, now, last).items():
         sheets[account].number(after - counts[account], recorded_at)
-    said: list[tuple[int, str, Companion]] = []
     for one in decided:
-        sheet = sheets[one.work.account]
-        recorded[one.at] = made = sheet.told(one)
-        for group in one.work.groups:
-            if group.also:
-                said += sheet.guards.said(one.work, made.outcomes)
-                break
+        recorded[one.at] = sheets[one.work.account].told(one)
     moved = posting.post(connection, [sheet.page(account) for account, sheet in sheets.items()])
     closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
     listed.close_listings(connection, closing, now)
     listed.mark_stale(connection, moved, now, marked)
-    if said:
-        companions.write(connection, said, now)
+    if named.also:
+        companions.write(connection, said(decided, recorded, sheets), now)
     return True
+
+
+def said(
+    decided: Sequence[Decided], recorded: Sequence[Recorded | None], sheets: Mapping[int, Sheet]
+) -> Iterator[tuple[int, str, Companion]]:
+    """What goes with the groups that were done, as (account, caller, companion) in order."""
+    for one in decided:
+        made = recorded[one.at]
+        if made is not None:
+            yield from sheets[one.work.account].guards.said(one.work, made.outcomes)
 
 
 def sheets_of(works: Iterable[Work]) -> dict[int, Sheet]:
@@ -147,7 +152,7 @@ def look(works: Iterable[Work]) -> Named | None:
     """What ``works`` name; None where one of them is not of the usual kind."""
     spots: set[Spot] = set()
     listings: set[tuple[int, int]] = set()
-    alone = True
+    alone, also = True, False
     usual = ledger.PLAIN
     for work in works:
         if work.holds or work.mirror:
@@ -163,17 +168,19 @@ def look(works: Iterable[Work]) -> Named | None:
             if group.listing is not None:
                 listings.add((account, group.listing))
             if group.also:
-                alone = False
+                also = True
                 for companion in group.also:
                     if type(companion) is PutOrder:  # it looks at reservations
                         return None
+                    if type(companion) not in companions.PLAIN:
+                        alone = False
                     if type(companion) is SetStatus:
                         listings.add((account, companion.listing))
         for item, at in work.watch:
             spots.add((account, item, at))
         if work.consume or work.plan is not None:
             alone = False
-    return Named(spots, listings, alone)
+    return Named(spots, listings, alone, also)
 
 
 def _load(

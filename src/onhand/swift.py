@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from onhand import batch, plain
+from onhand import batch, companions, plain
 from onhand.plain import Sheet
 from onhand.stock.model import Level, Place
 from onhand.store import onestep, posting, requests, shelf
@@ -66,11 +66,12 @@ def decide(connection: Connection, works: Sequence[Work], now: int) -> Decided |
         movements += posting.rows_of(sheet.page(account))
     recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
     kept = batch.answered(enumerate(works), recorded, now)[0] if keys else []
-    if not (movements or kept):
+    also = companions.rows(plain.said(decided, recorded, sheets)) if named.also else ()
+    if not (movements or kept or also):
         return Decided(recorded, None, set(), {}, ())
     moved = posting.moved(movements) if any(known[account].told for account in advances) else {}
     marked = {(spot[0], link) for spot in moved for link in known[spot[0]].told.get(spot[1:], ())}
-    deed = onestep.deed(advances, movements, moved if marked else {}, kept, now)
+    deed = onestep.deed(advances, movements, moved if marked else {}, kept, now, also)
     if deed is None:
         return None
     onestep.prepare(connection)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from batches import SAME_SHOP, UNKNOWN, batches, left, opened, opening, usual_item, usual_place
+from batches import SAME_SHOP, UNKNOWN, batches, left, opened, opening, usual_item, usual_place, written
 from onhand import swift
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, AnyCommand, Forget, SetAvailable, SetInfinite, SetOnHand
@@ -23,7 +23,19 @@ from onhand.store import catalog, feeding, onestep, shelf
 from onhand.store.books import Marked
 from onhand.ticket import Ticket
 from onhand.transact import Transactions
-from onhand.work import Accepted, Answer, Arrival, Group, Recorded, SetStatus, Work
+from onhand.work import (
+    Accepted,
+    Answer,
+    Arrival,
+    Companion,
+    Group,
+    Plan,
+    PutDetail,
+    PutPrice,
+    Recorded,
+    SetStatus,
+    Work,
+)
 from shops import KIT, MIRROR, Shop, answer, key, running
 from swift_door import HERE, Door
 from transcript import hold, want
@@ -32,8 +44,10 @@ pytestmark = pytest.mark.parametrize("kinds", ["sqlite"], indirect=True, scope="
 
 
 FILLED = [SetOnHand(item, place, 20) for item in (1, 2, 3, 4) for place in (1, 2)]
-few = st.builds(Adjust, usual_item, usual_place, st.integers(-4, 4))
-quick = st.builds(lambda some: Work(1, (Group(tuple(some)),), "me"), st.lists(few, max_size=3))
+few = st.builds(Adjust, usual_item, usual_place, st.integers(-4, 4) | st.just(-99))
+along: st.SearchStrategy[list[Companion]] = st.just([]) | st.lists(written, max_size=3)
+group = st.builds(lambda some, also: Group(tuple(some), also=tuple(also)), st.lists(few, max_size=3), along)
+quick = st.builds(lambda groups: Work(1, tuple(groups), "me"), st.lists(group, min_size=1, max_size=2))
 quickly = st.lists(st.lists(quick, min_size=1, max_size=3), max_size=3)
 mixed = st.tuples(quickly, batches, quickly).map(lambda parts: [batch for part in parts for batch in part])
 ticks = st.lists(st.integers(-2, 3), min_size=5, max_size=5)
@@ -99,6 +113,7 @@ def test_what_goes_the_swift_way(shop: Shop, door: Door) -> None:
         Work(1, (Group((Adjust(UNKNOWN, 1, 1),)),), "me"),
         Work(1, (Group((Adjust(1, UNKNOWN, 1),)),), "me"),
         Work(1, (Group((Adjust(1, 1, 1),), also=(SetStatus(1, "closed"),)),), "me"),
+        Work(1, (Group((Adjust(1, 1, 1),), also=(Plan(9, (Adjust(1, 1, 1),)),)),), "me"),
         Work(1, (Group((Adjust(1, 1, 1),)),), "me", consume=(1,)),
         Work(1, (Group((Adjust(1, 1, 1),)),), "me", plan=1),
         Work(1, (Group((Adjust(1, 1, -5),)),), "me"),  # it closes a listing
@@ -235,7 +250,8 @@ def test_a_text_is_kept_as_it_is(shop: Shop, door: Door, text: str) -> None:
 
     def work() -> Work:
         change = Adjust(1, 1, -1, reason=text, reference=text)
-        return Work(1, (Group((change,)),), text, known, lambda _: stored, context=text)
+        also = (PutDetail(text, text, 1, 1, text), PutPrice(1, 1, text, text, text))
+        return Work(1, (Group((change,), also=also),), text, known, lambda _: stored, context=text)
 
     door.say(SetOnHand(1, 1, 5))
     assert door.batch(work())[0].fresh == stored
@@ -245,6 +261,8 @@ def test_a_text_is_kept_as_it_is(shop: Shop, door: Door, text: str) -> None:
     columns = "reason, reference, caller, context"
     assert shop.sql(f"SELECT {columns} FROM movements WHERE seq > 1") == [(text,) * 4]
     assert shop.sql("SELECT scope, key, body FROM idempotency") == [(text,) * 3]
+    assert shop.sql("SELECT dialect, kind, body FROM details") == [(text,) * 3]
+    assert shop.sql("SELECT price, sale_price, currency FROM prices") == [(text,) * 3]
     shop.check()
 
 

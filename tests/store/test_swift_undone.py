@@ -16,6 +16,7 @@ from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import onestep, shelf
 from onhand.ticket import Ticket
+from onhand.work import PutDetail, PutPrice
 from shops import Shop
 from swift_door import HERE, Door
 
@@ -93,6 +94,23 @@ def test_a_write_that_fails_leaves_nothing(shop: Shop, door: Door, monkeypatch: 
     monkeypatch.setattr(onestep, "deed", spoilt)
     assert door.say(Adjust(1, 1, -2)).levels[HERE].on_hand == 2
     assert door.swift == 2
+    door.close()
+    shop.check()
+
+
+def test_what_goes_along_is_not_written_without_its_commands(shop: Shop, door: Door) -> None:
+    """Nor twice: what is decided anew says nothing of it where it is refused now."""
+    door.fill(SetOnHand(1, 1, 5))
+    door.say(Adjust(1, 1, 1))
+    also = (PutPrice(1, 1, "1.00"), PutDetail("bench", "place", 1, 1, "{}"))
+    ticket = Ticket(1, shop.work(Adjust(1, 1, -4), also=also), cast(Any, None), cast(Any, None))
+    transactions = door._transactions
+    unwritten = transactions.open([ticket])
+    assert unwritten is not None and unwritten.unwritten is not None
+    moved_elsewhere(shop, 3, -3)
+    assert not transactions.run([ticket], set(), unwritten)
+    assert isinstance(ticket.result.outcomes[0], Refused)
+    assert shop.sql("SELECT * FROM prices") == shop.sql("SELECT * FROM details") == []
     door.close()
     shop.check()
 

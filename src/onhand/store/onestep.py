@@ -33,7 +33,12 @@ _MOVEMENT = (
 _KEY = ("account", "scope", "key", "fingerprint", "status", "body", "headers", "created_at")
 _STALE = ("moved", "now")
 _WIDTH = 2 + len(_MOVEMENT)
-_NOTHING, _MOVED, _KEPT, _MARKED = range(4)
+_DETAIL = ("account", "dialect", "kind", "item", "other", "body")
+_PRICE = ("account", "item", "seller", "price", "sale_price", "currency")
+_SAYS = ("says_price", "says_sale_price", "says_currency")
+_NOTHING, _MOVED, _KEPT, _MARKED, _DETAILED, _PRICED = range(6)
+_FEW, _ALL = "onestep", "onestep_also"
+"""Views for what nearly all commits write, and for all: each row comes by all triggers of its view."""
 _LATER = -1
 """In the place of an account's last number where a later row moves the account."""
 
@@ -43,20 +48,26 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"
 
 
-def _trigger(what: int, columns: Sequence[str], body: str) -> str:
+class _Trigger(NamedTuple):
     """What rows of a kind do; ``body`` names their columns as ``:name``."""
-    for at, name in sorted(enumerate(columns, 1), key=lambda one: -len(one[1])):
-        body = body.replace(f":{name}", f"NEW.c{at}")
-    head = f"CREATE TEMP TRIGGER IF NOT EXISTS onestep_{what} INSTEAD OF INSERT ON onestep"
-    return f"{head} WHEN NEW.c0 = {what} BEGIN {body}; END"
+
+    what: int
+    columns: Sequence[str]
+    body: str
+
+    def on(self, view: str) -> str:
+        """The trigger of a view."""
+        body = self.body
+        for at, name in sorted(enumerate(self.columns, 1), key=lambda one: -len(one[1])):
+            body = body.replace(f":{name}", f"NEW.c{at}")
+        head = f"CREATE TEMP TRIGGER IF NOT EXISTS {view}_{self.what} INSTEAD OF INSERT ON {view}"
+        return f"{head} WHEN NEW.c0 = {self.what} BEGIN {body}; END"
 
 
 _NOT_SO = "SELECT RAISE(ABORT, 'the ledger is not where it was') WHERE"
-_PREPARE = (
-    "CREATE TEMP VIEW IF NOT EXISTS onestep AS"
-    f" SELECT {', '.join(f'0 AS c{at}' for at in range(_WIDTH))} WHERE 0",
+_USUAL = (
     # A level goes from one version to the next, and an account from the number that was its last.
-    _trigger(
+    _Trigger(
         _MOVED,
         [*_MOVEMENT, "before"],
         f"{_insert('movements', _MOVEMENT)};"
@@ -71,9 +82,9 @@ _PREPARE = (
         " WHERE id = :account AND seq = :before AND :before >= 0;"
         f"{_NOT_SO} :before >= 0 AND changes() <> 1",
     ),
-    _trigger(_KEPT, _KEY, _insert("idempotency", _KEY)),
+    _Trigger(_KEPT, _KEY, _insert("idempotency", _KEY)),
     # Left to itself, SQLite goes through an account's feeds or listings instead of the rows that are given.
-    _trigger(
+    _Trigger(
         _MARKED,
         _STALE,
         "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
@@ -88,6 +99,34 @@ _PREPARE = (
         " marks = outbox.marks + 1",
     ),
 )
+_ALSO = (
+    _Trigger(
+        _DETAILED,
+        _DETAIL,
+        "INSERT INTO details (account, dialect, kind, item, other, body)"
+        " SELECT :account, :dialect, :kind, :item, :other, :body WHERE :body IS NOT NULL"
+        " ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET body = excluded.body;"
+        "DELETE FROM details WHERE account = :account AND dialect = :dialect AND kind = :kind"
+        " AND item = :item AND other = :other AND :body IS NULL",
+    ),
+    _Trigger(
+        _PRICED,
+        [*_PRICE, *_SAYS],
+        f"{_insert('prices', _PRICE)} ON CONFLICT (account, item, seller) DO UPDATE SET"
+        " price = CASE WHEN :says_price THEN excluded.price ELSE price END,"
+        " sale_price = CASE WHEN :says_sale_price THEN excluded.sale_price ELSE sale_price END,"
+        " currency = CASE WHEN :says_currency THEN excluded.currency ELSE currency END",
+    ),
+)
+
+
+def _view(name: str, triggers: Sequence[_Trigger]) -> list[str]:
+    nothing = ", ".join(f"0 AS c{at}" for at in range(_WIDTH))
+    view = f"CREATE TEMP VIEW IF NOT EXISTS {name} AS SELECT {nothing} WHERE 0"
+    return [view, *[one.on(name) for one in triggers]]
+
+
+_PREPARE = (*_view(_FEW, _USUAL), *_view(_ALL, (*_USUAL, *_ALSO)))
 
 Deed: TypeAlias = tuple[str, Sequence[Any]]
 """A statement and its parameters."""
@@ -115,10 +154,12 @@ def deed(
     stale: Mapping[Spot, tuple[int, int]],
     keys: Iterable[Row],
     now: int,
+    also: Sequence[Row] = (),
 ) -> Deed | None:
     """What is to be written: movements (rows of that table, by account, in order) with the levels that they
     lead to, the accounts' numbers, the first and the last movement of each level that makes listings stale,
-    and answers to keys. None where that is more than `ROWS_LIMIT` rows, or nothing at all."""
+    answers to keys, and what `detail` and `price` have made. None where that is more than `ROWS_LIMIT` rows,
+    or nothing at all."""
     values: list[Any] = []
     for row in movements:
         values.append(_MOVED)
@@ -133,23 +174,39 @@ def deed(
     if stale:
         moved = [(*spot, *seqs) for spot, seqs in stale.items()]
         values += (_MARKED, msgspec.json.encode(moved).decode(), now, *_REST_OF_STALE)
+    for row in also:
+        values += row
     count = len(values) // _WIDTH
     if not 0 < count <= ROWS_LIMIT:
         return None
     size = -count // STRIDE * -STRIDE if count > STRIDE else 1 << (count - 1).bit_length()
     values += _NO_ROW * (size - count)
-    return _text(size), values
+    return _text(_ALL if also else _FEW, size), values
+
+
+def detail(account: int, dialect: str, kind: str, item: int, other: int, body: str | None) -> Row:
+    """What a dialect keeps about (item, other); None deletes it."""
+    return (_DETAILED, account, dialect, kind, item, other, body, *_REST_OF_DETAIL)
+
+
+def price(account: int, item: int, seller: int, said: Mapping[str, str | None]) -> Row:
+    """What is said of a price, by column; the others stay as they are."""
+    columns = _PRICE[-len(_SAYS) :]
+    values, says = [said.get(name) for name in columns], [int(name in said) for name in columns]
+    return (_PRICED, account, item, seller, *values, *says, *_REST_OF_PRICE)
 
 
 _NO_ROW = (_NOTHING,) * _WIDTH
 _REST_OF_KEY = (0,) * (_WIDTH - 1 - len(_KEY))
 _REST_OF_STALE = (0,) * (_WIDTH - 1 - len(_STALE))
+_REST_OF_DETAIL = (0,) * (_WIDTH - 1 - len(_DETAIL))
+_REST_OF_PRICE = (0,) * (_WIDTH - 1 - len(_PRICE) - len(_SAYS))
 
 
 @cache
-def _text(size: int) -> str:
+def _text(view: str, size: int) -> str:
     row = f"({', '.join('?' * _WIDTH)})"
-    return f"INSERT INTO onestep VALUES {', '.join([row] * size)}"
+    return f"INSERT INTO {view} VALUES {', '.join([row] * size)}"
 
 
 def do(connection: Connection, what: Deed) -> None:
