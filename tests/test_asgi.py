@@ -19,7 +19,7 @@ GONE: Message = {"type": "http.disconnect"}
 WHOLE: Message = {"type": "http.request", "body": b"{}"}
 
 
-async def broken(request: Request) -> Response:
+async def broken(request: wire.Incoming) -> Response:
     """Reads the body, and fails."""
     await wire.body(request, 10)
     raise RuntimeError("a fault of ours")
@@ -45,7 +45,7 @@ def sent_by(app: ASGIApp, method: str, path: str, message: Message = WHOLE) -> l
 @pytest.mark.parametrize("face", FACES, ids=lambda face: face.name)
 @pytest.mark.parametrize(("message", "status", "logged"), [(GONE, 400, 0), (WHOLE, 500, 1)])
 def test_who_goes_away_is_no_fault(face: Face, message: Message, status: int, logged: int) -> None:
-    app = asgi.application([Route("/x", broken, methods=["POST"])], face.routes.shape)
+    app = asgi.application([Route("/x", broken, methods=["POST"])], face.routes.shape, asked=wire.incoming)
     with capture_logs() as found:
         sent = sent_by(app, "POST", "/x", message)
     assert (sent[0]["status"], len(found)) == (status, logged)

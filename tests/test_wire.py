@@ -8,17 +8,18 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import Request
 from starlette.types import Message
 
 from onhand.wire import (
     INT_CHARACTERS_LIMIT,
     NESTING_LIMIT,
     BadBody,
+    Incoming,
     TooLong,
     body,
     decode,
     encode,
+    incoming,
     is_int,
     is_json,
     media_type,
@@ -185,7 +186,7 @@ def test_encode_refuses_what_is_not_json() -> None:
         encode(object())
 
 
-def _request(parts: Iterable[bytes], headers: list[tuple[bytes, bytes]]) -> Request:
+def _request(parts: Iterable[bytes], headers: list[tuple[bytes, bytes]]) -> Incoming:
     chunks = list(parts)
     messages: list[Message] = [
         {"type": "http.request", "body": part, "more_body": number + 1 < len(chunks)}
@@ -195,7 +196,7 @@ def _request(parts: Iterable[bytes], headers: list[tuple[bytes, bytes]]) -> Requ
     async def receive() -> Message:
         return messages.pop(0)
 
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
+    return incoming({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive)
 
 
 @pytest.mark.parametrize(

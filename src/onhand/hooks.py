@@ -31,7 +31,7 @@ from onhand.courier.stored import Vault
 from onhand.inventory import Inventory
 from onhand.store import drives, requests
 from onhand.store.drives import Driven
-from onhand.wire import BULK_LIMIT, body, respond
+from onhand.wire import BULK_LIMIT, body, incoming, respond
 
 PREFIX = "/hooks"
 LONGEST_ID = 200
@@ -87,7 +87,7 @@ class Door:
 
     async def hear(self, request: Request) -> Response:
         """A message: 401 (or what the connector says) unless it is the channel's, else noted and answered."""
-        raw = await body(request, BULK_LIMIT)
+        raw = await body(incoming(request.scope, request.receive), BULK_LIMIT)
         found = await self._find(request)
         verify = None if found is None else kind.hears(found[2])
         if found is None or verify is None:

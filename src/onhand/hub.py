@@ -26,7 +26,7 @@ from onhand.outward import working
 from onhand.outward.equipment import Equipment
 from onhand.settings import Settings
 from onhand.store.engine import Store, is_postgresql, migrate, open_store
-from onhand.wire import BULK_LIMIT, body, respond
+from onhand.wire import BULK_LIMIT, body, incoming, respond
 
 HUB_PATH = "/_hub"
 
@@ -164,5 +164,6 @@ async def _perform(request: Request, equipment: Equipment, token: str) -> Respon
     if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return respond(404, {"error": "Not found"})
     name = request.scope["path"].removeprefix(HUB_PATH + "/")
-    status, answer = await perform(equipment, name, await body(request, BULK_LIMIT))
+    raw = await body(incoming(request.scope, request.receive), BULK_LIMIT)
+    status, answer = await perform(equipment, name, raw)
     return respond(status, answer)

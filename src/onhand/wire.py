@@ -3,12 +3,12 @@
 import functools
 import json
 import re
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 import msgspec
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
@@ -40,10 +40,12 @@ _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """A request as the server gives it. Who needs no more spares Starlette's, which has ways for all."""
+    """A request as the server gives it. Who needs no more spares Starlette's, which has ways for all.
+    ``headers`` has the first of each name."""
 
     scope: Scope
     receive: Receive
+    headers: Mapping[bytes, bytes]
 
     def path(self, name: str) -> str:
         """A parameter of the path."""
@@ -53,6 +55,11 @@ class Incoming(msgspec.Struct, frozen=True):
     def query(self) -> QueryParams:
         """The parameters behind the path."""
         return QueryParams(self.scope["query_string"])
+
+
+def incoming(scope: Scope, receive: Receive) -> Incoming:
+    """A request as the server gives it."""
+    return Incoming(scope, receive, first_of_each(scope["headers"]))
 
 
 class BadBody(Exception):
@@ -230,16 +237,12 @@ def is_int(value: object) -> TypeGuard[int]:
     return type(value) is int
 
 
-def body(request: Request | Incoming, limit: int) -> Coroutine[Any, Any, bytes]:
+async def body(request: Incoming, limit: int) -> bytes:
     """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
-    return received(request.receive, first_of_each(request.scope["headers"]), limit)
-
-
-async def received(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The same where the headers are at hand, the first of each name."""
-    length = headers.get(b"content-length")
+    length = request.headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length[:20]) > limit:
         raise TooLong(limit)
+    receive = request.receive
     whole = b""
     while True:
         message = await receive()

@@ -65,7 +65,7 @@ async def run(
     """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
     call = None
     try:
-        headers = wire.first_of_each(request.scope["headers"])
+        headers = request.headers
         said = headers.get(b"authorization", b"")
         now = house.inventory.now()
         caller = house.gate.at_once(said, now) or await house.gate.identify(said, _secret(said))

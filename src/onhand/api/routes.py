@@ -139,7 +139,7 @@ def app(inventory: Inventory, settings: Settings, equipment: Equipment | None = 
     routes = [Route(way.path, _endpoint(house, way), methods=[way.method]) for way in ways]
     routes.append(Route("/problems", _problems, methods=["GET"]))
     routes.append(Route("/problems/{code}", _problem, methods=["GET"]))
-    return asgi.application(routes, shape, asgi.kept_slashes, Incoming)
+    return asgi.application(routes, shape, asgi.kept_slashes, wire.incoming)
 
 
 def _way(equipment: Equipment, one: Outer) -> Way:

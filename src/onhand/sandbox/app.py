@@ -24,7 +24,7 @@ from onhand.sandbox.page import POLICY, page
 from onhand.sandbox.protocol import Answer, Call, Protocol, problem
 from onhand.sandbox.shop import Event, Shop
 from onhand.transport import ChannelTransport
-from onhand.wire import BULK_LIMIT, TooLong, body
+from onhand.wire import BULK_LIMIT, TooLong, body, incoming
 
 SEED = 1
 CLIENT = "sandbox-client"
@@ -132,7 +132,8 @@ class Sandbox:
 
 async def _call(request: Request, path: str) -> Call:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Call(request.method, path, dict(request.query_params), headers, await body(request, BULK_LIMIT))
+    raw = await body(incoming(request.scope, request.receive), BULK_LIMIT)
+    return Call(request.method, path, dict(request.query_params), headers, raw)
 
 
 async def _left(receive: Receive, seconds: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,10 +19,11 @@ from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole
 from onhand.dialects.flipkart.schema import Offer
 from onhand.inventory import Inventory
 from onhand.settings import Settings
+from onhand.stock.model import Place
 from onhand.store import catalog, channels, levels
 from onhand.store.channels import Link, Listing
 from onhand.wire import Incoming
-from onhand.work import Recorded, Work
+from onhand.work import Group, Recorded, Work
 
 DIALECT = tokens.DIALECT
 SPACE, LOCATION = DIALECT, "location"
@@ -41,9 +42,14 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 WRITING_METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
-Endpoint = Callable[[Incoming], Awaitable[Response]]
+_LINKS, _LOCATIONS = "flipkart link", "flipkart location"
+"""What is remembered: connections by their ids, and our locations by Flipkart's."""
+
 Looked = tuple[dict[str, Offer], dict[str, int]]
 """Listings by SKU, as the rules see them, and our locations by Flipkart's ids."""
+
+
+_respond = partial(wire.respond, media_type=MEDIA_TYPE)
 
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
@@ -59,7 +65,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             Route(prefix + LISTINGS_PATH + "{skus:path}", listings, methods=["GET"]),
             Route(prefix + LISTINGS_PATH + "{skus:path}", _only_get, methods=WRITING_METHODS),
         ]
-    return asgi.application(routes, shape, asked=Incoming, refused=_refused)
+    return asgi.application(routes, shape, asked=wire.incoming, refused=_refused)
 
 
 def shape(status: int, sentence: str) -> Response:
@@ -67,16 +73,12 @@ def shape(status: int, sentence: str) -> Response:
     return _respond(status, whole(Fault(status * 10, sentence)))
 
 
-def _respond(status: int, body: object, headers: dict[str, str] | None = None) -> Response:
-    return wire.respond(status, body, media_type=MEDIA_TYPE, headers=headers)
-
-
 def _refused(error: Exception) -> Response | None:
     match error:
         case BadRequest():
             return _respond(400, whole(error.fault))
         case oauth.Denied():
-            return _respond(error.status, error.body, error.headers | NO_STORE)
+            return _respond(error.status, error.body, headers=error.headers | NO_STORE)
         case _:
             return None
 
@@ -109,7 +111,8 @@ async def _token(inventory: Inventory, settings: Settings, request: Incoming) ->
     oauth.check_request(fields.get("grant_type"), fields.get("scope"))
     if found is None:
         found = await inventory.write(account, lambda c: tokens.grant(c, app, now, seconds))
-    return _respond(200, oauth.granted(found.token, (found.expires_at - now) // 1_000_000), NO_STORE)
+    granted = oauth.granted(found.token, (found.expires_at - now) // 1_000_000)
+    return _respond(200, granted, headers=NO_STORE)
 
 
 async def _form(request: Incoming) -> dict[str, str]:
@@ -123,12 +126,13 @@ async def _form(request: Incoming) -> dict[str, str]:
 
 
 def _authorization(request: Incoming) -> str:
-    return wire.header(request.scope["headers"], b"authorization")
+    return request.headers.get(b"authorization", b"").decode("latin-1")
 
 
 async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller:
     token = oauth.bearer(_authorization(request))
-    caller = await auth.identify(inventory, DIALECT, auth.digest(token))
+    lookup = auth.digest(token)
+    caller = auth.at_once(inventory, DIALECT, lookup) or await auth.identify(inventory, DIALECT, lookup)
     if caller is None:
         raise oauth.invalid_token(token)
     if not caller.may(scope):
@@ -141,16 +145,23 @@ async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller
 
 async def _update(inventory: Inventory, request: Incoming) -> Response:
     caller = await _caller(inventory, request, WRITE)
-    body = await _json(request)
-    asked = schema.envelope(body)
-    offers, places = await _look_up(inventory, caller, asked)
-    settled = [schema.settle(one, offers.get(one.sku), places) for one in asked]
-    changes = [one for one in settled if isinstance(one, schema.Change)]
+    if not wire.says_json(request.headers):
+        raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
+    asked = schema.envelope(_json(await wire.body(request, wire.BODY_LIMIT)))
+    offers, places = _remembered(inventory, caller, asked) or await _look_up(inventory, caller, asked)
+    settled: list[schema.Change | tuple[Fault, ...]] = []
+    groups: list[Group] = []
+    watch: list[Place] = []
+    for one in asked:
+        result = schema.settle(one, offers.get(one.sku), places)
+        settled.append(result)
+        if isinstance(result, schema.Change):
+            groups.append(result.group)
+            watch += result.places
     recorded = Recorded()
-    if changes:
-        groups = tuple([change.group for change in changes])
-        watch = tuple([place for change in changes for place in change.places])
-        recorded = await inventory.record(Work(caller.account, groups, caller.principal, watch=watch))
+    if groups:
+        work = Work(caller.account, tuple(groups), caller.principal, watch=tuple(watch))
+        recorded = await inventory.record(work)
     outcomes = iter(recorded.outcomes)
     answer: dict[str, Any] = {}
     for one, result in zip(asked, settled, strict=True):
@@ -161,37 +172,64 @@ async def _update(inventory: Inventory, request: Incoming) -> Response:
     return _respond(200, answer)
 
 
-async def _json(request: Incoming) -> object:
-    media = wire.media_type(request.scope)
-    if not wire.is_json(media):
-        raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
+def _json(raw: bytes) -> object:
     try:
-        return wire.decode(await wire.body(request, wire.BODY_LIMIT))
+        return wire.decode(raw)
     except wire.BadBody as bad:
         code = Code.DUPLICATE_KEY if bad.kind == "duplicate" else Code.MALFORMED
         raise BadRequest(code, bad.message) from None
 
 
+def _remembered(inventory: Inventory, caller: Caller, asked: Sequence[schema.Asked]) -> Looked | None:
+    """What `_look_up` finds, if all of it is remembered and no status is to be read."""
+    kinds = inventory.remembered(caller.account)
+    link: Link | None = kinds.get(_LINKS, {}).get(caller.connection)
+    if link is None or not inventory.store.sqlite:
+        return None
+    listed, names = kinds.get(_listings_of(link.id), {}), kinds.get(_LOCATIONS, {})
+    offers: dict[str, Offer] = {}
+    places: dict[str, int] = {}
+    for one in asked:
+        offer: Offer | None = listed.get(one.sku)
+        if offer is None or offer.closes or not offer.open:
+            return None
+        offers[one.sku] = offer
+        for spot in one.spots:
+            if spot.id not in names:
+                return None
+            number = int(names[spot.id])
+            if number in link.locations:
+                places[spot.id] = number
+    return offers, places
+
+
 async def _look_up(inventory: Inventory, caller: Caller, asked: Sequence[schema.Asked]) -> Looked:
     """By what is remembered, but for the status of the listings."""
-    account = caller.account
-    link = await inventory.recall(account, (DIALECT, "link", caller.connection), lambda c: _link(c, caller))
-    if link is None:
+    account, connection = caller.account, caller.connection
+    if connection is None:
         return {}, {}
+    links = await inventory.recall_many(
+        account, _LINKS, [connection], lambda c, some: _links(c, account, some), alone=False
+    )
+    if connection not in links:
+        return {}, {}
+    link = links[connection]
     skus, number = [one.sku for one in asked], link.id
     names = {spot.id for one in asked for spot in one.spots}
     known = await inventory.recall_many(
-        account,
-        "flipkart location",
-        names,
-        lambda c, some: channels.internals(c, account, SPACE, LOCATION, some),
+        account, _LOCATIONS, names, lambda c, some: channels.internals(c, account, SPACE, LOCATION, some)
     )
     mine = {name: int(number) for name, number in known.items()}
     offered = await inventory.recall_many(
-        account, f"flipkart listing of {number}", skus, lambda c, some: _offers(c, account, number, some)
+        account, _listings_of(number), skus, lambda c, some: _offers(c, account, number, some)
     )
     offers = await _as_they_are(inventory, account, offered)
     return offers, {name: number for name, number in mine.items() if number in link.locations}
+
+
+def _listings_of(link: int) -> str:
+    """What is remembered, too: a connection's listings by SKU."""
+    return f"flipkart listing of {link}"
 
 
 async def _as_they_are(inventory: Inventory, account: int, offered: Mapping[str, Offer]) -> dict[str, Offer]:
@@ -212,6 +250,11 @@ async def _as_they_are(inventory: Inventory, account: int, offered: Mapping[str,
 def _offers(connection: Connection, account: int, link: int, skus: Sequence[str]) -> dict[str, Offer]:
     found = channels.listings_by_external(connection, account, link, skus)
     return {sku: rendering.offer(listing) for sku, listing in found.items()}
+
+
+def _links(connection: Connection, account: int, numbers: Sequence[int]) -> dict[int, Link]:
+    found = {number: channels.link(connection, account, number) for number in numbers}
+    return {number: link for number, link in found.items() if link is not None}
 
 
 def _link(connection: Connection, caller: Caller) -> Link | None:

@@ -138,8 +138,12 @@ def _spots(value: object, faults: list[Fault]) -> tuple[Spot, ...]:
     elif not value:
         faults.append(Fault(Code.EMPTY, "must have at least one location", name, name))
     else:
-        found = [_spot(at, one, faults) for at, one in enumerate(value)]
-        return _distinct([spot for spot in found if spot is not None], faults)
+        found: list[Spot] = []
+        for at, one in enumerate(value):
+            spot = _spot(at, one, faults)
+            if spot is not None:
+                found.append(spot)
+        return _distinct(found, faults) if len(found) > 1 else tuple(found)
     return ()
 
 
@@ -153,11 +157,17 @@ def _spot(at: int, value: object, faults: list[Fault]) -> Spot | None:
         faults.append(Fault(Code.REQUIRED, "is required", "id", _path(at, "id")))
     elif not isinstance(name, str):
         faults.append(Fault(Code.NOT_A_STRING, "must be a string", "id", _path(at, "id")))
-    status = _status(value.get("status"), at, faults)
-    # The published class has status as its one required field besides id, and the seller's page has
-    # inventory; so a location that says neither says nothing.
-    inventory = _quantity(value.get("inventory"), "inventory", at, faults, optional=status is not None)
-    pending = _quantity(value.get("pending_inventory"), "pending_inventory", at, faults, optional=True)
+    status, inventory, pending = value.get("status"), value.get("inventory"), value.get("pending_inventory")
+    if status is not None:
+        status = _status(status, at, faults)
+    if inventory is not None:
+        inventory = _quantity(inventory, "inventory", at, faults)
+    elif status is None:
+        # The published class has status as its one required field besides id, and the seller's page has
+        # inventory; so a location that says neither says nothing.
+        faults.append(Fault(Code.REQUIRED, "is required", "inventory", _path(at, "inventory")))
+    if pending is not None:
+        pending = _quantity(pending, "pending_inventory", at, faults)
     if not isinstance(name, str) or len(faults) > before:
         return None
     return Spot(at, name, inventory, status, pending)
@@ -168,8 +178,6 @@ def _path(at: int, name: str) -> str:
 
 
 def _status(value: object, at: int, faults: list[Fault]) -> str | None:
-    if value is None:
-        return None
     if isinstance(value, str) and value in _STATUS_BODY:
         return value
     words = f"must be {ENABLED} or {DISABLED}"
@@ -177,11 +185,8 @@ def _status(value: object, at: int, faults: list[Fault]) -> str | None:
     return None
 
 
-def _quantity(value: object, name: str, at: int, faults: list[Fault], *, optional: bool) -> int | None:
-    if value is None:
-        if not optional:
-            faults.append(Fault(Code.REQUIRED, "is required", name, _path(at, name)))
-    elif not is_int(value) or value < 0:
+def _quantity(value: object, name: str, at: int, faults: list[Fault]) -> int | None:
+    if not is_int(value) or value < 0:
         faults.append(Fault(Code.NOT_A_QUANTITY, "must be a non-negative integer", name, _path(at, name)))
     elif value > QUANTITY_LIMIT:
         faults.append(Fault(Code.TOO_LARGE, f"must be at most {QUANTITY_LIMIT}", name, _path(at, name)))
@@ -215,21 +220,25 @@ def settle(asked: Asked, offer: Offer | None, places: Mapping[str, int]) -> Chan
     elif asked.product_id is not None and offer.product_id not in (None, asked.product_id):
         words = "is not the product of this listing"
         faults.append(Fault(Code.OTHER_PRODUCT, words, "product_id", "product_id"))
-    faults += [_unknown(spot) for spot in asked.spots if spot.id not in places]
+    for spot in asked.spots:
+        if spot.id not in places:
+            faults.append(_unknown(spot))
     if faults or offer is None:
         return tuple(faults)
-    aims: list[Spot] = []
+    item, aims = offer.item, asked.spots
     commands: list[SetAvailable] = []
     also: list[Companion] = []
+    levels: list[Place] = []
     for spot in asked.spots:
         location = places[spot.id]
         also += _notes(offer, location, spot)
         if spot.inventory is not None:
-            aims.append(spot)
-            commands.append(SetAvailable(offer.item, location, spot.inventory))
-    levels = tuple([(offer.item, command.location) for command in commands])
-    group = Group(tuple(commands), also=tuple(also))
-    return Change(asked.sku, group, tuple(aims), levels, _warnings(offer))
+            commands.append(SetAvailable(item, location, spot.inventory))
+            levels.append((item, location))
+    if len(commands) < len(aims):
+        aims = tuple([spot for spot in aims if spot.inventory is not None])
+    warnings = _warnings(offer) if offer.inactive or offer.archived else ()
+    return Change(asked.sku, Group(tuple(commands), also=tuple(also)), aims, tuple(levels), warnings)
 
 
 def _unknown(spot: Spot) -> Fault:

@@ -49,7 +49,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         ("PUT", PREFIX + "/variants/{variant}", WRITE, catalogue.put_variant),
     )
     routes = [Route(path, guarded(front, scope, do), methods=[verb]) for verb, path, scope, do in table]
-    return application(routes, shape, asked=Incoming, refused=door.refused)
+    return application(routes, shape, asked=wire.incoming, refused=door.refused)
 
 
 async def list_inventories(front: Front, caller: Caller, request: Incoming) -> Response:

@@ -73,7 +73,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             *route("/warehouses/{uuid}", "PUT", WRITE, _change_warehouse),
         ],
         shape,
-        asked=Incoming,
+        asked=wire.incoming,
         refused=_refused,
     )
 

@@ -78,7 +78,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         Route("/cart/products/{id}/adjust-inventory", adjust, methods=["PUT"]),
         *reads.routes(hall),
     ]
-    return labelled(asgi.application(routes, door.shape, asgi.kept_slashes, Incoming, turned))
+    return labelled(asgi.application(routes, door.shape, asgi.kept_slashes, wire.incoming, turned))
 
 
 async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:

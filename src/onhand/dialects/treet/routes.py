@@ -83,7 +83,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         Route("/v1/listings/{id}/inventory", update, methods=["PUT"]),
         Route("/v1/listings", listings, methods=["GET"]),
     ]
-    return asgi.application(routes, shape, asgi.kept_slashes, Incoming, _refused)
+    return asgi.application(routes, shape, asgi.kept_slashes, wire.incoming, _refused)
 
 
 def _refused(error: Exception) -> Response | None:
