@@ -116,15 +116,17 @@ class Door:
 
     async def organisation(self, request: Incoming) -> Caller:
         """The caller by its API key alone; 401."""
-        return _organisation(await self._identify(wire.header(request.scope["headers"], _KEY)))
+        return _organisation(await self._identify(request.headers.get(_KEY, b"")))
 
     async def visit(self, request: Incoming, *, write: bool = False) -> Visit:
         """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
-        headers = wire.first_of_each(request.scope["headers"])
+        inventory, headers = self.inventory, request.headers
         key = auth.digest(headers.get(_KEY, b"").decode("latin-1"))
-        organisation = _organisation(await auth.identify(self.inventory, NAME, key))
+        organisation = _organisation(
+            auth.at_once(inventory, NAME, key) or await auth.identify(inventory, NAME, key)
+        )
         token = auth.digest(headers.get(_TOKEN, b"").decode("latin-1"))
-        caller = await auth.identify(self.inventory, NAME, token)
+        caller = auth.at_once(inventory, NAME, token) or await auth.identify(inventory, NAME, token)
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
         self._pace(request, token, write)
@@ -134,27 +136,28 @@ class Door:
 
     async def connection_of(self, request: Incoming, organisation: Caller) -> int | None:
         """The connection of an access token that may be left out; 401 when it is wrong."""
-        given = wire.every(request.scope["headers"], _TOKEN)
-        if not given:
+        given = request.headers.get(_TOKEN)
+        if given is None:
             return None
-        caller = await self._identify(given[0])
+        caller = await self._identify(given)
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
         return caller.connection
 
+    def remembered(self, visit: Visit) -> Place | None:
+        """The same as `place`, where it is remembered."""
+        return self.inventory.remembered(visit.account).get(NAME, {}).get(visit.connection)
+
     async def place(self, visit: Visit) -> Place:
         """The same as `place`, by what is remembered."""
         number = visit.connection
-        known: Place | None = self.inventory.remembered(visit.account).get(NAME, {}).get(number)
-        if known is not None:
-            return known
         found = await self.inventory.recall_many(
             visit.account, NAME, [number], lambda c, _: {number: place(c, visit)}, alone=False
         )
         return found[number]
 
-    async def _identify(self, secret: str) -> Caller | None:
-        return await auth.identify(self.inventory, NAME, auth.digest(secret))
+    async def _identify(self, secret: bytes) -> Caller | None:
+        return await auth.identify(self.inventory, NAME, auth.digest(secret.decode("latin-1")))
 
     def _pace(self, request: Incoming, token: str, write: bool) -> None:
         pace = self._paces.get(write)
@@ -198,22 +201,27 @@ def site(connection: Connection, account: int, link: Link) -> Site:
     return Site(warehouses, shop if isinstance(shop, str) else None)
 
 
-async def body(request: Incoming) -> object:
-    """The request's JSON; 415 for another media type, 400 for what is not JSON."""
-    if not wire.is_json(wire.media_type(request.scope)):
+def body(request: Incoming) -> Awaitable[bytes]:
+    """The request's body, for `read`; 415 for another media type than JSON's."""
+    if not wire.says_json(request.headers):
         raise Turned(problem(415, "The body must be application/json"))
+    return wire.body(request, BODY_LIMIT)
+
+
+def read(raw: bytes) -> object:
+    """A body's JSON; 400 for what is none."""
     try:
-        return wire.decode(await wire.body(request, BODY_LIMIT))
+        return wire.decode(raw)
     except BadBody as bad:
         raise Turned(problem(400, bad.message, detail={"json": {"_schema": [f"{bad.message}."]}})) from bad
 
 
 def idempotency(request: Incoming, scope: str, asked: object) -> Key | None:
     """The request's idempotency key, which stands for this method, path and body; 422 if it is no key."""
-    found = wire.every(request.scope["headers"], IDEMPOTENCY_HEADER)
-    if not found:
+    found = request.headers.get(IDEMPOTENCY_HEADER)
+    if found is None:
         return None
-    given, words = found[0], None
+    given, words = found.decode("latin-1"), None
     if not given:
         words = "Shorter than minimum length 1."
     elif len(given) > KEY_LIMIT:

@@ -18,7 +18,6 @@ from onhand.dialects.trackstar.rendering import cart_product
 from onhand.dialects.trackstar.schema import Batch, Change, Line, Site
 from onhand.inventory import Inventory
 from onhand.settings import Settings
-from onhand.stock import model
 from onhand.stock.ledger import Refused
 from onhand.stock.model import AnyCommand, SetAvailable
 from onhand.store import products, requests
@@ -39,28 +38,36 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 
     async def adjust(request: Incoming) -> Response:
         visit = await hall.visit(request, write=True)
-        asked = await door.body(request)
+        asked = door.read(await door.body(request))
         key = door.idempotency(request, visit.principal, asked)
         name = request.path("id")
-        place = await hall.place(visit)
-        if (before := await _before(inventory, visit, key)) is not None:
+        place = hall.remembered(visit) or await hall.place(visit)
+        if key is not None and (before := await _before(inventory, visit, key)) is not None:
             return before
         now = inventory.now()
         change = schema.read_change(asked, place.rule, place.site, strict, now)
         if not isinstance(change, Change):
             raise Turned(schema.invalid(change))
-        kept = await _kept(inventory, visit, place.site, name) if key is None else None
-        if kept is not None:
-            return await _adjusted(inventory, visit, place, kept, change)
-        product = await _product(inventory, visit, place.site, name)
-        return await _record(inventory, *_adjustment(visit, place, product, change, key))
+        kept = None
+        if key is None:
+            kept = _remembered(inventory, visit, name) or await _kept(inventory, visit, place.site, name)
+        if kept is None:
+            product = await _product(inventory, visit, place.site, name)
+            return await _record(inventory, *_adjustment(visit, place, product, change, key))
+        work, made = _adjustment(visit, place, kept, change, None)
+        recorded = await inventory.record(work)
+        if isinstance(recorded.outcomes[0], Accepted) and not _moved(recorded):
+            # Only now it counts when something last did.
+            found = (await _look(inventory, visit, place.site, (name,))).get(name, kept)
+            _, made = _adjustment(visit, place, found, change, None)
+        return wire.respond(*made(recorded))
 
     async def batch(request: Incoming) -> Response:
         visit = await hall.visit(request, write=True)
-        asked = await door.body(request)
+        asked = door.read(await door.body(request))
         key = door.idempotency(request, visit.principal, asked)
-        place = await hall.place(visit)
-        if (before := await _before(inventory, visit, key)) is not None:
+        place = hall.remembered(visit) or await hall.place(visit)
+        if key is not None and (before := await _before(inventory, visit, key)) is not None:
             return before
         wanted = schema.read_batch(asked, place.rule, place.site, strict)
         if not isinstance(wanted, Batch):
@@ -81,10 +88,8 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     return labelled(asgi.application(routes, door.shape, asgi.kept_slashes, wire.incoming, turned))
 
 
-async def _before(inventory: Inventory, visit: Visit, key: Key | None) -> Response | None:
+async def _before(inventory: Inventory, visit: Visit, key: Key) -> Response | None:
     """The answer to a key that was used before."""
-    if key is None:
-        return None
     name = (visit.account, key.scope, key.key)
     stored = await inventory.read(visit.account, lambda c: requests.look_up(c, name), alone=True)
     return door.known(stored, key)
@@ -116,14 +121,20 @@ async def _kept(inventory: Inventory, visit: Visit, site: Site, name: str) -> Pr
     process or a commit may have closed the listing, and for what cannot be adjusted."""
     if not inventory.store.sqlite or len(rendering.names(name)) != 1:
         return None
-    kind = f"trackstar product of {visit.connection}"
-    found: Product | None = inventory.remembered(visit.account).get(kind, {}).get(name)
-    if found is None:
-        more = await inventory.recall_many(
-            visit.account, kind, [name], lambda c, names: _all(c, visit, site, names)
-        )
-        found = more.get(name)
+    await inventory.recall_many(
+        visit.account, _products_of(visit), [name], lambda c, names: _all(c, visit, site, names)
+    )
+    return _remembered(inventory, visit, name)
+
+
+def _remembered(inventory: Inventory, visit: Visit, name: str) -> Product | None:
+    """The same by what is remembered now."""
+    found: Product | None = inventory.remembered(visit.account).get(_products_of(visit), {}).get(name)
     return None if found is None or found.closes or found.has_variants else found
+
+
+def _products_of(visit: Visit) -> str:
+    return f"trackstar product of {visit.connection}"
 
 
 def _variant(product: Product | None, name: str, field: str) -> Product:
@@ -155,7 +166,7 @@ def _adjustment(
         return 200, {"data": data, "id": data.id, "unused_fields": change.unused}
 
     watch = tuple([(item, location) for location in place.site.warehouses.values()])
-    return _work(visit, group, watch, context, key), made
+    return Work(visit.account, (group,), visit.principal, key=key, watch=watch, context=context), made
 
 
 def _settings(
@@ -180,37 +191,17 @@ def _settings(
         return 200, {"data": data, "unused_fields": wanted.unused}
 
     watch = tuple((one.item, at) for one in shown.values() for at in place.site.warehouses.values())
-    return _work(visit, group, watch, None, key), made
+    return Work(visit.account, (group,), visit.principal, key=key, watch=watch), made
 
 
 def _set(line: Line, product: Product) -> SetAvailable:
     return SetAvailable(product.item, line.location, line.quantity)
 
 
-def _work(
-    visit: Visit, group: Group, watch: tuple[model.Place, ...], context: str | None, key: Key | None
-) -> Work:
-    return Work(visit.account, (group,), visit.principal, key=key, watch=watch, context=context)
-
-
 def _moved(recorded: Recorded) -> int:
     """When the group was recorded; 0 if it changed nothing."""
     outcome = recorded.outcomes[0]
     return recorded.recorded_at if isinstance(outcome, Accepted) and outcome.entries else 0
-
-
-async def _adjusted(
-    inventory: Inventory, visit: Visit, place: Place, kept: Product, change: Change
-) -> Response:
-    """Record a change of a product that is remembered."""
-    work, made = _adjustment(visit, place, kept, change, None)
-    recorded = await inventory.record(work)
-    if isinstance(recorded.outcomes[0], Accepted) and not _moved(recorded):
-        # Only now it counts when something last did.
-        name = kept.external_id
-        found = (await _look(inventory, visit, place.site, (name,))).get(name, kept)
-        _, made = _adjustment(visit, place, found, change, None)
-    return wire.respond(*made(recorded))
 
 
 async def _record(inventory: Inventory, work: Work, made: Callable[[Recorded], Made]) -> Response:

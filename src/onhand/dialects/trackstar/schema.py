@@ -177,7 +177,9 @@ def _scan(
     faults: Faults = {}
     unused: list[str] = []
     for name, value in body.items():
-        if (value is None or type(value) is str) and (words := _void(value)):
+        if value is None:
+            faults[name] = ["Field may not be null."]
+        elif type(value) is str and (words := _VOID.get(value.lower())) is not None:
             faults[name] = [words]
         elif name in fields:
             continue
@@ -196,10 +198,6 @@ def _check(body: Mapping[str, Any], checks: Checks, rule: Rule, site: Site, faul
     for name, check in checks[rule.name]:
         if name in body and name not in faults and (words := check(body[name], rule, site)):
             faults[name] = [words]
-
-
-def _void(value: str | None) -> str | None:
-    return "Field may not be null." if value is None else _VOID.get(value.lower())
 
 
 def _quantity(value: object, _rule: Rule, _site: Site) -> str | None:
