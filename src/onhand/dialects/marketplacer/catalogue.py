@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from onhand import wire
 from onhand.auth import Caller
-from onhand.dialects.marketplacer import rendering, schema, shop, variants
-from onhand.dialects.marketplacer.door import Front, read_body, respond
+from onhand.dialects.marketplacer import door, rendering, schema, shop, variants
+from onhand.dialects.marketplacer.door import Front, respond
 from onhand.dialects.marketplacer.errors import Problem
 from onhand.dialects.marketplacer.schema import DIALECT, Wish
 from onhand.dialects.marketplacer.shop import Shop
@@ -76,7 +76,7 @@ async def get_variant(front: Front, caller: Caller, request: Incoming) -> Respon
 
 async def put_variant(front: Front, caller: Caller, request: Incoming) -> Response:
     """Set the stock and the prices of a variant that one seller sells; it has no inventories."""
-    body = await read_body(front, request)
+    body = door.read(await door.body(front, request))
     name = request.path("variant")
 
     def look(connection: Connection) -> tuple[Shop, Variant]:
@@ -139,7 +139,7 @@ def _links(url: URL, page: Page, total: int) -> dict[str, str]:
 
 async def post_stock(front: Front, caller: Caller, request: Incoming) -> Response:
     """Set the caller's own stock of many variants, all or none."""
-    body = await read_body(front, request)
+    body = door.read(await door.body(front, request))
 
     def look(connection: Connection) -> tuple[Shop, dict[str, int | None], dict[str, Variant]]:
         here = shop.enter(connection, caller)

@@ -21,6 +21,7 @@ from onhand.wire import Incoming
 from onhand.work import Recorded, Work
 
 CALLS_A_SECOND = 50
+_MEDIA_TYPE = MEDIA_TYPE.encode()
 KEY_HEADER = b"marketplacer-api-key"
 _FRACTION = re.compile(rb"[0-9][.eE]")
 
@@ -34,11 +35,11 @@ class Front(NamedTuple):
     sayings: Sayings | None
     """Where this process alone writes what they are about."""
 
-    async def record(self, work: Work, item: int) -> Recorded:
+    def record(self, work: Work, item: int) -> Awaitable[Recorded]:
         """Record a work of one group, about one item."""
         if self.sayings is None or not work.groups[0].also:
-            return await self.inventory.record(work)
-        return await self.sayings.record(work, item)
+            return self.inventory.record(work)
+        return self.sayings.record(work, item)
 
 
 Handler = Callable[[Front, Caller, Incoming], Awaitable[Response]]
@@ -66,8 +67,11 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Incoming], 
     """``handler`` behind the checks that all routes have; ``scope`` is what the key must allow."""
 
     async def endpoint(request: Incoming) -> Response:
-        key = _key(wire.first_of_each(request.scope["headers"]))
-        caller = await auth.identify(front.inventory, DIALECT, auth.digest(key)) if key else None
+        key, caller = _key(request.headers), None
+        if key:
+            lookup = auth.digest(key)
+            caller = auth.at_once(front.inventory, DIALECT, lookup)
+            caller = caller or await auth.identify(front.inventory, DIALECT, lookup)
         if caller is None:
             return _unauthorized()
         if front.pace is not None:
@@ -90,9 +94,9 @@ def refused(error: Exception) -> Response | None:
 
 def _key(headers: Mapping[bytes, bytes]) -> str:
     """The API key: its own header first, because Authorization may be the site's Basic then."""
-    own = headers.get(KEY_HEADER, b"").decode("latin-1").strip()
-    if own:
-        return own
+    own = headers.get(KEY_HEADER)
+    if own is not None and (key := own.decode("latin-1").strip()):
+        return key
     scheme, _, rest = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else ""
 
@@ -107,15 +111,21 @@ def _too_many(after: int) -> Response:
     return wire.respond(429, body, media_type=MEDIA_TYPE, headers={"Retry-After": str(after)})
 
 
-async def read_body(front: Front, request: Incoming) -> object:
-    """The body as strict JSON with exact numbers. Raises Problem 400 or 415."""
-    media = wire.media_type(request.scope)
-    if media != MEDIA_TYPE and not (front.settings.lenient_marketplacer and media == wire.JSON):
-        raise errors.media(media)
-    raw = await wire.body(request, wire.BODY_LIMIT)
+def body(front: Front, request: Incoming) -> Awaitable[bytes]:
+    """The body, for `read`. Raises Problem 415."""
+    given = request.headers.get(b"content-type", b"")
+    if given != _MEDIA_TYPE:
+        media = wire.media(given.decode("latin-1"))
+        if media != MEDIA_TYPE and not (front.settings.lenient_marketplacer and media == wire.JSON):
+            raise errors.media(media)
+    return wire.body(request, wire.BODY_LIMIT)
+
+
+def read(raw: bytes) -> object:
+    """A body as strict JSON with exact numbers. Raises Problem 400."""
     try:
-        read = wire.decode(raw)
+        value = wire.decode(raw)
     except wire.BadBody as bad:
         raise Problem(400, bad.message) from None
     # Only what is written so became a float above.
-    return prices.decode(raw) if _FRACTION.search(raw) else read
+    return prices.decode(raw) if _FRACTION.search(raw) else value

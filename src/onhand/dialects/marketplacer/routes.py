@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from msgspec import UNSET
 from starlette.responses import Response
@@ -13,17 +13,17 @@ from onhand import wire
 from onhand.asgi import application
 from onhand.auth import READ, WRITE, Caller
 from onhand.dialects.marketplacer import catalogue, door, rendering, schema, shop
-from onhand.dialects.marketplacer.door import Front, Handler, guarded, read_body, respond
+from onhand.dialects.marketplacer.door import Front, Handler, guarded, respond
 from onhand.dialects.marketplacer.errors import missing
 from onhand.dialects.marketplacer.rendering import Record
 from onhand.dialects.marketplacer.schema import Wish
 from onhand.dialects.marketplacer.shop import Shop, State
 from onhand.inventory import Inventory
 from onhand.settings import Settings
-from onhand.stock.model import Level
+from onhand.stock.model import AnyCommand, Level
 from onhand.store.catalog import Price
 from onhand.wire import Incoming
-from onhand.work import Group, Recorded, Work
+from onhand.work import Companion, Group, Recorded, Work
 
 PREFIX = "/api/v2/client"
 _NO_PRICE = Price(None, None, None)
@@ -56,29 +56,40 @@ async def list_inventories(front: Front, caller: Caller, request: Incoming) -> R
     """All inventories of a variant, for the parent and for every member."""
     here = await shop.entered(front.inventory, caller)
     item = await shop.shared_item(front.inventory, here, request.path("variant"))
-    return await _shown(front, here, item, await _state(front, here, item))
+    state = await _state(front, here, item)
+    sellers = sorted(state.levels)
+    return _shown(state, await shop.record_ids(front.inventory, here.account, item, sellers))
 
 
 async def put_inventories(front: Front, caller: Caller, request: Incoming) -> Response:
     """Create or change records: any member's by the parent, a member's own by the member."""
     inventory, name = front.inventory, request.path("variant")
-    body = await read_body(front, request)
-    here = await shop.entered(inventory, caller)
-    item, places = await shop.shared_item(inventory, here, name), here.places
+    body = door.read(await door.body(front, request))
+    here = shop.remembered(inventory, caller) or await shop.entered(inventory, caller)
+    item = shop.remembered_item(inventory, here, name) or await shop.shared_item(inventory, here, name)
+    places = here.places
     chosen = schema.by_seller(schema.wishes(body), places, here.bound)
-    commands = [c for seller, wish in chosen.items() for c in schema.commands(wish, item, places[seller])]
-    also = [c for seller, wish in chosen.items() for c in schema.companions(wish, item, seller)]
+    commands: list[AnyCommand] = []
+    also: list[Companion] = []
+    for seller, wish in chosen.items():
+        commands += schema.commands(wish, item, places[seller])
+        also += schema.companions(wish, item, seller)
     sayings = front.sayings if len(places) <= WATCHED else None
     watch = tuple([(item, places[seller]) for seller in (places if sayings else chosen)])
     group = Group(tuple(commands), also=tuple(also))
     recorded = await front.record(Work(caller.account, (group,), caller.principal, watch=watch), item)
     schema.accepted(recorded, name)
-    written = {seller: recorded.levels[item, places[seller]] for seller in chosen}
     if sayings is None:
         state = await _state(front, here, item)
     else:
-        state = (await sayings.of(here, item))._replace(levels=_present(here, item, recorded))
-    return await _shown(front, here, item, _as_written(state, chosen, written), tuple(chosen))
+        said = sayings.remembered(here, item) or await sayings.of(here, item)
+        state = State(_present(here, item, recorded), said.prices, said.providers)
+    written = {seller: recorded.levels[item, places[seller]] for seller in chosen}
+    state = _as_written(state, chosen, written)
+    sellers = list(dict.fromkeys((*chosen, *sorted(state.levels))))
+    ids = shop.remembered_ids(inventory, here.account, item, sellers)
+    # What is shown for the first time gets its id now.
+    return _shown(state, ids or await shop.record_ids(inventory, here.account, item, sellers))
 
 
 async def delete_inventory(front: Front, caller: Caller, request: Incoming) -> Response:
@@ -126,10 +137,8 @@ async def _state(front: Front, here: Shop, item: int) -> State:
     return await front.inventory.read(here.account, lambda c: shop.state(c, here, item, now))
 
 
-async def _shown(front: Front, here: Shop, item: int, state: State, first: Sequence[int] = ()) -> Response:
-    """The records of a state; one that is shown for the first time gets its id now."""
-    sellers = list(dict.fromkeys((*first, *sorted(state.levels))))
-    ids = await shop.record_ids(front.inventory, here.account, item, sellers)
+def _shown(state: State, ids: Mapping[int, int]) -> Response:
+    """The records of a state."""
     records = []
     for seller, level in state.levels.items():
         price = state.prices.get(seller, _NO_PRICE)

@@ -8,12 +8,13 @@ import itertools
 from sqlalchemy import Connection
 
 from onhand.dialects.marketplacer import shop
-from onhand.dialects.marketplacer.schema import DIALECT
 from onhand.dialects.marketplacer.shop import Shop, State
 from onhand.inventory import Inventory
 from onhand.work import Recorded, Work
 
-_NOTHING = State({}, {}, {})
+_KIND = "marketplacer sayings"
+"""What is remembered: prices and providers by item and edition."""
+
 EDITIONS_LIMIT = 100_000
 """Items whose editions are known at most; then all have a new one."""
 
@@ -41,11 +42,18 @@ class Sayings:
         recording.add_done_callback(lambda _: self._turn(name))
         return await asyncio.shield(recording)
 
+    def remembered(self, here: Shop, item: int) -> State | None:
+        """The prices and providers of an item, with no levels, where they are remembered."""
+        edition = self._editions.get((here.account, item), self._first)
+        return self._inventory.remembered(here.account).get(_KIND, {}).get((item, edition))
+
     async def of(self, here: Shop, item: int) -> State:
-        """The prices and providers of an item, with no levels."""
-        name = (DIALECT, "sayings", item, self._editions.get((here.account, item), self._first))
-        found = await self._inventory.recall(here.account, name, lambda c: _said(c, here, item))
-        return _NOTHING if found is None else found
+        """The same, looked up where need be."""
+        name = (item, self._editions.get((here.account, item), self._first))
+        found = await self._inventory.recall_many(
+            here.account, _KIND, [name], lambda c, _: {name: _said(c, here, item)}
+        )
+        return found[name]
 
     def _turn(self, name: tuple[int, int]) -> None:
         if len(self._editions) >= EDITIONS_LIMIT:

@@ -21,8 +21,8 @@ from onhand.store.offers import Home
 
 RECORD = "inventory"
 COUNTER = "marketplacer.inventory"
-_RECORDS = "marketplacer record"
-"""What is remembered: item and seller to the id of a record."""
+_RECORDS, _MEMBERS = "marketplacer record", "marketplacer members"
+"""What is remembered: item and seller to the id of a record, and an account's members."""
 
 
 class Members(NamedTuple):
@@ -32,9 +32,6 @@ class Members(NamedTuple):
     homes: Mapping[int, Home]
     places: Mapping[int, int]
     first: Home | None
-
-
-_NOBODY = Members({}, {}, None)
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -68,11 +65,19 @@ def enter(connection: Connection, caller: Caller) -> Shop:
     return _of(_members(connection, caller.account), caller)
 
 
+def remembered(inventory: Inventory, caller: Caller) -> Shop | None:
+    """The same where it is remembered."""
+    found = inventory.remembered(caller.account).get(_MEMBERS, {}).get(caller.account)
+    return None if found is None else _of(found, caller)
+
+
 async def entered(inventory: Inventory, caller: Caller) -> Shop:
-    """The same by what is remembered."""
+    """The same, looked up where need be."""
     account = caller.account
-    found = await inventory.recall(account, (DIALECT, "members"), lambda c: _members(c, account))
-    return _of(found or _NOBODY, caller)
+    found = await inventory.recall_many(
+        account, _MEMBERS, [account], lambda c, _: {account: _members(c, account)}
+    )
+    return _of(found[account], caller)
 
 
 def _members(connection: Connection, account: int) -> Members:
@@ -113,18 +118,25 @@ def _listed(connection: Connection, shop: Shop, names: Iterable[str]) -> dict[st
     return {name: Variant(int(name), items[listing.item]) for name, listing in listed.items()}
 
 
+def remembered_item(inventory: Inventory, shop: Shop, name: str) -> int | None:
+    """The item of a variant that has inventories, where it is remembered."""
+    found: _Kept | None = inventory.remembered(shop.account).get(_variants_of(shop), {}).get(name)
+    return found.item if found is not None and found.multi_store else None
+
+
 async def shared_item(inventory: Inventory, shop: Shop, name: str) -> int:
-    """The item of a variant that has inventories, by what is remembered. Raises Problem 404."""
-    kind = f"variant of {shop.link}"
-    found: _Kept | None = inventory.remembered(shop.account).get(kind, {}).get(name)
-    if found is None:
-        more = await inventory.recall_many(
-            shop.account, kind, [name], lambda c, names: _kept(c, shop, names), alone=False
-        )
-        found = more.get(name)
+    """The same, looked up where need be. Raises Problem 404."""
+    more = await inventory.recall_many(
+        shop.account, _variants_of(shop), [name], lambda c, names: _kept(c, shop, names), alone=False
+    )
+    found = more.get(name)
     if found is None or not found.multi_store:
         raise missing(name)
     return found.item
+
+
+def _variants_of(shop: Shop) -> str:
+    return f"variant of {shop.link}"
 
 
 class _Kept(NamedTuple):
@@ -162,12 +174,24 @@ def state(connection: Connection, shop: Shop, item: int, now: int) -> State:
     return State(here, kept.prices, providers)
 
 
-async def record_ids(inventory: Inventory, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
-    """Seller to the id of its record; those without one are given one now, in the order of ``sellers``."""
-    pairs = {_pair(item, seller): seller for seller in sellers}
+def remembered_ids(
+    inventory: Inventory, account: int, item: int, sellers: Sequence[int]
+) -> dict[int, int] | None:
+    """Seller to the id of its record, where all of them have one that is remembered."""
     known = inventory.remembered(account).get(_RECORDS, {})
-    if not pairs.keys() <= known.keys():
-        known = await inventory.recall_many(account, _RECORDS, pairs, lambda c, some: _ids(c, account, some))
+    found: dict[int, int] = {}
+    for seller in sellers:
+        number = known.get(_pair(item, seller))
+        if number is None:
+            return None
+        found[seller] = number
+    return found
+
+
+async def record_ids(inventory: Inventory, account: int, item: int, sellers: Sequence[int]) -> dict[int, int]:
+    """The same; those without one are given one now, in the order of ``sellers``."""
+    pairs = {_pair(item, seller): seller for seller in sellers}
+    known = await inventory.recall_many(account, _RECORDS, pairs, lambda c, some: _ids(c, account, some))
     found = {seller: known[pair] for pair, seller in pairs.items() if pair in known}
     if new := [seller for seller in pairs.values() if seller not in found]:
         # Quiet: what has no id yet is not remembered, and what has one keeps it.
