@@ -41,12 +41,15 @@ class Backlog:
     ) -> None:
         """`Inventory.accept` for a call of so many records. It waits until those before it are nearly done:
         many clients can be answered at a time, and what they ask for is applied in one line."""
-        line = self._lines.setdefault(account, _Line())
-        deadline = asyncio.get_running_loop().time() + self._patience
-        async with line.gate:
-            if line.count > RECORDS_LIMIT:
-                await _ease(inventory, account, line, deadline)
-            line.count += records
+        line = self._lines.get(account)
+        if line is None:
+            line = self._lines[account] = _Line()
+        if line.count > RECORDS_LIMIT or line.gate.locked():
+            deadline = asyncio.get_running_loop().time() + self._patience
+            async with line.gate:
+                if line.count > RECORDS_LIMIT:
+                    await _ease(inventory, account, line, deadline)
+        line.count += records
         try:
             number = await inventory.accept(account, source, principal, body)
         except BaseException:

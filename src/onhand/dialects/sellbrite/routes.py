@@ -81,7 +81,11 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 async def _answer(
     inventory: Inventory, paces: Pace | None, scope: str, handler: Handler, request: Incoming
 ) -> Response:
-    caller = await _caller(inventory, request, scope)
+    token, secret = _credentials(request.headers.get(b"authorization", b"").decode("latin-1"))
+    caller = auth.at_once(inventory, NAME, token, secret)
+    caller = caller or await auth.identify(inventory, NAME, token, secret)
+    if caller is None or not caller.may(scope):
+        raise _Denied
     if paces is not None:
         key = f"{caller.account} {caller.principal}"
         if not paces.allow(key, inventory.now() / 1_000_000).allowed:
@@ -109,14 +113,6 @@ def _refused(error: Exception) -> Response | None:
             return None
 
 
-async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller:
-    token, secret = _credentials(wire.header(request.scope["headers"], b"authorization"))
-    caller = await auth.identify(inventory, NAME, token, secret)
-    if caller is None or not caller.may(scope):
-        raise _Denied
-    return caller
-
-
 def _credentials(header: str) -> tuple[str, str]:
     """Account token and secret key of an Authorization header. Raises _Denied."""
     scheme, _, encoded = header.partition(" ")
@@ -141,8 +137,8 @@ async def _body(request: Incoming) -> object:
 async def _queue(
     backlog: Backlog, create: bool, inventory: Inventory, caller: Caller, request: Incoming
 ) -> Response:
-    changes = schema.changes(await _body(request))
-    locations = await _locations(inventory, caller, changes)
+    changes = schema.changes(wire.decode(await wire.body(request, BODY_LIMIT)))
+    locations = _remembered(inventory, caller, changes) or await _locations(inventory, caller, changes)
     if locations is None:
         return shape(404, schema.WAREHOUSE_MISSING)
     body = schema.queued(create, changes, locations)
@@ -150,13 +146,29 @@ async def _queue(
     return wire.respond(200, {"body": schema.RECEIVED})
 
 
+def _remembered(inventory: Inventory, caller: Caller, changes: list[Change]) -> dict[str, int] | None:
+    """The location behind each warehouse that is named, where all of them are remembered."""
+    known = inventory.remembered(caller.account).get(_warehouses_of(caller), {})
+    found: dict[str, int] = {}
+    for change in changes:
+        location = known.get(change.warehouse)
+        if location is None:
+            return None
+        found[change.warehouse] = location
+    return found
+
+
+def _warehouses_of(caller: Caller) -> str:
+    return f"sellbrite warehouse of {caller.seller}"
+
+
 async def _locations(inventory: Inventory, caller: Caller, changes: list[Change]) -> dict[str, int] | None:
-    """The location behind each warehouse that is named; None if one is not there."""
+    """The same, looked up where need be; None if one is not there."""
     account, seller = caller.account, caller.seller
     names = {change.warehouse for change in changes}
     found = await inventory.recall_many(
         account,
-        f"sellbrite warehouse of {seller}",
+        _warehouses_of(caller),
         names,
         lambda c, some: warehouses.ids(c, account, seller, some),
         alone=False,

@@ -37,7 +37,6 @@ class _Offer(NamedTuple):
     """What an update needs to know of a listing; whether it is open is the ledger's to say."""
 
     id: int
-    name: str
     item: int
     location: int | None
 
@@ -67,7 +66,15 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         if offer is None:
             await _refuse_elsewhere(inventory, account, name)
             return shape(unknown_status, "Listing not found")
-        return await _record(inventory, caller, offer, wish)
+        if offer.location is None:
+            return shape(400, "The listing is not bound to a location")
+        place = (offer.item, offer.location)
+        group = Group((schema.command(wish, *place),), listing=offer.id)
+        recorded = await inventory.record(Work(account, (group,), caller.principal, watch=(place,)))
+        outcome = recorded.outcomes[0]
+        if isinstance(outcome, Refused):
+            return shape(400, schema.refused(outcome.refusal))
+        return wire.respond(200, schema.updated(name, recorded.levels[place]))
 
     async def listings(request: Incoming) -> Response:
         caller, link = await _enter(inventory, request, READ)
@@ -103,12 +110,13 @@ def _asked(request: Incoming, raw: bytes) -> tuple[str, schema.Update] | str:
 async def _enter(inventory: Inventory, request: Incoming, scope: str) -> tuple[Caller, int]:
     """The caller and its connection. Raises _Denied, without saying which part of the credentials was
     wrong."""
-    headers = wire.first_of_each(request.scope["headers"])
+    headers = request.headers
     client = headers.get(CLIENT_HEADER, b"").decode("latin-1")
     key = headers.get(KEY_HEADER, b"").decode("latin-1")
     if not client or not key:
         raise _Denied("The headers X-Treet-Client-Id and X-Treet-Authentication-Key are required")
-    caller = await auth.identify(inventory, NAME, client, key)
+    caller = auth.at_once(inventory, NAME, client, key)
+    caller = caller or await auth.identify(inventory, NAME, client, key)
     if caller is None or caller.connection is None:
         raise _Denied("The client id and authentication key do not match an active client")
     if not caller.may(scope):
@@ -118,24 +126,12 @@ async def _enter(inventory: Inventory, request: Incoming, scope: str) -> tuple[C
 
 def _offers(connection: Connection, account: int, link: int, names: Sequence[str]) -> dict[str, _Offer]:
     found = channels.listings_by_external(connection, account, link, names)
-    return {name: _Offer(one.id, name, one.item, one.location) for name, one in found.items()}
+    return {name: _Offer(one.id, one.item, one.location) for name, one in found.items()}
 
 
 async def _refuse_elsewhere(inventory: Inventory, account: int, name: str) -> None:
     if await inventory.read(account, lambda c: channels.listed_anywhere(c, account, NAME, name)):
         raise _Denied("The listing belongs to another client")
-
-
-async def _record(inventory: Inventory, caller: Caller, offer: _Offer, asked: schema.Update) -> Response:
-    if offer.location is None:
-        return shape(400, "The listing is not bound to a location")
-    place = (offer.item, offer.location)
-    group = Group((schema.command(asked, *place),), listing=offer.id)
-    recorded = await inventory.record(Work(caller.account, (group,), caller.principal, watch=(place,)))
-    outcome = recorded.outcomes[0]
-    if isinstance(outcome, Refused):
-        return shape(400, schema.refused(outcome.refusal))
-    return wire.respond(200, schema.updated(offer.name, recorded.levels[place]))
 
 
 def entries(
