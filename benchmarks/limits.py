@@ -12,7 +12,6 @@ from typing import Any
 
 import uvicorn
 import uvloop
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,7 +20,7 @@ from benchmarks.scene import READY
 from onhand import frontdoor
 from onhand.asgi import application
 from onhand.hub import SWITCH_SECONDS, YOUNG_LIMIT
-from onhand.wire import BODY_LIMIT, body, respond
+from onhand.wire import BODY_LIMIT, Incoming, body, incoming, respond
 
 FRAMEWORK, ASGI, UVICORN = "framework", "asgi", "uvicorn"
 """The hub's front door and route table; a bare function behind the front door; the same on plain uvicorn."""
@@ -31,7 +30,7 @@ def framework(answers: dict[str, str]) -> ASGIApp:
     """The route table of the hub: below each path the same bytes for every request."""
 
     def endpoint(answer: bytes) -> Any:
-        async def same(request: Request) -> Response:
+        async def same(request: Incoming) -> Response:
             await body(request, BODY_LIMIT)
             return Response(answer, media_type="application/json")
 
@@ -43,7 +42,7 @@ def framework(answers: dict[str, str]) -> ASGIApp:
         ])
         for path, answer in answers.items()
     ]  # fmt: skip
-    return application(routes, respond)
+    return application(routes, respond, asked=incoming)
 
 
 def function(answers: dict[str, str]) -> ASGIApp:
