@@ -80,10 +80,11 @@ def claim(settings: Settings, lock: Lock | None) -> Store:
     return store
 
 
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS = 0.00003
 """How long one thread may run while another waits, on SQLite. At Python's usual 5 ms the thread that commits
-would wait that long to begin, and again to say that it has. On PostgreSQL threads mostly wait for the server,
-and the more often one takes its turn from the loop, the less gets done."""
+would wait that long to begin, and again to say that it has; and while it waits, it is awakened in vain each
+time the loop lets the interpreter go for a moment. On PostgreSQL threads mostly wait for the server, and the
+more often one takes its turn from the loop, the less gets done."""
 
 YOUNG_LIMIT = 10_000
 """New objects after which the interpreter looks for garbage in cycles. A request leaves next to none, and
