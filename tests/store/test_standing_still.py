@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from onhand import transact
 from onhand.stock.model import Adjust
-from onhand.store import books, counters
+from onhand.store import books, counters, lapsing
 from shops import Shop, opened, running, second, told
 from stores import PostgresDatabases
 
@@ -26,7 +25,7 @@ def shop(postgres: PostgresDatabases) -> Iterator[Shop]:
 
 
 def test_its_transaction_lapses_and_is_run_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transact, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(lapsing, "IDLE_SECONDS", 1)
     other = second(shop)
     entered, awake = threading.Event(), threading.Event()
     runs: list[int] = []
