@@ -76,10 +76,10 @@ def weigh(job: Work | Arrival | Callable[[Connection], Any]) -> int:
     """How many commands a job has."""
     if type(job) is not Work:
         return 0
-    groups = job.groups
-    if len(groups) == 1:
-        return len(groups[0].commands) + len(groups[0].also)
-    return sum([len(group.commands) + len(group.also) for group in groups])
+    if len(job.groups) == 1:
+        (group,) = job.groups
+        return len(group.commands) + len(group.also)
+    return sum([len(group.commands) + len(group.also) for group in job.groups])
 
 
 def light(batch: Batch) -> bool:

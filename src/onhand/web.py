@@ -34,7 +34,7 @@ def build(
     mounts.update(around)
     hosts = {host: mounts[prefix] for host, prefix in _bound(settings).items()}
     # The first segment finds the mount; only our own API has two.
-    roots = {_first(prefix): (prefix, f"{prefix}/", app) for prefix, app in mounts.items()}
+    roots = {"/" + prefix.split("/")[1]: (prefix, f"{prefix}/", app) for prefix, app in mounts.items()}
     pages: ASGIApp = Pages(inventory, FACES)
     other = ("", "", pages)
 
@@ -47,19 +47,14 @@ def build(
             if bound is not None:
                 return bound(scope, receive, send)
         path: str = scope["path"]
-        prefix, below, mounted = roots.get(_first(path), other)
+        end = path.find("/", 1)
+        prefix, below, mounted = roots.get(path if end < 0 else path[:end], other)
         if not path.startswith(below) and path != prefix:
             prefix, _, mounted = other
         scope["root_path"] = prefix
         return mounted(scope, receive, send)
 
     return app
-
-
-def _first(path: str) -> str:
-    """The first segment of a path, with the slash before it; all of "*", which names no path."""
-    end = path.find("/", 1)
-    return path if end < 0 else path[:end]
 
 
 async def _nothing() -> None:
