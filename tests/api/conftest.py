@@ -12,15 +12,28 @@ from starlette.testclient import TestClient
 
 import hubs
 from hubs import Clock, Hub, demo_hub
+from level_reader import opened
 from native_calls import Api, admin
 from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.store.engine import open_store
-from stores import PostgresDatabases
+from shops import Shop
+from stores import PostgresDatabases, SqliteDatabases
 
 NAMES = ("native", "treet")
 MADE: dict[str, Any] = {}
 """The sections of the demo in the PostgreSQL database that the others are copies of."""
+
+
+@pytest.fixture(scope="module")
+def level_databases(tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path) -> SqliteDatabases:
+    return SqliteDatabases(tmp_path_factory.mktemp("read"), sqlite_templates)
+
+
+@pytest.fixture
+def shop(level_databases: SqliteDatabases) -> Iterator[Shop]:
+    """A ledger on SQLite whose levels are read over our own API."""
+    yield from opened(level_databases)
 
 
 @pytest.fixture

@@ -5,31 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from level_reader import SECOND, Reader, command, opened, reading, rename
+from level_reader import SECOND, Reader, command, reading, rename
 from onhand.api import rendered
 from onhand.stock.model import Adjust, Extend, SetOnHand
 from onhand.store import onestep
 from shops import PATIENCE_SECONDS, Shop
-from stores import SqliteDatabases
 from transcript import hold, want
-
-
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path) -> SqliteDatabases:
-    return SqliteDatabases(tmp_path_factory.mktemp("rendered"), sqlite_templates)
-
-
-@pytest.fixture
-def shop(databases: SqliteDatabases) -> Iterator[Shop]:
-    yield from opened(databases)
-
 
 QUERIES = (
     *(f"/levels?limit={limit}" for limit in (1, 2, 4, 100)),

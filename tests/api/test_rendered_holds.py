@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from level_reader import SECOND, Reader, opened, reading
+from level_reader import SECOND, Reader, reading
 from onhand import transact
 from onhand.api import rendered
 from onhand.api.schema import shown
@@ -21,7 +19,6 @@ from onhand.store import shelf
 from onhand.store.sql import direct
 from onhand.work import Group, Work
 from shops import PATIENCE_SECONDS, Shop
-from stores import SqliteDatabases
 from transcript import hold, want
 
 ITEMS = range(1, 7)
@@ -31,16 +28,6 @@ PATHS = (
     *(f"/levels?limit={limit}" for limit in (2, 5, 50)),
     "/levels?limit=9&location=1",
 )
-
-
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path) -> SqliteDatabases:
-    return SqliteDatabases(tmp_path_factory.mktemp("rendered"), sqlite_templates)
-
-
-@pytest.fixture
-def shop(databases: SqliteDatabases) -> Iterator[Shop]:
-    yield from opened(databases)
 
 
 async def reserved(shop: Shop, api: Reader, until: int | None) -> None:

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from level_reader import Past, Reader, command, opened, reading, rename
+from level_reader import Past, Reader, command, reading, rename
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.work import Group
 from shops import Shop
-from stores import SqliteDatabases
-
-
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory, sqlite_templates: Path) -> SqliteDatabases:
-    return SqliteDatabases(tmp_path_factory.mktemp("rendered"), sqlite_templates)
-
-
-@pytest.fixture
-def shop(databases: SqliteDatabases) -> Iterator[Shop]:
-    yield from opened(databases)
 
 
 def undone(shop: Shop) -> Callable[[Connection], None]:
