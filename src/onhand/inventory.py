@@ -64,8 +64,8 @@ class Inventory:
         self._transactions = Transactions(store, now)
         self.altered = self._transactions.altered
         """Levels that were changed without a movement. What is `settled` behind it, has all of them."""
-        self._queues: dict[int, CommitQueue] = {}
         self._only = CommitQueue() if store.sqlite else None
+        self._queues: dict[int, CommitQueue] = {}
         self._guard = threading.Lock()
         self._ready: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._home: asyncio.AbstractEventLoop | None = None
@@ -206,12 +206,12 @@ class Inventory:
         """The number and time of the account's last movement while no commit that changes a level of it is
         under way: the same object as long as none was changed. None where the database must be asked:
         meanwhile, and on PostgreSQL."""
-        if self._home is None:
+        if self._home is None or (only := self._only) is None:
             return None
         last = self._transactions.last(account)
         if last is None:
             with self._guard:  # so that no batch begins
-                if not (self._stopped or self._queue(account).busy):
+                if not (self._stopped or only.busy):
                     last = self._transactions.look(account)
         return last
 
@@ -291,8 +291,7 @@ class Inventory:
         return future
 
     def _queue(self, account: int) -> CommitQueue:
-        if self._only is not None:
-            return self._only
+        """An account's, on PostgreSQL."""
         queue = self._queues.get(account)
         if queue is None:
             queue = self._queues[account] = CommitQueue()

@@ -38,10 +38,6 @@ class Ticket(msgspec.Struct, eq=False):
         """Whether it may have changed more than stock: only units may, and not those that say so."""
         return not self.quiet and type(self.job) not in PASSING
 
-    def done(self, result: Any) -> None:
-        """The work is committed."""
-        self.result = result
-
     def fail(self, error: Exception) -> None:
         """The work was not done, or nobody knows."""
         self.error = error

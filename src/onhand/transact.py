@@ -345,7 +345,7 @@ class Transactions:
             if found is None:
                 ticket.fail(Unknowable("the database did not say whether it committed"))
             else:
-                ticket.done(found)
+                ticket.result = found
 
     def _found(self, ticket: Ticket) -> Recorded | None:
         for _ in range(LOOKS):

@@ -43,7 +43,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_JSON = wire.JSON.encode()
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -117,8 +116,7 @@ class Call:
         """The body as this shape; ``empty`` stands for no body at all where that may be."""
         if not self.raw and empty is not None:
             return empty
-        if self.headers.get(b"content-type") != _JSON:
-            self._typed()
+        self._typed()
         return reading.read(self.raw, kind)
 
     def json(self) -> object:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from msgspec import structs
 from starlette.responses import Response
 
-from onhand import wire
 from onhand.api import calls, told
 from onhand.api.asked import Changes, Reserve, Transfer
 from onhand.api.calls import Call, answer
@@ -119,9 +118,7 @@ def _single(call: Call, one: AnyCommand) -> Awaitable[Response]:
         if isinstance(outcome, Refused):
             return _refused(outcome, (one,))
         row = told.done(outcome.entries, outcome.seq, places, recorded.levels)
-        seq = recorded.seq
-        body = told.Made("atomic", 1, 0, seq, told.token(seq), (row,))
-        return Answer(200, wire.encode(body).decode())
+        return answer(200, _body(recorded, "atomic", (row,), 1))
 
     return call.record((Group((one,)),), made, watch=places)
 
