@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,8 @@ PROGRAMS = "TEST_PG_PROGRAMS"
 USER = "postgres"
 START_SECONDS = 30
 POLL_SECONDS = 0.02
+HELD_UP_SECONDS = 60
+"""How long a server that was told to wait for standbys may take until its commits do."""
 SEGMENT_MB = 1
 """Megabytes in a file of the write-ahead log: small, so that a server is made and copied fast."""
 
@@ -123,6 +126,39 @@ class Postgres:
         )
         run("pg_basebackup", "-d", source, "-D", self.data, *words)
         self.start()
+
+    def require(self, standbys: str) -> None:
+        """Have commits wait for ``standbys``, of which none may follow yet; returns once they do.
+
+        The names are in force only when the checkpointer has read them, which no view tells: until then a
+        commit waits for nobody, however new its session. So one is made to see.
+        """
+        self._name_standbys(standbys)
+        until = time.monotonic() + HELD_UP_SECONDS
+        with psycopg.connect(self.url, autocommit=True) as probe, ThreadPoolExecutor(1) as thread:
+            while True:
+                commit = thread.submit(probe.execute, "SELECT pg_logical_emit_message(true, 'probe', '')")
+                while not commit.done():
+                    if self.give_up_waiting():
+                        commit.result()
+                        return
+                    time.sleep(POLL_SECONDS)
+                commit.result()
+                assert time.monotonic() < until, f"{self.name} waits for no standby"
+
+    def require_none(self) -> None:
+        """Have commits wait for no standby; those that wait go on."""
+        self._name_standbys("")
+
+    def give_up_waiting(self) -> bool:
+        """Cancel what waits for a standby: it is committed here, and says so; whether anything did."""
+        return bool(
+            self.ask("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+        )
+
+    def _name_standbys(self, standbys: str) -> None:
+        self.ask(f"ALTER SYSTEM SET synchronous_standby_names = '{standbys}'")
+        self.ask("SELECT pg_reload_conf()")
 
     def promote(self) -> None:
         """Make a standby the primary; returns once it takes writes."""

@@ -28,8 +28,7 @@ class Pair:
         primary.ask(f"CREATE DATABASE {DATABASE}")
         if synchronous:
             # Before it is copied: the promoted one has it, too, and acknowledges nothing that only it has.
-            primary.ask("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
-            primary.ask("SELECT pg_reload_conf()")
+            primary.require("ANY 1 (*)")
         self._synchronous = synchronous
         standby.follow(primary)
         self.ready()

@@ -14,7 +14,6 @@ from onhand.transact import Unknowable
 from shops import Shop, answer, key, running, stocked
 
 SECONDS = 20.0
-CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 def test_it_is_unknown_whatever_its_key_says() -> None:
@@ -32,24 +31,19 @@ def test_it_is_unknown_whatever_its_key_says() -> None:
 async def _cancelled(server: Postgres, shop: Shop) -> None:
     async with running(shop, clock) as inventory:
         await inventory.record(shop.work(SetOnHand(1, 1, 5)))
-        await asyncio.to_thread(_wait_for, server, "'nobody'")
+        await asyncio.to_thread(server.require, "nobody")
         sale = shop.work(Adjust(1, 1, -1), key=key("sale"), answer=answer)
         waiting = asyncio.ensure_future(inventory.record(sale))
         await asyncio.to_thread(_cancel, server)
         with pytest.raises(Unknowable, match="synchronous replication"):
             await asyncio.wait_for(waiting, SECONDS)
-        await asyncio.to_thread(_wait_for, server, "''")
+        await asyncio.to_thread(server.require_none)
         again = await inventory.record(sale)
         assert again.replay is not None, "asked again with its key, it was done once"
 
 
 def _cancel(server: Postgres) -> None:
     until = time.monotonic() + SECONDS
-    while not server.ask(CANCEL):
+    while not server.give_up_waiting():
         assert time.monotonic() < until, "no commit waits for a standby"
         time.sleep(POLL_SECONDS)
-
-
-def _wait_for(server: Postgres, standbys: str) -> None:
-    server.ask(f"ALTER SYSTEM SET synchronous_standby_names = {standbys}")
-    server.ask("SELECT pg_reload_conf()")
