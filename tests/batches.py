@@ -123,3 +123,12 @@ def opened(shop: Shop, first: list[AnyCommand]) -> None:
 def left(shop: Shop) -> list[object]:
     """All that the batches have written."""
     return [shop.all_rows(), shop.sql("SELECT id, seq, recorded_at FROM accounts ORDER BY id")]
+
+
+FILLED = [SetOnHand(item, place, 20) for item in (1, 2, 3, 4) for place in (1, 2)]
+few = st.builds(Adjust, usual_item, usual_place, st.integers(-4, 4) | st.just(-99))
+along: st.SearchStrategy[list[Companion]] = st.just([]) | st.lists(written, max_size=3)
+group = st.builds(lambda some, also: Group(tuple(some), also=tuple(also)), st.lists(few, max_size=3), along)
+quick = st.builds(lambda groups: Work(1, tuple(groups), "me"), st.lists(group, min_size=1, max_size=2))
+quickly = st.lists(st.lists(quick, min_size=1, max_size=3), max_size=3)
+"""Batches that mostly go the swift way."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from onhand.ticket import PASSING, Ticket
+from onhand.transact import Opened
 from onhand.work import Arrival, Work
 
 BATCH_LIMIT = 512
@@ -33,15 +34,20 @@ class Batch(NamedTuple):
 class CommitQueue:
     """Work that is committed in one order: an account's on PostgreSQL, everybody's on SQLite.
 
-    ``busy`` while a batch of it is under way. Its owner sees to it that one thread at a time is here.
+    ``busy`` while a batch of it is under way, or about to be. Its owner sees to it that one thread at a time
+    is here.
     """
 
-    __slots__ = ("busy", "tickets", "weight")
+    __slots__ = ("basis", "busy", "tickets", "under_way", "weight")
 
     def __init__(self) -> None:
         self.tickets: deque[Ticket] = deque()
         self.weight = 0
         self.busy = False
+        self.under_way = 0
+        """Batches that were taken and have not ended."""
+        self.basis: Opened | None = None
+        """The newest of them, if it was begun and the next may be decided on top of it."""
 
     def put(self, ticket: Ticket) -> None:
         """The last in line."""
@@ -50,6 +56,8 @@ class CommitQueue:
 
     def take(self) -> Batch:
         """The next batch: mostly all who wait."""
+        self.under_way += 1
+        self.basis = None
         if len(self.tickets) <= BATCH_LIMIT and self.weight <= HEAVY_LIMIT:
             whole = Batch(self.tickets, self.weight)
             self.tickets, self.weight = deque(), 0
@@ -64,10 +72,15 @@ class CommitQueue:
         self.weight -= weight
         return Batch(taken, weight)
 
-    def put_back(self, tickets: Sequence[Ticket]) -> int:
-        """These are the first again; how many commands they have."""
-        self.tickets.extendleft(reversed(tickets))
-        weight = sum([ticket.weight for ticket in tickets])
+    def give_back(self, batch: Batch) -> None:
+        """What was taken was not begun: it is the next again."""
+        self.end(batch.tickets)
+
+    def end(self, again: Sequence[Ticket]) -> int:
+        """A batch has ended, and these are the first again; how many commands they have."""
+        self.under_way -= 1
+        self.tickets.extendleft(reversed(again))
+        weight = sum([ticket.weight for ticket in again])
         self.weight += weight
         return weight
 

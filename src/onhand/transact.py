@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from onhand import batch, faults, mixed, swift
-from onhand.store import requests, shelf, wakeups
+from onhand import after_commit, faults, mixed, swift
+from onhand.store import shelf
 from onhand.store.books import Marked
 from onhand.store.engine import Store, by_index, reason, set_account
 from onhand.store.files import BUSY_TIMEOUT_MS
@@ -22,12 +22,9 @@ from onhand.store.lapsing import lapsing
 from onhand.store.pipeline import COMMIT
 from onhand.store.sql import direct, undo
 from onhand.ticket import Ticket
-from onhand.work import Recorded, Work
+from onhand.work import Work
 
 RETRIES = 5
-LOOKS = 2
-"""How often a key is looked up: what ended one connection ended those that we kept for reading, too."""
-
 EXIT_IO_ERROR = 74
 
 log = structlog.get_logger(__name__)
@@ -62,6 +59,11 @@ class Opened(NamedTuple):
     unwritten: swift.Decided | None = None
     """What is still to be written, too."""
 
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether the next batch may be decided before this one is committed."""
+        return self.unwritten is not None and self.unwritten.deed is not None
+
 
 class Transactions:
     """Commits batches on the writer's connections of one store."""
@@ -70,18 +72,23 @@ class Transactions:
         self._store = store
         self._now = now
         self._kept: Connection | None = None
+        self._aside: Connection | None = None
+        """What is read on while a batch is being written (SQLite)."""
         self._patience_ms = BUSY_TIMEOUT_MS
         self._silent_at = 0.0
         """When PostgreSQL last kept somebody waiting in vain."""
 
-    def open(self, tickets: Sequence[Ticket]) -> Opened | None:
+    def open(self, tickets: Sequence[Ticket], before: Opened | None = None) -> Opened | None:
         """Decide and write a batch on SQLite, for `run` to commit; None where that needs more patience.
 
         It waits for nothing: not for another process that writes, and not for the disk. It speaks to the
-        driver itself, which takes a fifth of the time of a connection from the pool.
+        driver itself, which takes a fifth of the time of a connection from the pool. With ``before``, which
+        `may_be_followed` and is for `run` to commit first, the batch is decided as it comes out after that.
         """
         if self._store.moved():  # asked here: in the thread, each look would have to win the interpreter back
             return None
+        if before is not None:
+            return self._follow(tickets, before)
         try:
             connection = self._keep()
         except SQLAlchemyError as error:
@@ -89,27 +96,43 @@ class Transactions:
             return None
         try:
             self._wait_at_most(connection, 0)
-            if (opened := self._swiftly(connection, tickets)) is not None:
+            if (opened := self._swiftly(connection, connection, tickets)) is not None:
                 return opened
             direct(connection, "BEGIN IMMEDIATE")
             return self._decided(connection, tickets)
         except Exception as error:  # noqa: BLE001 - it is tried again by `run`, which says whose fault it is
-            if isinstance(error, DBAPIError) and faults.broken(error):
-                stop_now(reason(error))
-            log.debug("a batch is begun again", reason=repr(error))
+            _not_opened(error)
             undo(connection)
             return None
 
-    def _swiftly(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened | None:
+    def _follow(self, tickets: Sequence[Ticket], before: Opened) -> Opened | None:
+        try:
+            if self._aside is None:
+                self._aside = self._store.reader.connect()
+            return self._swiftly(self._aside, before.connection, tickets, before.unwritten)
+        except Exception as error:  # noqa: BLE001 - as above, when its turn has come
+            _not_opened(error)
+            return None
+        finally:
+            if self._aside is not None and self._aside.in_transaction():
+                self._aside.rollback()
+
+    def _swiftly(
+        self,
+        reader: Connection,
+        writer: Connection,
+        tickets: Sequence[Ticket],
+        before: swift.Decided | None = None,
+    ) -> Opened | None:
         jobs = [ticket.job for ticket in tickets]
         if set(map(type, jobs)) != {Work}:
             return None
-        decided = swift.decide(connection, cast(list[Work], jobs), self._now())
+        decided = swift.decide(reader, cast(list[Work], jobs), self._now(), before)
         if decided is None:
             return None
         # As long as it may be written or not, nobody is told what the last movement is.
-        shelf.of(connection).advanced(decided.advances)
-        return Opened(connection, decided.recorded, decided.marked, decided)
+        decided.shelf.advanced(decided.advances)
+        return Opened(writer, decided.recorded, decided.marked, decided)
 
     def _keep(self) -> Connection:
         if self._kept is None:
@@ -117,11 +140,14 @@ class Transactions:
         return self._kept
 
     def close(self) -> None:
-        """Give the connection back that `open` has kept. Who has it next may write by other ways."""
+        """Give the connections back that are kept. Who has the writer's next may write by other ways."""
         if self._kept is not None:
             shelf.of(self._kept).forget()
             self._kept.close()
             self._kept = None
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
 
     def run(
         self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None = None
@@ -242,7 +268,7 @@ class Transactions:
                 ticket.result = result
             return ()
         if not self._store.sqlite:
-            self._remember(tickets, results)
+            after_commit.remember(self._store, tickets, results)
         return mixed.end(tickets, results)
 
     def _again(self, tickets: Sequence[Ticket]) -> Opened:
@@ -262,6 +288,11 @@ class Transactions:
         if self._store.sqlite:
             for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
                 shelf.of(connection).forget(account or None)
+
+    def ended(self, opened: Opened, later: Opened | None) -> None:
+        """`run` is through with ``opened``; ``later`` may be under way. In its thread."""
+        if opened.unwritten is not None:
+            swift.settle(opened.unwritten, None if later is None else later.unwritten)
 
     def last(self, account: int) -> tuple[int, int] | None:
         """The number and time of the account's last movement on SQLite, if they are remembered: only while no
@@ -320,52 +351,21 @@ class Transactions:
             log.warning("commit came back with a warning", reason=words)
             raise _NotReplicated(f"the database committed, and warned: {words}")
 
-    def _remember(self, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
-        """Write down when this account must be looked at again; a scan rebuilds what gets lost."""
-        found = [
-            wake
-            for ticket, result in zip(tickets, results, strict=True)
-            for wake in (*ticket.wakes, *mixed.dues(ticket.job, result))
-        ]
-        due = wakeups.earliest(found)
-        if not due:
-            return
-        try:
-            with self._store.writer.begin() as connection:
-                lapsing(connection, self._store.answer_seconds)
-                wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
-        except SQLAlchemyError as error:
-            log.warning("wake-up not written", reason=reason(error))
-
     def _look_up(self, tickets: Sequence[Ticket]) -> None:
         """COMMIT may or may not have happened. A key tells; without one the answer is unknown."""
         until = time.monotonic() + self._store.answer_seconds
         for ticket in tickets:
-            found = self._found(ticket) if time.monotonic() < until else None
+            found = after_commit.look_up(self._store, ticket) if time.monotonic() < until else None
             if found is None:
                 ticket.fail(Unknowable("the database did not say whether it committed"))
             else:
                 ticket.result = found
 
-    def _found(self, ticket: Ticket) -> Recorded | None:
-        for _ in range(LOOKS):
-            try:
-                return self._stored(ticket)
-            except SQLAlchemyError as error:
-                log.warning("the key of an unknown commit could not be looked up", reason=reason(error))
-                if isinstance(error, DBAPIError) and (faults.silent(error) or faults.away(error)):
-                    break
-        return None
 
-    def _stored(self, ticket: Ticket) -> Recorded | None:
-        work = ticket.job
-        if not isinstance(work, Work) or work.key is None:
-            return None
-        with self._store.reader.connect() as connection, connection.begin():
-            set_account(connection, ticket.account)
-            name = (work.account, work.key.scope, work.key.key)
-            stored = requests.look_up(connection, name)
-        return Recorded(replay=batch.replay(stored, work)) if stored else None
+def _not_opened(error: Exception) -> None:
+    if isinstance(error, DBAPIError) and faults.broken(error):
+        stop_now(reason(error))
+    log.debug("a batch is begun again", reason=repr(error))
 
 
 def _finished(opened: Opened) -> Opened | None:
@@ -373,8 +373,8 @@ def _finished(opened: Opened) -> Opened | None:
     try:
         if opened.unwritten is None:
             direct(opened.connection, "COMMIT")
-        else:
-            swift.write(opened.connection, opened.unwritten)
+        elif not swift.write(opened.connection, opened.unwritten):
+            return None
     except DBAPIError as error:
         undo(opened.connection)
         if opened.unwritten is None or faults.broken(error) or faults.full(error):

@@ -15,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from batches import SAME_SHOP, UNKNOWN, batches, left, opened, opening, usual_item, usual_place, written
+from batches import (
+    FILLED,
+    SAME_SHOP,
+    UNKNOWN,
+    batches,
+    left,
+    opened,
+    opening,
+    quickly,
+)
 from onhand import swift
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, AnyCommand, Forget, SetAvailable, SetInfinite, SetOnHand
@@ -27,7 +36,6 @@ from onhand.work import (
     Accepted,
     Answer,
     Arrival,
-    Companion,
     Group,
     Plan,
     PutDetail,
@@ -43,12 +51,6 @@ from transcript import hold, want
 pytestmark = pytest.mark.parametrize("kinds", ["sqlite"], indirect=True, scope="module")
 
 
-FILLED = [SetOnHand(item, place, 20) for item in (1, 2, 3, 4) for place in (1, 2)]
-few = st.builds(Adjust, usual_item, usual_place, st.integers(-4, 4) | st.just(-99))
-along: st.SearchStrategy[list[Companion]] = st.just([]) | st.lists(written, max_size=3)
-group = st.builds(lambda some, also: Group(tuple(some), also=tuple(also)), st.lists(few, max_size=3), along)
-quick = st.builds(lambda groups: Work(1, tuple(groups), "me"), st.lists(group, min_size=1, max_size=2))
-quickly = st.lists(st.lists(quick, min_size=1, max_size=3), max_size=3)
 mixed = st.tuples(quickly, batches, quickly).map(lambda parts: [batch for part in parts for batch in part])
 ticks = st.lists(st.integers(-2, 3), min_size=5, max_size=5)
 

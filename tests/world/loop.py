@@ -149,15 +149,18 @@ class Ledger(Inventory):
 
     def __init__(self, store: Store, now: Callable[[], int], loop: VirtualLoop) -> None:
         super().__init__(store, now)
-        self._loop = loop
+        commits = self._commits
         if loop.lots is not None:
-            self._ready = _Desk(loop)  # type: ignore[assignment]
+            commits._ready = _Desk(loop)  # type: ignore[assignment]
+            return
+        submit = commits.submit
 
-    def _submit(self, *args: Any, **named: Any) -> asyncio.Future[Any]:
-        future = super()._submit(*args, **named)
-        if self._loop.lots is None:
-            self._loop.watch(future)
-        return future
+        def watched(*args: Any, **named: Any) -> asyncio.Future[Any]:
+            future = submit(*args, **named)
+            loop.watch(future)
+            return future
+
+        commits.submit = watched  # type: ignore[method-assign]
 
 
 def play(story: Callable[[VirtualLoop], Coroutine[Any, Any, T]], lots: random.Random | None) -> T:

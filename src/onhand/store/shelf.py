@@ -10,7 +10,7 @@ What is here is committed. It may be looked at in any thread; all else is for wh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,13 +50,6 @@ class Known:
         self.told: dict[Place, tuple[int, ...]] = {}
         self.last: tuple[int, int] | None = None
 
-    def put(self, levels: Mapping[Place, Level], last: tuple[int, int]) -> None:
-        """What was just committed, of levels that were here when it was decided. It must not fail: all would
-        be done again. If the account was forgotten since, nobody looks here any more."""
-        self.last = None
-        self.levels.update(levels)
-        self.last = last
-
 
 class Altered(NamedTuple):
     """Levels whose next expiry was changed, which is no movement: how many so far, and the last of them."""
@@ -78,9 +71,11 @@ NOTHING = Altered(0, ())
 class Shelf:
     """What is remembered, by account."""
 
-    __slots__ = ("_accounts", "_count", "altered")
+    __slots__ = ("_accounts", "_count", "age", "altered")
 
     def __init__(self) -> None:
+        self.age = 0
+        """Another one once anything was forgotten: what was decided before may rest on what is not so."""
         self._accounts: dict[int, Known] = {}
         self._count = 0
         # No number is one of another shelf.
@@ -144,6 +139,7 @@ class Shelf:
 
     def forget(self, account: int | None = None) -> None:
         """Anything may change, of this account or of all."""
+        self.age += 1
         if account is None:
             gone, self._accounts, self._count = self._accounts, {}, 0
         else:
