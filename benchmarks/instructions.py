@@ -2,6 +2,8 @@
 
     python -m benchmarks.instructions --only adjust,treet
 
+What ``bulk`` and a number counts are changes, in requests of so many, two at once.
+
 The application runs in a process under callgrind (valgrind must be installed) and is called as the server
 calls it, twenty requests at once, so that they share commits. What is counted is everything between the
 server and the database, SQLite included; the server, the courier and the clockwork are left out.
@@ -23,8 +25,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 from starlette.types import ASGIApp, Message, Scope
@@ -49,6 +52,21 @@ changes it."""
 WARM_UP, ROUNDS = 18, 30
 """Rounds before the counting and while it goes on. Sellbrite's queue must take all: nobody applies them."""
 
+
+class Pace(NamedTuple):
+    """Items, requests at once, rounds of them before the counting and while it goes on, and how many of what
+    is counted a request has."""
+
+    items: int
+    at_once: int
+    warm_up: int
+    rounds: int
+    changes: int = 1
+
+
+USUAL = Pace(ITEMS, AT_ONCE, WARM_UP, ROUNDS)
+PACES = {"bulk-1000": Pace(10_000, 2, 7, 7, 1_000), "bulk-10000": Pace(10_000, 2, 1, 1, 10_000)}
+
 _TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
 MAKES: dict[str, Callable[[Shop], Make]] = {
@@ -62,6 +80,7 @@ MAKES: dict[str, Callable[[Shop], Make]] = {
     "trackstar": traffic.trackstar,
     "marketplacer": traffic.marketplacer,
     "sellbrite": traffic.sellbrite,
+    **{name: partial(traffic.bulk, changes=pace.changes) for name, pace in PACES.items()},
 }
 TOKENED: dict[str, Callable[[Shop, str], Make]] = {"flipkart": traffic.flipkart}
 """These need an access token, which the hub gives."""
@@ -78,7 +97,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.inside:
         name, shop, db = asked.inside
-        made = Shop(*json.loads(Path(shop).read_text(encoding="utf-8")))._replace(items=ITEMS)
+        made = Shop(*json.loads(Path(shop).read_text(encoding="utf-8")))
         uvloop.run(drive(name, made, db))
         return
     if not shutil.which("callgrind_control"):
@@ -89,7 +108,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         small = Stage(Path(folder), stack).small
         for name in names:
-            print(f"{name:<16}{count(name, small, Path(folder)):>10,} instructions a request", flush=True)
+            counted = "change" if name in PACES else "request"
+            print(f"{name:<16}{count(name, small, Path(folder)):>10,} instructions a {counted}", flush=True)
 
 
 def beginnings(shop: Shop) -> list[str]:
@@ -99,7 +119,7 @@ def beginnings(shop: Shop) -> list[str]:
 
 
 def count(name: str, shop: Shop, folder: Path) -> int:
-    """Instructions a request, on a copy of the shop's database."""
+    """Instructions a request, or a change of bulk, on a copy of the shop's database."""
     db, told, found = folder / "copy.db", folder / "shop.json", folder / "callgrind"
     shutil.copy(shop.db, db)
     told.write_text(json.dumps(shop), encoding="utf-8")
@@ -116,11 +136,14 @@ def count(name: str, shop: Shop, folder: Path) -> int:
     for old in folder.glob("copy.db*"):
         old.unlink()
     (total,) = _TOTAL.findall(found.read_text(encoding="utf-8"))
-    return int(total) // (AT_ONCE * ROUNDS)
+    pace = PACES.get(name, USUAL)
+    return int(total) // (pace.at_once * pace.rounds * pace.changes)
 
 
 async def drive(name: str, shop: Shop, db: str) -> None:
     """Call the application, and have callgrind count for all but the first rounds."""
+    pace = PACES.get(name, USUAL)
+    shop = shop._replace(items=pace.items)
     settings = Settings(db=db, courier=False)
     store = claim(settings, None)
     inventory = Inventory(store)
@@ -134,11 +157,11 @@ async def drive(name: str, shop: Shop, db: str) -> None:
     sent = itertools.count()
 
     def batch() -> list[tuple[Scope, bytes]]:
-        return [parsed(make(dice).replace(MARK, f"{next(sent):025}")) for _ in range(AT_ONCE)]
+        return [parsed(make(dice).replace(MARK, f"{next(sent):025}")) for _ in range(pace.at_once)]
 
-    for _ in range(WARM_UP):
+    for _ in range(pace.warm_up):
         await asyncio.gather(*(call(app, *one) for one in batch()))
-    todo = [batch() for _ in range(ROUNDS)]
+    todo = [batch() for _ in range(pace.rounds)]
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_LIMIT)

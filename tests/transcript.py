@@ -51,7 +51,7 @@ def entries(made: Iterable[Entry]) -> str:
     """Entries as text; "nothing" for none."""
     words = [
         f"{move.kind} {move.item}@{move.location} {move.on_hand:+}{move.reserved:+} {level_text(after)}"
-        for move, after in made
+        for move, after in [(entry.movement, entry.level) for entry in made]
     ]
     return ", ".join(words) or "nothing"
 

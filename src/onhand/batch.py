@@ -220,8 +220,8 @@ def _decide(desk: Desk, job: Job, now: int) -> Done:
         outcome = _group(desk, job.work, group, commands, now)
         outcomes.append(outcome)
         if isinstance(outcome, Accepted):
-            for movement, _ in outcome.entries:
-                place = movement.place
+            for entry in outcome.entries:
+                place = entry.movement.place
                 touched[place] = levels[place]
             for place in _held_at(desk, commands):
                 touched[place] = levels[place]
@@ -300,13 +300,12 @@ def _write(
     connection: Connection, desks: dict[int, Desk], done: list[Done], now: int, marked: set[Marked]
 ) -> None:
     callers = _callers(desks, done)
-    moved = posting.post(
-        connection, [desk.page(account, callers[account]) for account, desk in desks.items()]
-    )
+    pages = [desk.page(account, callers[account]) for account, desk in desks.items()]
+    moved = posting.post(connection, pages)
     _write_holds(connection, desks, now)
     closing = {(account, *place) for account, desk in desks.items() for place in desk.guards.closing}
     listed.close_listings(connection, closing, now)
-    listed.mark_stale(connection, moved, now, marked)
+    listed.mark_stale(connection, moved, lambda: posting.moved(pages), now, marked)
     said = chain.from_iterable(desks[one.work.account].guards.said(one.work, one.outcomes) for one in done)
     companions.write(connection, said, now)
 

@@ -41,8 +41,8 @@ class Guards:
 
     def follow(self, group: Group, entries: Iterable[Entry], levels: Mapping[Place, Level]) -> None:
         """Close what a group that was done left showing nothing, and open and close what it says."""
-        for movement, _ in entries:
-            place = (movement.item, movement.location)
+        for entry in entries:
+            place = entry.movement.place
             if levels[place].shown == 0:
                 self._close(place)
         if group.listing is not None:

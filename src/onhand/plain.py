@@ -117,10 +117,11 @@ def record(
         sheets[account].number(after - counts[account], recorded_at)
     for one in decided:
         recorded[one.at] = sheets[one.work.account].told(one)
-    moved = posting.post(connection, [sheet.page(account) for account, sheet in sheets.items()])
+    pages = [sheet.page(account) for account, sheet in sheets.items()]
+    moved = posting.post(connection, pages)
     closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
     listed.close_listings(connection, closing, now)
-    listed.mark_stale(connection, moved, now, marked)
+    listed.mark_stale(connection, moved, lambda: posting.moved(pages), now, marked)
     if named.also:
         companions.write(connection, said(decided, recorded, sheets), now)
     return True
@@ -243,12 +244,10 @@ def _each(work: Work, sheet: Sheet, touched: dict[Place, Level]) -> list[Done | 
     levels = sheet.levels
     outcomes: list[Done | Refused] = []
     for group in work.groups:
-        outcome = _group(group, sheet)
+        outcome = _group(group, sheet, touched)
         outcomes.append(outcome)
         if type(outcome) is tuple:
             made = outcome[0]
-            for movement, level in made:
-                touched[movement.item, movement.location] = level
             if made:
                 sheet.callers += [(group.caller or work.caller, work.context)] * len(made)
         elif group.commands:
@@ -258,8 +257,8 @@ def _each(work: Work, sheet: Sheet, touched: dict[Place, Level]) -> list[Done | 
     return outcomes
 
 
-def _group(group: Group, sheet: Sheet) -> Done | Refused:
-    """All commands of a group, or none and why."""
+def _group(group: Group, sheet: Sheet, touched: dict[Place, Level]) -> Done | Refused:
+    """All commands of a group, or none and why; the levels that it moved are ``touched``."""
     levels, entries = sheet.levels, sheet.entries
     if group.listing is not None or group.expect:
         if (barred := sheet.guards.barred(group, levels)) is not None:
@@ -269,7 +268,7 @@ def _group(group: Group, sheet: Sheet) -> Done | Refused:
             return barred
     start = len(entries)
     ends: list[int] = []
-    before: list[tuple[Place, Level]] = []
+    before: dict[Place, Level] = {}
     empty = False
     for index, command in enumerate(cast(Commands, group.commands)):
         place = (command.item, command.location)
@@ -277,16 +276,17 @@ def _group(group: Group, sheet: Sheet) -> Done | Refused:
         found = ledger.shift(level, command)
         if found is not None:
             if type(found) is not Movement:
-                for old, was in reversed(before):
-                    levels[old] = was
+                levels.update(before)
                 del entries[start:]
                 return Refused(index, cast(AnyRefusal, found))
-            before.append((place, level))
+            before.setdefault(place, level)
             levels[place] = level = ledger.apply(level, found)
             entries.append(Entry(found, level))
             empty = empty or level.on_hand <= level.reserved
         ends.append(len(entries) - start)
     made = tuple(entries[start:])
+    for place in before:
+        touched[place] = levels[place]
     if empty or group.also or group.listing is not None:
         sheet.guards.follow(group, made, levels)
     return made, start, tuple(ends)

@@ -71,7 +71,7 @@ def decide(
     plain.watch(connection, sheets, named.listings)
     decided = [plain.decide(at, work, sheets[work.account]) for at, work in enumerate(works)]
     advances: dict[int, Advance] = {}
-    movements: list[Row] = []
+    pages: list[posting.Page] = []
     for account, sheet in sorted(sheets.items()):
         if sheet.guards.closing:
             return None
@@ -80,7 +80,8 @@ def decide(
             recorded_at = max(recorded_at, now)
             advances[account] = Advance(last, last + len(sheet.entries), recorded_at)
         sheet.number(last, recorded_at)
-        movements += posting.rows_of(sheet.page(account))
+        pages.append(sheet.page(account))
+    movements: list[Row] = [row for page in pages for row in posting.rows_of(page)]
     recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
     kept = batch.answered(enumerate(works), recorded, now)[0] if keys else []
     also = companions.rows(plain.said(decided, recorded, sheets)) if named.also else ()
@@ -88,7 +89,7 @@ def decide(
     names = {key[:3] for key in keys}
     if not (movements or kept or also):
         return Decided(recorded, None, set(), {}, shelved, age, known, levels, names)
-    moved = posting.moved(movements) if any(known[account].told for account in advances) else {}
+    moved = posting.moved(pages) if any(known[account].told for account in advances) else {}
     marked = {(spot[0], link) for spot in moved for link in known[spot[0]].told.get(spot[1:], ())}
     deed = onestep.deed(advances, movements, moved if marked else {}, kept, now, also)
     if deed is None:

@@ -88,7 +88,8 @@ def promises_what_was_ordered(draft: Draft, one: AnyCommand, caller: str) -> Non
 def adds_up(draft: Draft) -> None:
     """The levels are the movements, what is reserved is what is held, and nothing is out of bounds."""
     folded: dict[Place, Level] = {}
-    for movement, after in draft.entries:
+    for entry in draft.entries:
+        movement, after = entry.movement, entry.level
         level = ledger.apply(folded.get(movement.place, ABSENT), movement)
         assert replace(level, next_expiry=None) == replace(after, next_expiry=None)
         folded[movement.place] = level

@@ -110,7 +110,9 @@ def test_every_movement_under_a_reservation_says_for_what_and_why() -> None:
     ]
     for command in commands:
         assert isinstance(say(draft, command), str)
-    assert [(one.kind.value, one.reference, one.reason) for one, _ in draft.entries] == [
+    assert [
+        (one.movement.kind.value, one.movement.reference, one.movement.reason) for one in draft.entries
+    ] == [
         ("reserved", "a", "1"),
         ("released", "a", "2"),
         ("released", "a", "3"),

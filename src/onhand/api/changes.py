@@ -16,7 +16,7 @@ from onhand.api.problems import Problem
 from onhand.api.schema import Body
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
-from onhand.stock.model import AnyCommand, Place, Reservation
+from onhand.stock.model import Adjust, AnyCommand, Place, Reservation, SetAvailable, SetOnHand
 from onhand.store.books import Named
 from onhand.work import Accepted, Answer, Group, Outcome, Recorded
 
@@ -93,7 +93,6 @@ def _all_wrong(wrong: Sequence[Problem]) -> Problem:
 def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
     if len(asked) == 1:
         return _single(call, asked[0])
-    places = [ledger.places(one, _NO_HOLDS) for one in asked]
 
     def made(recorded: Recorded) -> Answer:
         outcome = recorded.outcomes[0]
@@ -101,12 +100,15 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
             return _refused(outcome, asked)
         entries, first = outcome.entries, outcome.seq
         rows, start = [], 0
-        for end, here in zip(outcome.ends, places, strict=True):
-            rows.append(told.done(entries[start:end], first + start, here, recorded.levels))
+        for end, one in zip(outcome.ends, asked, strict=True):
+            if end == start + 1:
+                rows.append(told.one_done(entries[start], first + start))
+            else:
+                rows.append(told.done(entries[start:end], first + start, places_of(one), recorded.levels))
             start = end
         return answer(200, _body(recorded, "atomic", rows, len(rows)))
 
-    return call.record([Group(tuple(asked))], made, watch=tuple({place for here in places for place in here}))
+    return call.record([Group(tuple(asked))], made, watch=tuple(_watched(asked)))
 
 
 def _single(call: Call, one: AnyCommand) -> Awaitable[Response]:
@@ -133,6 +135,17 @@ def places_of(one: AnyCommand) -> tuple[Place, ...]:
     return ledger.places(one, _NO_HOLDS)
 
 
+def _watched(asked: Sequence[AnyCommand]) -> set[Place]:
+    """All levels that commands name."""
+    found: set[Place] = set()
+    for one in asked:
+        if isinstance(one, Adjust | SetOnHand | SetAvailable):
+            found.add((one.item, one.location))
+        else:
+            found.update(places_of(one))
+    return found
+
+
 def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> told.Made:
     seq = recorded.seq
     return told.Made(mode, done, len(rows) - done, seq, told.token(seq), rows)
@@ -156,8 +169,7 @@ async def _partial(call: Call, asked: Sequence[AnyCommand | Problem]) -> Respons
         done = sum(isinstance(row, told.Done) for row in rows)
         return answer(200, _body(recorded, "partial", rows, done))
 
-    watch = {place for one in good for place in places_of(one)}
-    return await call.record([Group((one,)) for one in good], made, watch=tuple(watch))
+    return await call.record([Group((one,)) for one in good], made, watch=tuple(_watched(good)))
 
 
 def _refused_before(problem: Problem, index: int) -> dict[str, Any]:

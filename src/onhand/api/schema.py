@@ -41,8 +41,11 @@ Where: TypeAlias = Id | Name
 T = TypeVar("T")
 
 
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A request body: what it does not know it refuses. That it leaves out defaults is for `reading`."""
+class Body(
+    msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """A request body: what it does not know it refuses. That it leaves out defaults is for `reading`. What
+    was read from JSON holds no cycles, so nobody needs to look for them."""
 
 
 def decode(raw: bytes) -> object:

@@ -166,7 +166,7 @@ def tag(text: bytes) -> bytes:
     return b'"%b"' % text[text.rindex(b":", 0, end) + 1 : end]
 
 
-class Brief(msgspec.Struct, frozen=True):
+class Brief(msgspec.Struct, frozen=True, gc=False):
     """A level as a change left it."""
 
     item: int
@@ -184,14 +184,14 @@ def brief(item: int, location: int, found: Level) -> Brief:
     return Brief(item, location, on_hand, reserved, on_hand - reserved, found.infinite, found.version)
 
 
-class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """A change that was made: the numbers of its movements and the levels they led to; ``seq`` is null
     where nothing had to move."""
 
     status: str
     seq: int | None
     last_seq: int | None
-    levels: list[Brief]
+    levels: Sequence[Brief]
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -210,10 +210,25 @@ def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: M
     if not entries:
         return Done("done", None, None, [brief(*at, after[at]) for at in places if at in after])
     if len(entries) == 1:
-        movement, level = entries[0]
-        return Done("done", first, first, [brief(movement.item, movement.location, level)])
-    levels = {(place := movement.place): brief(*place, level) for movement, level in entries}
+        return one_done(entries[0], first)
+    levels = {(place := entry.movement.place): brief(*place, entry.level) for entry in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
+
+
+def one_done(entry: Entry, seq: int) -> Done:
+    """The same of a change that made one movement, as nearly all do."""
+    movement, level = entry.movement, entry.level
+    on_hand, reserved = level.on_hand, level.reserved
+    shown = Brief(
+        movement.item,
+        movement.location,
+        on_hand,
+        reserved,
+        on_hand - reserved,
+        level.infinite,
+        level.version,
+    )
+    return Done("done", seq, seq, (shown,))
 
 
 # --- reservations ----------------------------------------------------------------------------------

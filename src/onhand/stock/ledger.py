@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -286,7 +286,7 @@ def _forget(books: Books, command: Forget) -> Outcome:
     return Decision((movement,))
 
 
-class Entry(NamedTuple):
+class Entry(Value, frozen=True):
     """A movement and the level that it led to."""
 
     movement: Movement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -56,16 +56,23 @@ def close_listings(connection: Connection, spots: Iterable[Spot], now: int) -> N
 
 
 def mark_stale(
-    connection: Connection, seqs: Mapping[Spot, tuple[int, int]], now: int, marked: set[Marked]
+    connection: Connection,
+    moved: Iterable[Spot],
+    numbers: Callable[[], Mapping[Spot, tuple[int, int]]],
+    now: int,
+    marked: set[Marked],
 ) -> None:
-    """Mark every listing fed by these levels as stale since the first of the given movements and up to the
-    last. The (account, connection) of those that were marked are in ``marked`` after COMMIT."""
-    spots = sorted(seqs)
+    """Mark every listing fed by the levels that ``moved`` as stale since the first of the movements that
+    ``numbers`` finds of each, and up to the last. The (account, connection) of those that were marked are in
+    ``marked`` after COMMIT."""
+    spots = sorted(moved)
     if connection.dialect.name == "sqlite":
         spots = _fed.run(connection, spots)
+    if not spots:
+        return
+    seqs = numbers()
     rows = [(*spot, seq) for spot in spots for seq in dict.fromkeys(seqs[spot])]
-    if rows:
-        _mark.later(connection, rows, lambda found: marked.update((row[0], row[1]) for row in found), now=now)
+    _mark.later(connection, rows, lambda found: marked.update((row[0], row[1]) for row in found), now=now)
 
 
 _guards = Statement(

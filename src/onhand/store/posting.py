@@ -30,6 +30,16 @@ _move_levels = Steps(
     "UPDATE levels SET on_hand = ?, reserved = ?, infinite = ?, present = ?, version = ?"
     " WHERE account = ? AND item = ? AND location = ?"
 )
+# Of many levels few begin or change when their holds run out, and each NULL costs as much as two numbers.
+_renumber_levels = Statement(
+    sqlite="INSERT INTO levels (account, item, location, on_hand, reserved, infinite, present, version)"
+    " SELECT * FROM {rows} WHERE true ON CONFLICT (account, item, location) DO UPDATE"
+    " SET on_hand = excluded.on_hand, reserved = excluded.reserved, infinite = excluded.infinite,"
+    " present = excluded.present, version = excluded.version",
+    rows="account int, item int, location int, on_hand int, reserved int, infinite int, present int,"
+    " version int",
+    listed=True,
+)
 _NUMBERS = (
     "account int, seq int, item int, location int, version int, kind text, on_hand int,"
     " reserved int, on_hand_after int, reserved_after int, infinite int, present int,"
@@ -41,6 +51,16 @@ _append = Insert(
 # Most have no words, and each NULL costs as much as a number.
 _append_bare = Insert("movements", f"{_NUMBERS} caller text,{_ENDING}", prepared=True)
 _REASON, _REFERENCE, _CALLER, _CONTEXT = range(12, 16)
+# Many of one kind, by one caller and without words: a thousand go in one step, in which no thread needs the
+# interpreter. Stepped row by row, the thread that writes must win it back from the event loop for each.
+_append_alike = Statement(
+    sqlite="INSERT INTO movements (account, seq, item, location, version, kind, on_hand, reserved,"
+    " on_hand_after, reserved_after, infinite, present, caller, recorded_at, effective_at)"
+    " SELECT :account, r.seq, r.item, r.location, r.version, :kind, r.on_hand, 0, r.on_hand_after,"
+    " r.reserved_after, 0, 1, :caller, :at, :at FROM {rows}",
+    rows="seq int, item int, location int, version int, on_hand int, on_hand_after int, reserved_after int",
+    listed=True,
+)
 _advance = Statement(
     "UPDATE accounts SET seq = seq + :count,"
     " recorded_at = CASE WHEN recorded_at > :now THEN recorded_at ELSE :now END"
@@ -80,26 +100,27 @@ class Page(NamedTuple):
     callers: Sequence[Caller]
 
 
-def post(connection: Connection, pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
-    """Write levels that have changed, and movements; the first and the last one of each level that moved."""
+def post(connection: Connection, pages: Sequence[Page]) -> list[Spot]:
+    """Write levels that have changed, and movements; the levels that moved."""
     changed: dict[Spot, Level] = {}
     before: dict[Spot, Level] = {}
-    movements: list[Row] = []
-    for page in sorted(pages, key=itemgetter(0)):
+    found: list[Spot] = []
+    altered: list[Spot] = []
+    for page in pages:
+        account, loaded = page.account, page.loaded.get
         for place, level in page.levels.items():
-            old = page.loaded.get(place, ABSENT)
+            old = loaded(place, ABSENT)
             if level is not old and level != old:
-                spot = (page.account, *place)
+                spot = (account, *place)
                 changed[spot], before[spot] = level, old
-        movements += rows_of(page)
-    found = moved(movements)
+                (altered if level.version == old.version else found).append(spot)
     if connection.dialect.name == "sqlite":
         shelved = shelf.of(connection)
         shelved.drop(changed)
-        if still := changed.keys() - found.keys():
-            shelved.alter(still)
+        if altered:
+            shelved.alter(altered)
     _write_levels(connection, changed, before)
-    _append_rows(connection, movements)
+    _append_pages(connection, pages)
     return found
 
 
@@ -107,7 +128,8 @@ def rows_of(page: Page) -> list[Row]:
     """The movements of a page as rows of their table, in order."""
     account, seq, recorded_at, _, _, entries, callers = page
     rows: list[Row] = []
-    for (movement, level), (caller, context) in zip(entries, callers, strict=True):
+    for entry, (caller, context) in zip(entries, callers, strict=True):
+        movement, level = entry.movement, entry.level
         seq += 1
         effective = movement.effective_at
         rows.append(
@@ -136,12 +158,14 @@ def rows_of(page: Page) -> list[Row]:
     return rows
 
 
-def moved(movements: Iterable[Row]) -> dict[Spot, tuple[int, int]]:
-    """The first and the last number of each level that rows of movements move."""
+def moved(pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
+    """The first and the last number of each level that moves."""
     found: dict[Spot, tuple[int, int]] = {}
-    for account, seq, item, location, *_ in movements:
-        spot = (account, item, location)
-        found[spot] = (found[spot][0] if spot in found else seq, seq)
+    for page in pages:
+        account = page.account
+        for seq, entry in enumerate(page.entries, page.seq + 1):
+            spot = (account, *entry.movement.place)
+            found[spot] = (found[spot][0] if spot in found else seq, seq)
     return found
 
 
@@ -176,24 +200,55 @@ def advance_each(
 
 
 def _write_levels(connection: Connection, levels: Mapping[Spot, Level], before: Mapping[Spot, Level]) -> None:
-    some = connection.dialect.name == "sqlite" and len(levels) <= STEPPED
-    moved: list[Row] = []
+    """On SQLite those whose holds run out when they did go apart."""
+    sqlite = connection.dialect.name == "sqlite"
+    same: list[tuple[Spot, Level]] = []
     rows: list[Row] = []
     for spot, level in sorted(levels.items()):
-        old = before.get(spot, ABSENT)
-        numbers = (level.on_hand, level.reserved, int(level.infinite), int(level.present), level.version)
-        if some and old.version and old.next_expiry == level.next_expiry:
-            moved.append((*numbers, *spot))
+        old = before[spot]
+        if sqlite and old.version and old.next_expiry == level.next_expiry:
+            same.append((spot, level))
         else:
-            rows.append((*spot, *numbers, level.next_expiry))
-    _move_levels.run(connection, moved)
+            rows.append((*spot, *_numbers(level), level.next_expiry))
+    if len(levels) <= STEPPED:
+        _move_levels.run(connection, [(*_numbers(level), *spot) for spot, level in same])
+    elif same:
+        _renumber_levels.run(connection, [(*spot, *_numbers(level)) for spot, level in same])
     _put_levels.later(connection, rows)
 
 
-def _append_rows(connection: Connection, rows: Sequence[Row]) -> None:
-    # The only place in onhand that writes the ledger.
+def _numbers(level: Level) -> tuple[int, int, int, int, int]:
+    return (level.on_hand, level.reserved, int(level.infinite), int(level.present), level.version)
+
+
+def _append_pages(connection: Connection, pages: Sequence[Page]) -> None:
+    # With `store.onestep` the only place in onhand that writes the ledger.
+    if connection.dialect.name == "sqlite" and len(pages) == 1 and _append_at_once(connection, pages[0]):
+        return
+    rows = [row for page in sorted(pages, key=itemgetter(0)) for row in rows_of(page)]
     for row in rows:
         if row[_REASON] is not None or row[_REFERENCE] is not None or row[_CONTEXT] is not None:
             _append.later(connection, rows)
             return
     _append_bare.later(connection, [(*row[:_REASON], row[_CALLER], *row[_CONTEXT + 1 :]) for row in rows])
+
+
+def _append_at_once(connection: Connection, page: Page) -> bool:
+    """Whether the movements of a page are many and alike, and so were written."""
+    account, seq, recorded_at, _, _, entries, callers = page
+    if len(entries) <= STEPPED or callers.count(callers[0]) < len(callers) or callers[0][1] is not None:
+        return False
+    usual = entries[0].movement.kind
+    rows: list[Row] = []
+    for entry in entries:
+        movement, level = entry.movement, entry.level
+        odd = movement.kind is not usual or movement.reserved or movement.infinite or not movement.present
+        words = movement.reason is not None or movement.reference is not None
+        if odd or words or movement.effective_at is not None:
+            return False
+        seq += 1
+        item, location, on_hand = movement.item, movement.location, movement.on_hand
+        rows.append((seq, item, location, level.version, on_hand, level.on_hand, level.reserved))
+    kind, caller = usual._value_, callers[0][0]
+    _append_alike.run(connection, rows, account=account, kind=kind, caller=caller, at=recorded_at)
+    return True
