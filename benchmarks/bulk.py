@@ -10,7 +10,7 @@ from benchmarks.traffic import Scene, plan
 
 SIZES = (1_000, 10_000)
 CONNECTIONS = 2
-"""One request is read while the other is written."""
+"""They soon take turns together: both are committed, answered and sent anew at once."""
 
 PREPARED = 5
 REACH = 0.6
