@@ -14,7 +14,7 @@ from benchmarks.results import Bench, Take
 from benchmarks.single import press
 from benchmarks.stage import ITEMS, MANY_MOVEMENTS, SOME_MOVEMENTS
 from benchmarks.traffic import Make, Scene
-from onhand.store import outgoing
+from onhand.store import claiming, outgoing
 from onhand.store.engine import open_store, reading
 
 CLAIM = 100
@@ -62,7 +62,7 @@ def _claims(bench: Bench, made: Scene) -> Take:
             with reading(store, 1) as connection:
                 now = time.time_ns() // 1000
                 due = outgoing.due(connection, 1, made.link, now, CLAIM)
-                found = outgoing.claim(connection, 1, made.link, now, due)
+                found = claiming.claim(connection, 1, made.link, now, due)
             assert len(found.aims) == CLAIM
             done += 1
         took = time.perf_counter() - start

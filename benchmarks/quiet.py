@@ -20,7 +20,7 @@ from onhand.courier import aiming, settling
 from onhand.inventory import Inventory
 from onhand.sandbox.card import Card
 from onhand.stock.model import Adjust
-from onhand.store import drives, outgoing, told
+from onhand.store import claiming, drives, outgoing, told
 from onhand.store.engine import open_store
 from onhand.store.outgoing import Claimed
 from onhand.work import Group, Work
@@ -89,7 +89,7 @@ async def _once(inventory: Inventory, made: Mall, lots: random.Random) -> tuple[
 def _claim(made: Mall, link: int, now: int) -> Callable[..., Claimed]:
     def query(connection: Connection) -> Claimed:
         due = outgoing.due(connection, made.account, link, now, sandbox.BATCH)
-        return outgoing.claim(connection, made.account, link, now, due)
+        return claiming.claim(connection, made.account, link, now, due)
 
     return query
 

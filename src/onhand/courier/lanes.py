@@ -31,7 +31,7 @@ from onhand.courier import aiming, bisecting, settling
 from onhand.courier.flows import Session, Stopping
 from onhand.courier.office import Office
 from onhand.courier.tally import Tally
-from onhand.store import outgoing, told
+from onhand.store import claiming, outgoing, told
 from onhand.store.drives import LeaseLost
 from onhand.store.outgoing import Aim, Claimed
 from onhand.store.told import Told
@@ -127,7 +127,7 @@ class Lanes:
         while True:
             ids = await self._next(now, early=early)
             query = partial(
-                outgoing.claim,
+                claiming.claim,
                 account=self._account,
                 link=self._link,
                 now=now,
