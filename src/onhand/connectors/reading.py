@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from onhand.connectors.flow import Failed, Request, Response, Wait
@@ -115,6 +116,7 @@ def iso(micros: int) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@lru_cache(maxsize=64)
 def dated(words: str) -> int | None:
     """A header's date in microseconds since 1970 UTC, also one that names no zone; None for what is none."""
     try:

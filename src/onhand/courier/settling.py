@@ -54,17 +54,23 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
 
 
 def _taken(aim: Aim, target: Target, said: Accepted) -> Told:
-    listed, stale, tokens = aim.listed, aim.stale, said.tokens
-    slots = tuple(
-        [
-            SlotTold(slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target))
-            for slot in target.slots
-        ]
-    )
-    ids = _merged(listed.ids, said.ids) if said.ids else None
-    notes = _merged(listed.notes, said.notes) if said.notes else None
-    again = listed.parked is not None
-    return Told(stale.listing, stale.seq, stale.marks, aim.at, slots, None, True, None, ids, notes, again)
+    stale, tokens, slots = aim.stale, said.tokens, target.slots
+    if len(slots) == 1 and len(tokens) < 2:
+        # As nearly always, and then no slot need be looked for.
+        (slot,) = slots
+        token = next(iter(tokens.values())) if tokens else None
+        taken: tuple[SlotTold, ...] = (SlotTold(slot.location or "", slot.offer, slot.offer, None, token),)
+    else:
+        taken = tuple(
+            [
+                SlotTold(slot.location or "", slot.offer, slot.offer, None, _said(tokens, slot, target))
+                for slot in slots
+            ]
+        )
+    ids = _merged(aim.listed.ids, said.ids) if said.ids else None
+    notes = _merged(aim.listed.notes, said.notes) if said.notes else None
+    again = aim.listed.parked is not None
+    return Told(stale.listing, stale.seq, stale.marks, aim.at, taken, None, True, None, ids, notes, again)
 
 
 def unsent(aim: Aim) -> Told:

@@ -99,8 +99,8 @@ _release = Statement(
     " WHERE account = :account AND connection = :link AND owner = :owner"
 )
 _release_all = Statement("UPDATE drives SET owner = '', until = 0 WHERE until > 0")
-_HELD = "SELECT 1 FROM drives WHERE account = :account AND connection = :link AND owner = :owner"
-_held = Statement(sqlite=_HELD, postgresql=_HELD + " FOR SHARE")
+HELD = "SELECT 1 FROM drives WHERE account = :account AND connection = :link AND owner = :owner"
+_held = Statement(sqlite=HELD, postgresql=HELD + " FOR SHARE")
 
 
 def take(connection: Connection, account: int, link: int, owner: str, until: int, now: int) -> bool:

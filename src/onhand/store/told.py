@@ -111,7 +111,9 @@ _put_off = Statement(
 _revive = Statement(
     "UPDATE outbox SET due = :now WHERE account = :account AND connection = :link AND due > :now"
 )
-_drifting = Statement("SELECT 1 FROM drifts WHERE account = :account AND healed_at IS NULL LIMIT 1")
+_DRIFTING = "SELECT 1 FROM drifts WHERE account = :account AND healed_at IS NULL"
+_drifting = Statement(f"{_DRIFTING} LIMIT 1")
+_mine = Statement(f"SELECT EXISTS ({_DRIFTING}) FROM ({drives.HELD})")
 _healed = Statement(
     "UPDATE drifts SET healed_at = :now FROM {rows} WHERE drifts.account = r.account"
     " AND drifts.listing = r.listing AND drifts.healed_at IS NULL",
@@ -133,16 +135,25 @@ def settle(
 ) -> None:
     """Write what became of listings. Raises `drives.LeaseLost`, and then nothing is written: another
     courier drives the connection and tells it anew."""
-    drives.require(connection, account, link, owner)
+    sqlite = connection.dialect.name == "sqlite"
+    drifting = _driven(connection, account, link, owner) if sqlite else None
+    if drifting is None:
+        drives.require(connection, account, link, owner)
     said = sorted(found, key=attrgetter("listing"))
     _listings(connection, account, said, now)
-    rest = _short(connection, account, said, now) if connection.dialect.name == "sqlite" else said
+    rest = _short(connection, account, said, now) if sqlite else said
     _outbox(connection, account, rest)
     _numbers(connection, account, rest, now)
     accepted = [(account, one.listing) for one in said if one.accepted]
     # Mostly nothing drifts at all, and to look whether each of these did takes a while.
-    if accepted and _drifting.run(connection, account=account):
+    if accepted and (_drifting.run(connection, account=account) if drifting is None else drifting):
         _healed.run(connection, accepted, now=now)
+
+
+def _driven(connection: Connection, account: int, link: int, owner: str) -> bool | None:
+    """Whether anything of the account drifts; None where ``owner`` does not drive the connection."""
+    found = _mine.run(connection, account=account, link=link, owner=owner)
+    return bool(found[0][0]) if found else None
 
 
 def revive(connection: Connection, account: int, link: int, now: int) -> None:
