@@ -31,6 +31,11 @@ class Answer(NamedTuple):
     headers: dict[str, str]
     body: bytes
 
+    @property
+    def short(self) -> bool:
+        """Whether some of the body is still to come."""
+        return len(self.body) < int(self.headers.get("content-length", 0))
+
 
 class Door(NamedTuple):
     """A running front door, the paths that reached its application, and how to stop it."""
@@ -61,6 +66,16 @@ def read_all(client: socket.socket) -> bytes:
     while part := client.recv(1024 * 1024):
         received += part
     return bytes(received)
+
+
+def read_one(client: socket.socket) -> Answer:
+    """The next response, which carries a Content-Length. A server may write its head and its body apart."""
+    received = bytearray()
+    while b"\r\n\r\n" not in received or (answer := split(bytes(received))[0]).short:
+        part = client.recv(65536)
+        assert part, f"the stream ended within {bytes(received)!r}"
+        received += part
+    return answer
 
 
 def split(raw: bytes) -> list[Answer]:
