@@ -113,7 +113,7 @@ _revive = Statement(
 )
 _DRIFTING = "SELECT 1 FROM drifts WHERE account = :account AND healed_at IS NULL"
 _drifting = Statement(f"{_DRIFTING} LIMIT 1")
-_mine = Statement(f"SELECT EXISTS ({_DRIFTING}) FROM ({drives.HELD})")
+_mine = Statement(f"SELECT EXISTS ({_DRIFTING}) FROM ({drives.HELD}) AS held")
 _healed = Statement(
     "UPDATE drifts SET healed_at = :now FROM {rows} WHERE drifts.account = r.account"
     " AND drifts.listing = r.listing AND drifts.healed_at IS NULL",
