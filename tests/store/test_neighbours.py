@@ -67,15 +67,15 @@ TOLD: dict[str, tuple[Act, dict[str, Any]]] = {
     "put off, but marked by hand meanwhile": (_settled(marks=2, due=90), {}),
     "told, but moved meanwhile": (
         _settled(seq=10, accepted=True),
-        {ROW: {"since": 11, "marked_at": 50, "attempts": 0}, **ENDED},
+        {ROW: {"since": 11, "marked_at": 50, "due": 50, "attempts": 0}, **ENDED},
     ),
     "told, but marked by hand meanwhile": (
         _settled(marks=2, accepted=True),
-        {ROW: {"since": 13, "marked_at": 50, "attempts": 0}, **ENDED},
+        {ROW: {"since": 13, "marked_at": 50, "due": 50, "attempts": 0}, **ENDED},
     ),
     "told, but moved by that movement alone": (
         _settled(seq=8, accepted=True),
-        {ROW: {"since": 9, "marked_at": 50, "attempts": 0}, **ENDED},
+        {ROW: {"since": 9, "marked_at": 50, "due": 50, "attempts": 0}, **ENDED},
     ),
     "told what had been told already": (_settled(seq=7, accepted=True), ENDED),
     "refused": (

@@ -100,7 +100,7 @@ def test_what_goes_the_swift_way(shop: Shop, door: Door) -> None:
     start = shop.now
     for shop.now in (start + 3, start + 4):
         door.batch(shop.work(Adjust(1, 1, 1)), shop.work(Adjust(1, 1, 1)))
-    assert shop.sql(known) == [(1, 6, 9, start + 4, 1, start + 3)]
+    assert shop.sql(known) == [(1, 6, 9, start + 3, 1, start + 3)]
     assert door.swift == 6
     door.close()
     shop.check()

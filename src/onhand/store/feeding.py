@@ -140,8 +140,9 @@ _mark = (
     " JOIN listings g ON g.account = r.account AND g.id = r.listing"
     " JOIN connections c ON c.account = g.account AND c.id = g.connection AND c.connector = 1"
     " JOIN accounts a ON a.id = r.account{where} ORDER BY g.account, g.id"
-    " ON CONFLICT (account, listing) DO UPDATE SET due = excluded.due, marks = outbox.marks + 1,"
-    " attempts = 0, seq = CASE WHEN outbox.seq < excluded.seq THEN excluded.seq ELSE outbox.seq END"
+    " ON CONFLICT (account, listing) DO UPDATE SET marks = outbox.marks + 1, attempts = 0,"
+    " due = CASE WHEN outbox.due < excluded.due THEN outbox.due ELSE excluded.due END,"
+    " seq = CASE WHEN outbox.seq < excluded.seq THEN excluded.seq ELSE outbox.seq END"
     " RETURNING account, connection"
 )
 _marked = Statement(

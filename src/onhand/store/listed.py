@@ -22,21 +22,31 @@ _close = Statement(
     postgresql=_CLOSED.replace("{listings}", "listings"),
     rows=PLACES,
 )
+# Who waits in line to be told keeps the place: what moves most would else be told last.
 _mark_text = (
     "INSERT INTO outbox (account, listing, connection, since, seq, due, marked_at)"
     " SELECT f.account, f.listing, g.connection, MIN(r.seq), MAX(r.seq), :now, :now"
     " FROM {rows} JOIN feeds f ON f.account = r.account AND f.item = r.item"
     " AND f.location = r.location JOIN listings g ON g.account = f.account AND g.id = f.listing"
     " {where} GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
-    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
-    " marks = outbox.marks + 1 RETURNING account, connection"
+    " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, marks = outbox.marks + 1{due}"
+    " RETURNING account, connection"
 )
 _mark = Statement(
-    sqlite=_mark_text.replace("{where}", "WHERE true"),
-    postgresql=_mark_text.replace("{where}", ""),
+    sqlite=_mark_text.replace("{where}", "WHERE true").replace("{due}", ""),
+    postgresql=_mark_text.replace("{where}", "").replace("{due}", ", due = LEAST(outbox.due, excluded.due)"),
     rows=PLACES + ", seq int",
     listed=True,
     prepared=True,
+)
+# What was put off is due again. SQLite writes an index whose column is named, whether it changes or not, and
+# nearly no row was put off.
+_hasten = Statement(
+    sqlite="UPDATE outbox SET due = :now WHERE due > :now AND (account, listing) IN"
+    " (SELECT f.account, f.listing FROM {rows} CROSS JOIN feeds f"
+    " ON f.account = r.account AND f.item = r.item AND f.location = r.location)",
+    rows=PLACES,
+    listed=True,
 )
 # Most items are on no channel that we tell, or on all: to look which costs less than to prepare what there
 # would be to write. On PostgreSQL it would be one more way there and back.
@@ -63,8 +73,9 @@ def mark_stale(
     marked: set[Marked],
 ) -> None:
     """Mark every listing fed by the levels that ``moved`` as stale since the first of the movements that
-    ``numbers`` finds of each, and up to the last. The (account, connection) of those that were marked are in
-    ``marked`` after COMMIT."""
+    ``numbers`` finds of each, and up to the last. One that was stale keeps its place in line, and one that
+    was put off is due now. The (account, connection) of those that were marked are in ``marked`` after
+    COMMIT."""
     spots = sorted(moved)
     if connection.dialect.name == "sqlite":
         spots = _fed.run(connection, spots)
@@ -73,6 +84,8 @@ def mark_stale(
     seqs = numbers()
     rows = [(*spot, seq) for spot in spots for seq in dict.fromkeys(seqs[spot])]
     _mark.later(connection, rows, lambda found: marked.update((row[0], row[1]) for row in found), now=now)
+    if connection.dialect.name == "sqlite":
+        _hasten.run(connection, spots, now=now)
 
 
 _guards = Statement(

@@ -95,8 +95,12 @@ _USUAL = (
         " CROSS JOIN feeds f ON f.account = r.account AND f.item = r.item AND f.location = r.location"
         " CROSS JOIN listings g ON g.account = f.account AND g.id = f.listing"
         " WHERE true GROUP BY f.account, f.listing, g.connection ORDER BY f.account, f.listing"
-        " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, due = excluded.due,"
-        " marks = outbox.marks + 1",
+        " ON CONFLICT (account, listing) DO UPDATE SET seq = excluded.seq, marks = outbox.marks + 1;"
+        # As in `listed`: what was put off is due again, all else keeps its place in line.
+        "UPDATE outbox SET due = :now WHERE due > :now AND (account, listing) IN (SELECT f.account, f.listing"
+        " FROM (SELECT json_extract(value, '$[0]') AS account, json_extract(value, '$[1]') AS item,"
+        " json_extract(value, '$[2]') AS location FROM json_each(:moved)) AS r"
+        " CROSS JOIN feeds f ON f.account = r.account AND f.item = r.item AND f.location = r.location)",
     ),
 )
 _ALSO = (

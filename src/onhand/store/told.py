@@ -99,9 +99,13 @@ _clear = Statement(
 )
 # What is still there was marked again while it was told: all up to the movement that was told is known.
 _go_on = Statement(
-    "UPDATE outbox SET since = r.seq + 1, marked_at = r.at, attempts = 0 FROM {rows}"
+    "UPDATE outbox SET since = r.seq + 1, marked_at = r.at, due = r.at, attempts = 0 FROM {rows}"
     f" WHERE {_MINE} AND outbox.since <= r.seq",
     rows=_ROW,
+)
+# The same of what was not taken: it has had its turn, and would else be the first in line again.
+_line_up = Statement(
+    f"UPDATE outbox SET due = r.at FROM {{rows}} WHERE {_MINE} AND outbox.due < r.at", rows=_ROW
 )
 _put_off = Statement(
     "UPDATE outbox SET due = r.due, attempts = outbox.attempts + 1, words = r.words FROM {rows}"
@@ -202,12 +206,14 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
 def _outbox(connection: Connection, account: int, said: Sequence[Told]) -> None:
     ended = [(account, one.listing, one.seq, one.marks) for one in said if one.due is None]
     # Where all are gone, as PostgreSQL says, none was marked again.
-    if ended and sum(count for (count,) in _clear.run(connection, ended)) < len(ended):
-        if accepted := [one for one in said if one.accepted and one.due is None]:
-            _go_on.run(connection, _rows(account, accepted))
+    left = bool(ended) and sum(count for (count,) in _clear.run(connection, ended)) < len(ended)
+    if left and (accepted := [one for one in said if one.accepted and one.due is None]):
+        _go_on.run(connection, _rows(account, accepted))
     if again := [one for one in said if one.due is not None]:
         words = (one.words and one.words[:WORDS_LIMIT] for one in again)
         _put_off.run(connection, [(*row, why) for row, why in zip(_rows(account, again), words, strict=True)])
+    if (left or again) and (refused := [one for one in said if not one.accepted]):
+        _line_up.run(connection, _rows(account, refused))
 
 
 def _rows(account: int, some: Sequence[Told]) -> list[tuple[Any, ...]]:
