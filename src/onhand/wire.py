@@ -10,7 +10,7 @@ import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 """As they came: names in lower case, values in latin-1."""
@@ -239,22 +239,30 @@ def is_int(value: object) -> TypeGuard[int]:
 
 async def body(request: Incoming, limit: int) -> bytes:
     """The whole body of `request`; TooLong as soon as more than `limit` bytes are announced or seen."""
-    length = request.headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length[:20]) > limit:
+    message = await request.receive()
+    whole: bytes = message.get("body", b"")
+    # Behind the reception there is one part.
+    if not whole or message.get("more_body", False):
+        whole = await _parts(request, message, limit)
+    if len(whole) > limit:
         raise TooLong(limit)
-    receive = request.receive
+    return whole
+
+
+async def _parts(request: Incoming, message: Message, limit: int) -> bytes:
+    """A body that has more parts than the one of ``message``, or nothing in that."""
+    length = request.headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise TooLong(limit)
     whole = b""
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part: bytes = message.get("body", b"")
-        # Behind the reception there is one part.
-        whole = whole + part if whole else part
-        if len(whole) > limit:
-            raise TooLong(limit)
-        if not message.get("more_body", False):
+        whole += part
+        if len(whole) > limit or not message.get("more_body", False):
             return whole
+        message = await request.receive()
 
 
 def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
