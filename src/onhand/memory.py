@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Protocol
 
@@ -39,6 +40,11 @@ class Known:
         self.ends = ends
 
 
+def _always() -> Known:
+    """What counts until it is forgotten."""
+    return Known(0, 0.0, 0.0)
+
+
 class Memory:
     """Remembers what was found, by account: single things by name, and tables of things of one kind.
 
@@ -51,21 +57,22 @@ class Memory:
 
     def __init__(self, number: Callable[[int], Awaitable[int]] | None) -> None:
         self._number = number
-        self._known: dict[int, Known] = {}
+        self._known: defaultdict[int, Known] = defaultdict(_always)
+        self.now: Callable[[int], Known | None] = (
+            self._known.__getitem__ if number is None else self._counting
+        )
+        """What is remembered of an account and still counts; None where that must be asked first, by `of`."""
         self._looks: dict[int, asyncio.Task[Known]] = {}
         self._count = 0
 
-    def now(self, account: int) -> Known | None:
-        """What is remembered of an account and still counts; None where that must be asked first, by `of`."""
+    def _counting(self, account: int) -> Known | None:
         known = self._known.get(account)
-        if self._number is None:
-            return self._known.setdefault(account, Known(0, 0.0, 0.0)) if known is None else known
         return None if known is None or known.until < time.monotonic() else known
 
     async def of(self, account: int) -> Known:
         """The same, once it is known to count."""
         if self._number is None:
-            return self._known.setdefault(account, Known(0, 0.0, 0.0))
+            return self._known[account]
         return await self._looked_at(account, self._number)
 
     async def _looked_at(self, account: int, number: Callable[[int], Awaitable[int]]) -> Known:
@@ -115,7 +122,7 @@ class Memory:
     def forget(self, account: int | None = None) -> None:
         """An account's catalogue was changed; without one, anything may have been."""
         if account is None:
-            self._known = {}
+            self._known.clear()
             self._count = 0
         else:
             self._known.pop(account, None)
