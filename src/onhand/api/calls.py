@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from functools import partial
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -13,11 +14,12 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from onhand import wire
-from onhand.api import params, problems, reading, schema
+from onhand.api import params, reading, replies, schema
 from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, place_at_once, place_of, wanted_of
 from onhand.api.problems import Problem, bad_header, bad_parameter
 from onhand.api.rendered import Renderings
+from onhand.api.replies import Reply, refusal, response
 from onhand.api.schema import Where
 from onhand.api.told import Labels
 from onhand.auth import Caller, Gate
@@ -38,12 +40,14 @@ LOCATIONS_USUAL = 100
 _ITEMS, _LOCATIONS, _USUAL, _ALLOWED = "item of", "location of", "usual of", "allowed to"
 """What is remembered: SKU to item, name to location, and a seller's locations, that lines draw on and all."""
 
+_NAMES = "names"
+"""And the first two of them as `Names`."""
+
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
 _KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_READS = frozenset({"GET", "HEAD"})
 
 
 class House(NamedTuple):
@@ -57,23 +61,29 @@ class House(NamedTuple):
 async def run(
     house: House,
     scope: str,
-    limit: int,
+    limit: int | None,
     endpoint: Endpoint,
     request: Incoming,
 ) -> Response:
-    """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body."""
+    """Answer ``request`` by ``endpoint`` if its caller has ``scope``; every Problem becomes its body.
+    ``limit`` is the most bytes that are read; None where only a head counts, and no key, as in reads."""
     call = None
     try:
+        inventory, rendered, gate = house
         headers = request.headers
         said = headers.get(b"authorization", b"")
-        now = house.inventory.now()
-        caller = house.gate.at_once(said, now) or await house.gate.identify(said, _secret(said))
+        now = inventory.now()
+        caller = gate.at_once(said, now) or await gate.identify(said, _secret(said))
         if caller is None:
             raise Problem("unauthorized", "This key is unknown, revoked or expired")
         if scope not in caller.scopes:
             raise Problem("insufficient_scope", f"This needs a key with the scope {scope}")
-        raw = b"" if request.scope["method"] in _READS else await wire.body(request, limit)
-        call = Call(house, request, headers, caller, raw, now)
+        raw, key = b"", None
+        if limit is not None:
+            raw = await wire.body(request, limit)
+            if b"idempotency-key" in headers:
+                key = _key(request, raw, caller.principal)
+        call = Call(inventory, rendered, request, headers, caller, caller.account, raw, now, key)
         return await endpoint(call)
     except Problem as problem:
         # What was done under a key is answered alike, whatever has changed since it was done.
@@ -88,27 +98,34 @@ def _secret(said: bytes) -> str:
     return given[len(BEARER) :].strip()
 
 
-class Call:
+def _key(request: Incoming, raw: bytes, principal: str) -> Key:
+    scope, headers = request.scope, request.headers
+    name, given = headers[b"idempotency-key"].decode("latin-1"), scope["headers"]
+    twice = len(headers) < len(given) and len(wire.every(given, b"idempotency-key")) > 1
+    if twice or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
+        words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
+        raise bad_header("Idempotency-Key", words)
+    if len(name) > 2 and name[0] == name[-1] == '"':
+        name = name[1:-1]
+    query = scope["query_string"].decode("latin-1")
+    match = headers.get(b"if-match", b"").decode("latin-1")
+    head = f"\0{scope['method']} {scope['path']}?{query}\0{match}"
+    asked = hashlib.sha256(raw + head.encode("utf-8", "surrogatepass"))
+    return Key(principal, name, asked.hexdigest())
+
+
+class Call(msgspec.Struct):
     """A request of a proven caller. ``headers`` has the first of each name, ``now`` is microseconds UTC."""
 
-    def __init__(
-        self,
-        house: House,
-        request: Incoming,
-        headers: Mapping[bytes, bytes],
-        caller: Caller,
-        raw: bytes,
-        now: int,
-    ) -> None:
-        self.inventory, self.rendered, _ = house
-        self.request = request
-        self.headers = headers
-        self.caller = caller
-        self.account = caller.account
-        self.raw = raw
-        self.now = now
-        keyed = b"idempotency-key" in headers and request.scope["method"] not in _READS
-        self.key = self._key() if keyed else None
+    inventory: Inventory
+    rendered: Renderings
+    request: Incoming
+    headers: Mapping[bytes, bytes]
+    caller: Caller
+    account: int
+    raw: bytes
+    now: int
+    key: Key | None
 
     # --- what is asked
 
@@ -116,17 +133,15 @@ class Call:
         """The body as this shape; ``empty`` stands for no body at all where that may be."""
         if not self.raw and empty is not None:
             return empty
-        self._typed()
+        if not wire.says_json(self.headers):
+            raise _no_json()
         return reading.read(self.raw, kind)
 
     def json(self) -> object:
         """The body as plain values."""
-        self._typed()
-        return schema.decode(self.raw)
-
-    def _typed(self) -> None:
         if not wire.says_json(self.headers):
-            raise Problem("unsupported_media_type", "Send the body as application/json")
+            raise _no_json()
+        return schema.decode(self.raw)
 
     def params(self, *known: str) -> dict[str, list[str]]:
         """The query parameters; one that is not ``known`` is refused."""
@@ -227,21 +242,6 @@ class Call:
         if self.caller.seller is not None:
             raise Problem("seller_bound", "This concerns the whole account; the key is bound to a seller")
 
-    def _key(self) -> Key:
-        scope, headers = self.request.scope, self.headers
-        name, given = headers[b"idempotency-key"].decode("latin-1"), scope["headers"]
-        twice = len(headers) < len(given) and len(wire.every(given, b"idempotency-key")) > 1
-        if twice or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
-            words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
-            raise bad_header("Idempotency-Key", words)
-        if len(name) > 2 and name[0] == name[-1] == '"':
-            name = name[1:-1]
-        query = scope["query_string"].decode("latin-1")
-        match = headers.get(b"if-match", b"").decode("latin-1")
-        head = f"\0{scope['method']} {scope['path']}?{query}\0{match}"
-        asked = hashlib.sha256(self.raw + head.encode("utf-8", "surrogatepass"))
-        return Key(self.caller.principal, name, asked.hexdigest())
-
     # --- look-ups
 
     async def read(self, query: Callable[[Connection], T], *, long: bool = False, alone: bool = False) -> T:
@@ -265,7 +265,12 @@ class Call:
         them may stand for something all the same. None for a key that is bound to a seller."""
         if self.caller.seller is not None or (known := self.inventory.memory(self.account)) is None:
             return None
-        return Names(known.tables.get(_ITEMS, {}), known.tables.get(_LOCATIONS, {}))
+        names: Names | None = known.single.get(_NAMES)
+        if names is None:
+            tables = known.tables
+            names = Names(tables.setdefault(_ITEMS, {}), tables.setdefault(_LOCATIONS, {}))
+            known.single[_NAMES] = names
+        return names
 
     async def resolved(self, wanted: Wanted, *, usual: bool = False) -> Names:
         """What the names in a request stand for, as far as this caller may see it; remembered from
@@ -315,46 +320,48 @@ class Call:
 
     async def record(
         self,
-        groups: Sequence[Group],
-        answer: Callable[[Recorded], Answer],
+        groups: tuple[Group, ...],
+        made: Callable[[Recorded], Reply],
         *,
-        watch: Sequence[Place] = (),
-        holds: Sequence[str] = (),
+        watch: tuple[Place, ...] = (),
+        holds: tuple[str, ...] = (),
     ) -> Response:
-        """Commit ``groups`` and answer what ``answer`` makes of it, once for each key."""
-        principal = self.caller.principal
-        work = Work(
-            self.account, tuple(groups), principal, self.key, answer, tuple(watch), holds=tuple(holds)
-        )
+        """Commit ``groups`` and answer what ``made`` makes of it, once for each key."""
+        key = self.key
+        answer = None if key is None else partial(_answer, made)
+        work = Work(self.account, groups, self.caller.principal, key, answer, watch, holds=holds)
         recorded = await self.inventory.record(work)
         if recorded.replay is not None:
             return self._replayed(recorded.replay)
-        return response(recorded.fresh or answer(recorded))
+        if recorded.fresh is not None:
+            return replies.again(recorded.fresh)
+        return response(made(recorded))
 
     async def write(
         self,
-        unit: Callable[[Connection], Answer],
+        unit: Callable[[Connection], Reply],
         wakes: tuple[tuple[str, int], ...] = (),
-        kept: Callable[[Answer], Answer] = lambda answer: answer,
+        kept: Callable[[Reply], Reply] = lambda reply: reply,
     ) -> Response:
         """Run ``unit`` on the writer's connection, once for each key; ``kept`` is what a replay shows."""
         key = self.key
 
-        def keyed(connection: Connection) -> Answer | requests.Stored:
+        def keyed(connection: Connection) -> Reply | requests.Stored:
             if key is None:
                 return unit(connection)
             name = (self.account, key.scope, key.key)
             known = requests.claim(connection, [(*name, key.fingerprint)], self.now)
             if name in known:
                 return known[name]
-            answer = unit(connection)
-            again = kept(answer)
-            row = (*name, key.fingerprint, again.status, again.body, _text(again.headers), self.now)
+            reply = unit(connection)
+            again = replies.kept(kept(reply))
+            headers = wire.encode(again.headers).decode()
+            row = (*name, key.fingerprint, again.status, again.body, headers, self.now)
             requests.keep(connection, [row])
-            return answer
+            return reply
 
         done = await self.inventory.write(self.account, keyed, wakes)
-        return response(done) if isinstance(done, Answer) else self._again(done)
+        return response(done) if isinstance(done, Reply) else self._again(done)
 
     def _again(self, stored: requests.Stored) -> Response:
         work = Work(self.account, (), self.caller.principal, self.key)
@@ -366,32 +373,12 @@ class Call:
             raise Problem("idempotency_key_reused", words)
         if not found.status or (not found.body and found.status != 204):
             raise Problem("answer_gone", "This was done before, and its answer is no longer kept")
-        return response(found, {REPLAYED: "true"})
+        return replies.again(found, {REPLAYED: "true"})
 
 
-# --- answers --------------------------------------------------------------------------------------------
+def _answer(made: Callable[[Recorded], Reply], recorded: Recorded) -> Answer:
+    return replies.kept(made(recorded))
 
 
-def answer(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with ``body`` as JSON; None for none."""
-    text = "" if body is None else _text(body)
-    return Answer(status, text, dict(headers)) if headers else Answer(status, text)
-
-
-def refusal(problem: Problem) -> Answer:
-    """A problem as the answer that `Work.answer` gives."""
-    return Answer(problem.status, _text(problem.body))
-
-
-def response(found: Answer, more: Mapping[str, str] | None = None) -> Response:
-    """The HTTP response of an answer."""
-    headers = {**found.headers, **more} if more else found.headers
-    if found.status < 400:
-        return wire.respond(found.status, found.body.encode(), headers=headers)
-    if found.status == 401:
-        headers = {**headers, "WWW-Authenticate": 'Bearer realm="onhand"'}
-    return wire.respond(found.status, found.body.encode(), media_type=problems.MEDIA_TYPE, headers=headers)
-
-
-def _text(value: Any) -> str:
-    return wire.encode(value).decode()
+def _no_json() -> Problem:
+    return Problem("unsupported_media_type", "Send the body as application/json")

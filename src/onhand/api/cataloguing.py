@@ -12,15 +12,15 @@ from starlette.responses import Response
 
 from onhand import wording
 from onhand.api.asked import Sellable
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.items import found_item, rendered
 from onhand.api.meaning import Names, item_of
 from onhand.api.problems import Fault, Problem, fault
+from onhand.api.replies import Reply
 from onhand.api.schema import Body, Id, Name, Units, convert, missing, pointer
 from onhand.attributes import ItemAttributes, updated
 from onhand.store import catalog, feeding, levels, lookup
 from onhand.store.catalog import Item
-from onhand.work import Answer
 
 FAULTS_LIMIT = 100
 """Entries of errors in one answer."""
@@ -87,11 +87,11 @@ async def created(call: Call) -> Response:
     else:
         asked, prefix = [convert(value, Change)], ""
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         rows = rendered(connection, call.caller, _add(connection, call, asked, prefix))
         if prefix:
-            return answer(201, {"data": rows})
-        return answer(201, rows[0], {"Location": f"/api/v1/items/{rows[0]['id']}"})
+            return Reply(201, {"data": rows})
+        return Reply(201, rows[0], {"Location": f"/api/v1/items/{rows[0]['id']}"})
 
     return await call.write(unit)
 
@@ -102,7 +102,7 @@ async def changed(call: Call) -> Response:
     call.params()
     asked = call.body(Change)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         item = found_item(connection, call)
         if not isinstance(asked.attributes, UnsetType):
             # What is kept is read once nobody else can change it: another process may be doing so.
@@ -117,7 +117,7 @@ async def changed(call: Call) -> Response:
                 raise _taken([_sku_fault(asked.sku, "")]) from taken
         if not isinstance(asked.components, UnsetType):
             _make_kit(connection, call, item.id, asked.components, "")
-        return answer(200, rendered(connection, call.caller, [found_item(connection, call, item.id)])[0])
+        return Reply(200, rendered(connection, call.caller, [found_item(connection, call, item.id)])[0])
 
     return await call.write(unit)
 

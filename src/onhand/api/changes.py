@@ -8,19 +8,19 @@ from typing import Any, Literal
 from msgspec import structs
 from starlette.responses import Response
 
-from onhand.api import calls, told
+from onhand.api import told
 from onhand.api.asked import Changes, Reserve, Transfer
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.meaning import Names, Wanted, at_once, command, commands, wanted
 from onhand.api.problems import Problem
+from onhand.api.replies import Reply, refusal
 from onhand.api.schema import Body
+from onhand.api.told import NO_HOLDS
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
-from onhand.stock.model import Adjust, AnyCommand, Place, Reservation, SetAvailable, SetOnHand
+from onhand.stock.model import AnyCommand, Place, Reservation
 from onhand.store.books import Named
-from onhand.work import Accepted, Answer, Group, Outcome, Recorded
-
-_NO_HOLDS: Mapping[str, Reservation] = {}
+from onhand.work import Accepted, Group, Outcome, Recorded
 
 FAULTS_LIMIT = 100
 """Entries of errors in one answer."""
@@ -94,61 +94,45 @@ def _atomic(call: Call, asked: Sequence[AnyCommand]) -> Awaitable[Response]:
     if len(asked) == 1:
         return _single(call, asked[0])
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
             return _refused(outcome, asked)
         entries, first = outcome.entries, outcome.seq
         rows, start = [], 0
         for end, one in zip(outcome.ends, asked, strict=True):
-            if end == start + 1:
-                rows.append(told.one_done(entries[start], first + start))
-            else:
-                rows.append(told.done(entries[start:end], first + start, places_of(one), recorded.levels))
+            rows.append(told.done(entries[start:end], first + start, one, recorded.levels))
             start = end
-        return answer(200, _body(recorded, "atomic", rows, len(rows)))
+        return _reply(recorded, "atomic", rows, len(rows))
 
-    return call.record([Group(tuple(asked))], made, watch=tuple(_watched(asked)))
+    return call.record((Group(tuple(asked)),), made, watch=_watched(asked))
 
 
 def _single(call: Call, one: AnyCommand) -> Awaitable[Response]:
     """The same of one change, as most requests have."""
-    places = ledger.places(one, _NO_HOLDS)
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
             return _refused(outcome, (one,))
-        row = told.done(outcome.entries, outcome.seq, places, recorded.levels)
-        return answer(200, _body(recorded, "atomic", (row,), 1))
+        return _reply(recorded, "atomic", (told.done(outcome.entries, outcome.seq, one, recorded.levels),), 1)
 
-    return call.record((Group((one,)),), made, watch=places)
+    return call.record((Group((one,)),), made, watch=ledger.places(one, NO_HOLDS))
 
 
-def _refused(outcome: Refused, asked: Sequence[AnyCommand]) -> Answer:
+def _refused(outcome: Refused, asked: Sequence[AnyCommand]) -> Reply:
     at = told.at_change(outcome.index) + told.at_line(asked[outcome.index], outcome.refusal)
-    return calls.refusal(told.refused(outcome.refusal, at))
+    return refusal(told.refused(outcome.refusal, at))
 
 
-def places_of(one: AnyCommand) -> tuple[Place, ...]:
-    """The levels that a command names; what a reservation holds is not among them."""
-    return ledger.places(one, _NO_HOLDS)
-
-
-def _watched(asked: Sequence[AnyCommand]) -> set[Place]:
+def _watched(asked: Sequence[AnyCommand]) -> tuple[Place, ...]:
     """All levels that commands name."""
-    found: set[Place] = set()
-    for one in asked:
-        if isinstance(one, Adjust | SetOnHand | SetAvailable):
-            found.add((one.item, one.location))
-        else:
-            found.update(places_of(one))
-    return found
+    return tuple({place for one in asked for place in ledger.places(one, NO_HOLDS)})
 
 
-def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> told.Made:
+def _reply(recorded: Recorded, mode: str, rows: Sequence[object], done: int, status: int = 200) -> Reply:
     seq = recorded.seq
-    return told.Made(mode, done, len(rows) - done, seq, told.token(seq), rows)
+    return Reply(status, told.Made(mode, done, len(rows) - done, seq, told.token(seq), rows))
 
 
 # --- each for itself ----------------------------------------------------------------------------------------
@@ -157,7 +141,7 @@ def _body(recorded: Recorded, mode: str, rows: Sequence[object], done: int) -> t
 async def _partial(call: Call, asked: Sequence[AnyCommand | Problem]) -> Response:
     good = [one for one in asked if not isinstance(one, Problem)]
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         outcomes = iter(recorded.outcomes)
         rows: list[object] = []
         for index, one in enumerate(asked):
@@ -167,9 +151,9 @@ async def _partial(call: Call, asked: Sequence[AnyCommand | Problem]) -> Respons
                 else _ended(one, next(outcomes), index, recorded)
             )
         done = sum(isinstance(row, told.Done) for row in rows)
-        return answer(200, _body(recorded, "partial", rows, done))
+        return _reply(recorded, "partial", rows, done)
 
-    return await call.record([Group((one,)) for one in good], made, watch=tuple(_watched(good)))
+    return await call.record(tuple(Group((one,)) for one in good), made, watch=_watched(good))
 
 
 def _refused_before(problem: Problem, index: int) -> dict[str, Any]:
@@ -180,7 +164,7 @@ def _refused_before(problem: Problem, index: int) -> dict[str, Any]:
 
 def _ended(one: AnyCommand, outcome: Outcome, index: int, recorded: Recorded) -> object:
     if isinstance(outcome, Accepted):
-        return told.done(outcome.entries, outcome.seq, places_of(one), recorded.levels)
+        return told.done(outcome.entries, outcome.seq, one, recorded.levels)
     at = told.at_change(index) + told.at_line(one, outcome.refusal)
     return {"status": "refused", "error": told.refusal(outcome.refusal, at)}
 
@@ -194,13 +178,13 @@ async def transferred(call: Call) -> Response:
     asked = call.body(TransferAsked)
     names = await look_up(call, wanted([asked]))
     move = command(asked, names, call.now)
-    places = places_of(move)
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            return calls.refusal(told.refused(outcome.refusal))
-        row = told.done(outcome.entries, outcome.seq, places, recorded.levels)
-        return answer(201, _body(recorded, "atomic", [row], 1))
+            return refusal(told.refused(outcome.refusal))
+        return _reply(
+            recorded, "atomic", (told.done(outcome.entries, outcome.seq, move, recorded.levels),), 1, 201
+        )
 
-    return await call.record([Group((move,))], made, watch=places)
+    return await call.record((Group((move,)),), made, watch=ledger.places(move, NO_HOLDS))

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
+from onhand.api.replies import Reply, response
 from onhand.store import verify
 
 
@@ -16,7 +16,7 @@ async def verified(call: Call) -> Response:
     """GET /verify. It may take long: minutes for tens of millions of movements."""
     call.account_wide()
     call.params()
-    return calls.response(answer(200, await call.read(lambda c: _verified(c, call.account), long=True)))
+    return response(Reply(200, await call.read(lambda c: _verified(c, call.account), long=True)))
 
 
 def _verified(connection: Connection, account: int) -> dict[str, Any]:

@@ -8,15 +8,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from onhand.api import params, told
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, bad_parameter, fault
+from onhand.api.replies import Reply
 from onhand.api.schema import Body, Name
 from onhand.outward import connecting, leaving, steering, telling, watching
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.seals import BadKey
 from onhand.stock.offering import Rules
 from onhand.store import linking, showing
-from onhand.work import Answer
 
 Label: TypeAlias = Annotated[str, Meta(max_length=connecting.NAME_LIMIT)]
 CODES = {
@@ -76,23 +76,23 @@ def problem(refusal: Refusal) -> Problem:
 # --- what there is --------------------------------------------------------------------------------------
 
 
-async def kinds(equipment: Equipment, call: Call) -> Answer:
+async def kinds(equipment: Equipment, call: Call) -> Reply:
     """GET /channels: what each channel can do."""
     call.params()
     rows = [telling.told(module.CHANNEL) for module in equipment]
-    return answer(200, told.page(rows, None))
+    return Reply(200, told.page(rows, None))
 
 
-async def shown(equipment: Equipment, call: Call) -> Answer:
+async def shown(equipment: Equipment, call: Call) -> Reply:
     """GET /connections/{connection}: with its rules and how it goes."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     found = await call.read(lambda c: watching.connections(c, call.account, number))
-    return answer(200, telling.connection_told(found[0]))
+    return Reply(200, telling.connection_told(found[0]))
 
 
-async def numbers(equipment: Equipment, call: Call) -> Answer:
+async def numbers(equipment: Equipment, call: Call) -> Reply:
     """GET /connections/{connection}/numbers: what each listing should show, confirmed, and showed."""
     call.account_wide()
     found = call.params("state", "cursor", "limit")
@@ -110,13 +110,13 @@ async def numbers(equipment: Equipment, call: Call) -> Answer:
         drifting = showing.drifting(connection, call.account, [one.id for one in rows])
         return told.page([telling.listing_told(one, drifting=one.id in drifting) for one in rows], more)
 
-    return answer(200, await call.read(query, long=True))
+    return Reply(200, await call.read(query, long=True))
 
 
 # --- made and changed -----------------------------------------------------------------------------------
 
 
-async def created(equipment: Equipment, call: Call) -> Answer:
+async def created(equipment: Equipment, call: Call) -> Reply:
     """POST /connections: settings are checked with the channel itself; it is paused until its listings
     are imported and it is told to go on. One to the same shop that was begun and not finished is gone on
     with."""
@@ -136,10 +136,10 @@ async def created(equipment: Equipment, call: Call) -> Answer:
     except BadKey as error:
         raise Problem("not_allowed", str(error)) from error
     where = {"Location": f"/api/v1/connections/{made.connection}"}
-    return answer(200 if made.resumed else 201, msgspec.to_builtins(made), where)
+    return Reply(200 if made.resumed else 201, msgspec.to_builtins(made), where)
 
 
-async def changed(equipment: Equipment, call: Call) -> Answer:
+async def changed(equipment: Equipment, call: Call) -> Reply:
     """PATCH /connections/{connection}."""
     call.account_wide()
     call.params()
@@ -151,10 +151,10 @@ async def changed(equipment: Equipment, call: Call) -> Answer:
     except BadKey as error:
         raise Problem("not_allowed", str(error)) from error
     found = await call.read(lambda c: watching.connections(c, call.account, number))
-    return answer(200, telling.connection_told(found[0]))
+    return Reply(200, telling.connection_told(found[0]))
 
 
-async def removed(equipment: Equipment, call: Call) -> Answer:
+async def removed(equipment: Equipment, call: Call) -> Reply:
     """DELETE /connections/{connection}: it is forgotten, with its listings and orders."""
     call.account_wide()
     found = call.params("orders")
@@ -164,20 +164,20 @@ async def removed(equipment: Equipment, call: Call) -> Answer:
         raise bad_parameter("orders", f"expected {leaving.RELEASE} or {leaving.KEEP}")
     left = await leaving.leave(equipment, call.account, number, orders)
     counts = {"listings": left.listings, "orders": left.orders, "released": left.released}
-    return answer(200, {"connection": number, "name": left.name} | counts)
+    return Reply(200, {"connection": number, "name": left.name} | counts)
 
 
-async def imported(equipment: Equipment, call: Call) -> Answer:
+async def imported(equipment: Equipment, call: Call) -> Reply:
     """POST /connections/{connection}/import: a page of the channel's listings, matched by SKU."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     asked = call.body(Import, empty=Import())
     done = await connecting.page(equipment, call.account, number, asked.cursor)
-    return answer(200, msgspec.to_builtins(done))
+    return Reply(200, msgspec.to_builtins(done))
 
 
-async def pushed(equipment: Equipment, call: Call) -> Answer:
+async def pushed(equipment: Equipment, call: Call) -> Reply:
     """POST /connections/{connection}/push: every listing is told anew."""
     call.account_wide()
     call.params()
@@ -187,14 +187,14 @@ async def pushed(equipment: Equipment, call: Call) -> Answer:
         some, then = await steering.push_all(equipment, call.account, number, after)
         count += some
         if then is None:
-            return answer(202, {"connection": number, "marked": count})
+            return Reply(202, {"connection": number, "marked": count})
         after = then
 
 
-async def swept(equipment: Equipment, call: Call) -> Answer:
+async def swept(equipment: Equipment, call: Call) -> Reply:
     """POST /connections/{connection}/sweep: the channel is looked at as soon as may be."""
     call.account_wide()
     call.params()
     number = call.number("connection", "unknown_connection")
     asked = await steering.sweep(equipment, call.account, number)
-    return answer(202, {"connection": number, "asked_at": telling.moment(asked)})
+    return Reply(202, {"connection": number, "asked_at": telling.moment(asked)})

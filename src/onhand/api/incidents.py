@@ -8,15 +8,15 @@ from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
-from onhand.api.calls import Call, answer
+from onhand.api import params, told
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, bad_parameter
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body
 from onhand.outward import telling
 from onhand.stock.model import TEXT_LIMIT
 from onhand.store import incidents
 from onhand.store.incidents import CLOSED, KINDS, OPEN, Incident
-from onhand.work import Answer
 
 ALL = "all"
 STATES = (OPEN, CLOSED, ALL)
@@ -48,7 +48,7 @@ async def listed(call: Call) -> Response:
         rows, more = span.cut(found, lambda one: one.id)
         return told.page([telling.incident_told(one) for one in rows], more)
 
-    return calls.response(answer(200, await call.read(query, long=True)))
+    return response(Reply(200, await call.read(query, long=True)))
 
 
 async def shown(call: Call) -> Response:
@@ -57,7 +57,7 @@ async def shown(call: Call) -> Response:
     call.params()
     number = call.number("incident", "unknown_incident")
     found = await call.read(lambda c: _incident(c, call, number))
-    return calls.response(answer(200, telling.incident_told(found)))
+    return response(Reply(200, telling.incident_told(found)))
 
 
 async def closed(call: Call) -> Response:
@@ -67,12 +67,12 @@ async def closed(call: Call) -> Response:
     number = call.number("incident", "unknown_incident")
     asked = call.body(Close, empty=Close())
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         _incident(connection, call, number)
         note, caller = asked.note.strip(), call.caller.principal
         if not incidents.close(connection, call.account, number, note, caller, call.now):
             raise Problem("already_ended", "The incident is closed already")
-        return answer(200, telling.incident_told(_incident(connection, call, number)))
+        return Reply(200, telling.incident_told(_incident(connection, call, number)))
 
     return await call.write(unit)
 

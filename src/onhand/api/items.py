@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.asked import Sellable
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, bad_parameter
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Position, cursor, position
 from onhand.api.schema import shown as time_shown
 from onhand.auth import Caller
@@ -42,14 +43,14 @@ async def listed(call: Call) -> Response:
         more = cursor("items", skus, rows[limit - 1].id) if len(rows) > limit else None
         return told.page(rendered(connection, call.caller, rows[:limit]), more)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 async def shown(call: Call) -> Response:
     """GET /items/{item}."""
     call.params()
     rows = await call.read(lambda c: rendered(c, call.caller, [found_item(c, call)]))
-    return calls.response(answer(200, rows[0]))
+    return response(Reply(200, rows[0]))
 
 
 def found_item(connection: Connection, call: Call, number: int | None = None) -> Item:

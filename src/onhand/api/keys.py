@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
 from onhand import auth
-from onhand.api import calls, told
-from onhand.api.calls import Call, answer
+from onhand.api import told
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, invalid
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body, Id, ahead, missing, shown
 from onhand.api.setup import PREFIX, stored_key
 from onhand.store import catalog, keys
-from onhand.work import Answer
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 Label: TypeAlias = Annotated[str, Meta(max_length=100)]
@@ -36,7 +35,7 @@ async def listed(call: Call) -> Response:
     call.account_wide()
     call.params()
     found = await call.read(lambda c: keys.of_account(c, call.account))
-    return calls.response(answer(200, told.page([_body(one) for one in found], None)))
+    return response(Reply(200, told.page([_body(one) for one in found], None)))
 
 
 async def created(call: Call) -> Response:
@@ -49,7 +48,7 @@ async def created(call: Call) -> Response:
         raise invalid("/scope", "A key that is bound to a seller may read or write")
     secret = auth.fresh(PREFIX)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         sellers = {one.id for one in catalog.sellers(connection, call.account)}
         if asked.seller is not None and asked.seller not in sellers:
             raise missing("unknown_seller", f"seller {asked.seller}", "/seller")
@@ -64,14 +63,13 @@ async def created(call: Call) -> Response:
             expires_at=until,
         )
         keys.add(connection, [new])
-        return answer(201, _body(new) | {"api_key": secret})
+        return Reply(201, _body(new) | {"api_key": secret})
 
     return await call.write(unit, kept=_without_secret)
 
 
-def _without_secret(made: Answer) -> Answer:
-    body: dict[str, Any] = msgspec.json.decode(made.body)
-    return answer(made.status, body | {"api_key": None})
+def _without_secret(made: Reply) -> Reply:
+    return Reply(made.status, made.body | {"api_key": None})
 
 
 async def revoked(call: Call) -> Response:
@@ -80,12 +78,12 @@ async def revoked(call: Call) -> Response:
     call.params()
     principal = call.path("key")
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         ended = keys.revoke(connection, call.account, principal, call.now)
         found = [one for one in keys.of_account(connection, call.account) if one.principal == principal]
         if not found and not ended:
             raise Problem("unknown_key", "There is no key of this id")
-        return answer(200, _body(found[-1]) if found else {"id": principal})
+        return Reply(200, _body(found[-1]) if found else {"id": principal})
 
     return await call.write(unit)
 

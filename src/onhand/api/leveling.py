@@ -7,14 +7,15 @@ import re
 from starlette.responses import Response
 
 from onhand import wire
-from onhand.api import calls, told
-from onhand.api.calls import Call, answer
+from onhand.api import told
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, bad_header, fault, invalid
+from onhand.api.replies import Reply, refusal
 from onhand.api.schema import Body, Count, Text
 from onhand.stock import model
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Place, Stale
-from onhand.work import Accepted, Answer, Group, Recorded
+from onhand.work import Accepted, Group, Recorded
 
 _ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
 
@@ -39,7 +40,7 @@ async def put(call: Call) -> Response:
     labels = await call.called(place)
     group = Group((_command(asked, place),), expect=() if version is None else ((place, version),))
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         refused = _refused(recorded, place, version)
         if refused is not None:
             return refused
@@ -49,9 +50,9 @@ async def put(call: Call) -> Response:
         seq = outcome.seq if isinstance(outcome, Accepted) and moved else None
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
         body = told.level_and(place, level, labels, seq=seq, **seen)
-        return answer(200, body, {"ETag": told.etag(level.version)})
+        return Reply(200, body, {"ETag": told.etag(level.version)})
 
-    return await call.record([group], made, watch=[place])
+    return await call.record((group,), made, watch=(place,))
 
 
 async def forgotten(call: Call) -> Response:
@@ -61,10 +62,10 @@ async def forgotten(call: Call) -> Response:
     place = await call.placed()
     group = Group((model.Forget(*place),), expect=() if version is None else ((place, version),))
 
-    def made(recorded: Recorded) -> Answer:
-        return _refused(recorded, place, version) or answer(204)
+    def made(recorded: Recorded) -> Reply:
+        return _refused(recorded, place, version) or Reply(204)
 
-    return await call.record([group], made)
+    return await call.record((group,), made)
 
 
 def _command(asked: Put, place: Place) -> model.AnyCommand:
@@ -94,7 +95,7 @@ def _if_match(call: Call) -> int | None:
     return int(found[1])
 
 
-def _refused(recorded: Recorded, place: Place, version: int | None) -> Answer | None:
+def _refused(recorded: Recorded, place: Place, version: int | None) -> Reply | None:
     outcome = recorded.outcomes[0]
     if not isinstance(outcome, Refused):
         return None
@@ -103,5 +104,5 @@ def _refused(recorded: Recorded, place: Place, version: int | None) -> Answer | 
     if isinstance(found, Stale) and version is not None and actual != version:
         words = f"The level is at version {actual}, not {version}"
         entry = fault("version_mismatch", words, expected_version=version, version=actual)
-        return calls.refusal(Problem("version_mismatch", words, [entry | {"header": "If-Match"}]))
-    return calls.refusal(told.refused(found))
+        return refusal(Problem("version_mismatch", words, [entry | {"header": "If-Match"}]))
+    return refusal(told.refused(found))

@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from onhand import wire
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.asked import Sellable
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.meaning import Names, Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, invalid
 from onhand.api.rendered import Asked, Filters, Page, Rendered
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body, Position, Where, cursor, moment, position
 from onhand.api.schema import shown as time_shown
 from onhand.api.told import Labels
@@ -103,7 +104,7 @@ async def listed(call: Call) -> Response:
         more = cursor("levels", filters, *places[limit - 1]) if len(places) > limit else None
         return told.page(_bodies(connection, call.account, rows), more, seq)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 def _filters(asked: Asked) -> Filters:
@@ -220,7 +221,7 @@ async def queried(call: Call) -> Response:
         bodies = dict(zip(rows, _bodies(connection, call.account, rows), strict=True))
         return told.page([bodies.get(place) for place in places], None, seq)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 def _named(one: QueryPlace, names: Names, at: str) -> Place:

@@ -12,18 +12,18 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.asked import Sellable
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.meaning import Wanted, item_of, location_of
 from onhand.api.problems import Problem, bad_parameter, fault, invalid
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body, Id, Name, Where, missing
 from onhand.api.schema import shown as time_shown
 from onhand.attributes import ListingAttributes, named, updated
 from onhand.store import catalog, channels, feeding, lookup
 from onhand.store.books import Marked
 from onhand.store.channels import Link, Listing
-from onhand.work import Answer
 
 STATUSES = ("open", "closed")
 
@@ -58,7 +58,7 @@ async def connections(call: Call) -> Response:
     call.account_wide()
     call.params()
     found = await call.read(lambda c: channels.links(c, call.account))
-    return calls.response(answer(200, told.page([_link_body(one) for one in found], None)))
+    return response(Reply(200, told.page([_link_body(one) for one in found], None)))
 
 
 async def listed(call: Call) -> Response:
@@ -79,7 +79,7 @@ async def listed(call: Call) -> Response:
         seen = [one for one in rows if allowed is None or one.location in allowed]
         return told.page(_bodies(connection, call.account, seen), more)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 async def shown(call: Call) -> Response:
@@ -87,7 +87,7 @@ async def shown(call: Call) -> Response:
     call.params()
     number = call.number("listing", "unknown_listing")
     found = await call.read(lambda c: _bodies(c, call.account, [_listing(c, call, number)]))
-    return calls.response(answer(200, found[0]))
+    return response(Reply(200, found[0]))
 
 
 async def created(call: Call) -> Response:
@@ -100,7 +100,7 @@ async def created(call: Call) -> Response:
     wanted.places(asked.location)
     marked: set[Marked] = set()
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         names = call.names(connection, wanted)
         item = item_of(asked, names, "")
         if item not in lookup.skus(connection, call.account, [item]):
@@ -121,7 +121,7 @@ async def created(call: Call) -> Response:
         feeding.refeed(connection, call.account, [made.id])
         marked.update(feeding.mark(connection, call.account, [made.id], call.now))
         body = _bodies(connection, call.account, [made])[0]
-        return answer(201, body, {"Location": f"/api/v1/listings/{made.id}"})
+        return Reply(201, body, {"Location": f"/api/v1/listings/{made.id}"})
 
     done = await call.write(unit)
     call.inventory.marked(marked)
@@ -168,14 +168,14 @@ async def changed(call: Call) -> Response:
     asked = call.body(Change)
     marked: set[Marked] = set()
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         old = _listing(connection, call, number)
         if asked.status not in (UNSET, old.status):
             channels.change_listing(connection, call.account, number, {"status": asked.status}, call.now)
             marked.update(feeding.mark(connection, call.account, [number], call.now))
         if not isinstance(asked.attributes, UnsetType):
             _tell(connection, call, number, asked.attributes)
-        return answer(200, _bodies(connection, call.account, [_listing(connection, call, number)])[0])
+        return Reply(200, _bodies(connection, call.account, [_listing(connection, call, number)])[0])
 
     done = await call.write(unit)
     call.inventory.marked(marked)

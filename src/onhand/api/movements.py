@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
-from onhand.api.calls import Call, answer
+from onhand.api import params, told
+from onhand.api.calls import Call
 from onhand.api.levels import labels_of
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Position, cursor, position, shown
 from onhand.api.told import MOVEMENTS, Labels
 from onhand.store import levels
@@ -35,7 +36,7 @@ async def listed(call: Call) -> Response:
         seen = [row for row in read if allowed is None or row.location in allowed]
         return told.page(_bodies(connection, call, seen), reached if more else None, last, token=reached)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 async def history(call: Call) -> Response:
@@ -52,7 +53,7 @@ async def history(call: Call) -> Response:
         last = levels.last_seq(connection, call.account)
         return told.page(_bodies(connection, call, rows[:limit]), more, last)
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 def _bodies(connection: Connection, call: Call, rows: list[Written]) -> list[dict[str, Any]]:

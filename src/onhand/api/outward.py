@@ -8,14 +8,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.api import params, told
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.problems import bad_parameter
+from onhand.api.replies import Reply
 from onhand.api.schema import Position, position
 from onhand.outward import explaining, steering, telling, watching
 from onhand.outward.equipment import Equipment
 from onhand.stock.offering import Rules
 from onhand.store import levels, linking, showing
-from onhand.work import Answer
 
 CHANNELS_LIMIT = 100
 
@@ -27,7 +27,7 @@ def _meant(call: Call) -> int:
     return call.number("listing", "unknown_listing")
 
 
-async def explained(equipment: Equipment, call: Call) -> Answer:
+async def explained(equipment: Equipment, call: Call) -> Reply:
     """GET /listings/{listing}/explain: every term of its number, down to movements and reservations."""
     number = _meant(call)
 
@@ -35,40 +35,40 @@ async def explained(equipment: Equipment, call: Call) -> Answer:
         row = watching.listing(connection, call.account, number)
         return explaining.explain(connection, call.account, row, call.now)
 
-    return answer(200, telling.explained(await call.read(query, long=True)))
+    return Reply(200, telling.explained(await call.read(query, long=True)))
 
 
-async def pushed(equipment: Equipment, call: Call) -> Answer:
+async def pushed(equipment: Equipment, call: Call) -> Reply:
     """POST /listings/{listing}/push: told anew as soon as may be."""
     number = _meant(call)
     await steering.push(equipment, call.account, number)
     return await _listing(call, number, 202)
 
 
-async def released(equipment: Equipment, call: Call) -> Answer:
+async def released(equipment: Equipment, call: Call) -> Reply:
     """POST /listings/{listing}/release: a parked one is told again."""
     number = _meant(call)
     await steering.release(equipment, call.account, number)
     return await _listing(call, number, 202)
 
 
-async def ruled(equipment: Equipment, call: Call) -> Answer:
+async def ruled(equipment: Equipment, call: Call) -> Reply:
     """PUT /listings/{listing}/rules: rules of its own, which go before the connection's."""
     number = _meant(call)
     await steering.listing_rules(equipment, call.account, number, call.body(Rules))
     return await _listing(call, number, 200)
 
 
-async def _listing(call: Call, number: int, status: int) -> Answer:
+async def _listing(call: Call, number: int, status: int) -> Reply:
     def query(connection: Connection) -> dict[str, Any]:
         found = watching.listing(connection, call.account, number)
         drifting = showing.drifting(connection, call.account, [number])
         return telling.listing_told(found, drifting=number in drifting)
 
-    return answer(status, await call.read(query))
+    return Reply(status, await call.read(query))
 
 
-async def drifts(equipment: Equipment, call: Call) -> Answer:
+async def drifts(equipment: Equipment, call: Call) -> Reply:
     """GET /drifts: where a channel showed another number, and why."""
     call.account_wide()
     found = call.params("connection", "healed", "cursor", "limit")
@@ -84,10 +84,10 @@ async def drifts(equipment: Equipment, call: Call) -> Answer:
         rows, more = span.cut(found, lambda one: one.drift.id)
         return told.page([telling.drift_told(one) for one in rows], more)
 
-    return answer(200, await call.read(query, long=True))
+    return Reply(200, await call.read(query, long=True))
 
 
-async def parked(equipment: Equipment, call: Call) -> Answer:
+async def parked(equipment: Equipment, call: Call) -> Reply:
     """GET /parked: listings that a channel will not take, with its own words."""
     call.account_wide()
     found = call.params("connection", "cursor", "limit")
@@ -99,10 +99,10 @@ async def parked(equipment: Equipment, call: Call) -> Answer:
         rows, more = span.cut(found, lambda one: one.id)
         return told.page([telling.listing_told(one, drifting=False) for one in rows], more)
 
-    return answer(200, await call.read(query, long=True))
+    return Reply(200, await call.read(query, long=True))
 
 
-async def seen(equipment: Equipment, call: Call) -> Answer:
+async def seen(equipment: Equipment, call: Call) -> Reply:
     """GET /changes/{token}/seen: which connections have acknowledged all that was changed up to a token;
     waits for them a while if asked to."""
     call.account_wide()
@@ -123,4 +123,4 @@ async def seen(equipment: Equipment, call: Call) -> Answer:
         "as_of_seq": last,
         "connections": msgspec.to_builtins(rows),
     }
-    return answer(200, body)
+    return Reply(200, body)

@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from onhand import wording
-from onhand.api import calls, told
-from onhand.api.calls import Call, answer
+from onhand.api import told
+from onhand.api.calls import Call
 from onhand.api.problems import Problem, fault
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body, Id, Name, Where, missing, shown
 from onhand.store import catalog, lookup
 from onhand.store.catalog import Location, Seller
-from onhand.work import Answer
 
 Kind: TypeAlias = Literal["stock", "held", "mirrored"]
 LongName: TypeAlias = Annotated[Name, Meta(pattern=wording.NOT_BLANK)]
@@ -58,14 +58,14 @@ async def sellers(call: Call) -> Response:
     """GET /sellers."""
     call.params()
     found = await call.read(lambda c: _sellers(c, call))
-    return calls.response(answer(200, told.page([_seller_body(one) for one in found], None)))
+    return response(Reply(200, told.page([_seller_body(one) for one in found], None)))
 
 
 async def seller(call: Call) -> Response:
     """GET /sellers/{seller}."""
     call.params()
     number = call.number("seller", "unknown_seller")
-    return calls.response(answer(200, _seller_body(await call.read(lambda c: _seller(c, call, number)))))
+    return response(Reply(200, _seller_body(await call.read(lambda c: _seller(c, call, number)))))
 
 
 async def add_seller(call: Call) -> Response:
@@ -74,10 +74,10 @@ async def add_seller(call: Call) -> Response:
     call.params()
     asked = call.body(NewSeller)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         new = Seller(0, asked.name, asked.own)
         made = catalog.add_seller(connection, call.account, new, call.now)
-        return answer(201, _seller_body(made), {"Location": f"/api/v1/sellers/{made.id}"})
+        return Reply(201, _seller_body(made), {"Location": f"/api/v1/sellers/{made.id}"})
 
     return await call.write(unit)
 
@@ -89,14 +89,14 @@ async def change_seller(call: Call) -> Response:
     number = call.number("seller", "unknown_seller")
     asked = call.body(SellerChange)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         _seller(connection, call, number)
         fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
         if fields.get("default_location") is not None:
             fields["default_location"] = _place_of(connection, call, number, fields["default_location"])
         if fields:
             catalog.change(connection, "seller", call.account, number, fields)
-        return answer(200, _seller_body(_seller(connection, call, number)))
+        return Reply(200, _seller_body(_seller(connection, call, number)))
 
     return await call.write(unit)
 
@@ -132,13 +132,13 @@ async def locations(call: Call) -> Response:
     """GET /locations."""
     call.params()
     found = await call.read(lambda c: _locations(c, call))
-    return calls.response(answer(200, told.page([_location_body(one) for one in found], None)))
+    return response(Reply(200, told.page([_location_body(one) for one in found], None)))
 
 
 async def location(call: Call) -> Response:
     """GET /locations/{location}."""
     call.params()
-    return calls.response(answer(200, _location_body(await call.read(lambda c: _location(c, call)))))
+    return response(Reply(200, _location_body(await call.read(lambda c: _location(c, call)))))
 
 
 async def add_location(call: Call) -> Response:
@@ -147,7 +147,7 @@ async def add_location(call: Call) -> Response:
     call.params()
     asked = call.body(NewLocation)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         owner = asked.seller or _own(connection, call.account)
         if all(one.id != owner for one in catalog.sellers(connection, call.account)):
             raise missing("unknown_seller", f"seller {owner}", "/seller")
@@ -157,7 +157,7 @@ async def add_location(call: Call) -> Response:
             made = catalog.add_location(connection, call.account, new, call.now)
         except catalog.Taken as taken:
             raise _taken(asked.name) from taken
-        return answer(201, _location_body(made), {"Location": f"/api/v1/locations/{made.id}"})
+        return Reply(201, _location_body(made), {"Location": f"/api/v1/locations/{made.id}"})
 
     return await call.write(unit)
 
@@ -168,7 +168,7 @@ async def change_location(call: Call) -> Response:
     call.params()
     asked = call.body(LocationChange)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         old = _location(connection, call)
         fields = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
         if fields.get("name", old.name) != old.name:
@@ -178,7 +178,7 @@ async def change_location(call: Call) -> Response:
                 catalog.change(connection, "location", call.account, old.id, fields)
             except catalog.Taken as taken:
                 raise _taken(fields.get("name")) from taken
-        return answer(200, _location_body(msgspec.structs.replace(old, **fields)))
+        return Reply(200, _location_body(msgspec.structs.replace(old, **fields)))
 
     return await call.write(unit)
 

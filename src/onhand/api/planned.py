@@ -9,18 +9,18 @@ from msgspec import Meta
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.asked import LevelChange
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.changes import look_up
 from onhand.api.meaning import commands, wanted
 from onhand.api.problems import Problem, bad_parameter
+from onhand.api.replies import Reply, response
 from onhand.api.schema import Body, Position, ahead, cursor, position
 from onhand.api.schema import shown as time_shown
 from onhand.stock.model import AnyCommand
 from onhand.store import counters, requests, wakeups
 from onhand.store.requests import Planned
-from onhand.work import Answer
 
 CHANGES_LIMIT = 1000
 """Changes in one planned change."""
@@ -49,14 +49,14 @@ async def listed(call: Call) -> Response:
     rows = await call.read(lambda c: requests.plans(c, call.account, after, limit + 1))
     more = cursor("planned", (status,), rows[limit - 1].id) if len(rows) > limit else None
     seen = [one for one in rows[:limit] if status in (None, one.status) and _mine(call, one)]
-    return calls.response(answer(200, told.page([_body(one) for one in seen], more)))
+    return response(Reply(200, told.page([_body(one) for one in seen], more)))
 
 
 async def shown(call: Call) -> Response:
     """GET /planned-changes/{plan}."""
     call.params()
     number = call.number("plan", "unknown_planned_change")
-    return calls.response(answer(200, _body(await call.read(lambda c: _found(c, call, number)))))
+    return response(Reply(200, _body(await call.read(lambda c: _found(c, call, number)))))
 
 
 async def created(call: Call) -> Response:
@@ -71,13 +71,13 @@ async def created(call: Call) -> Response:
             raise one
         made.append(one)
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         number = counters.take(connection, call.account, "planned")
         text = msgspec.json.encode(made).decode()
         row = (call.account, number, due, text, call.caller.principal, None, call.now)
         requests.plan(connection, [row])
         body = _body(_found(connection, call, number))
-        return answer(201, body, {"Location": f"/api/v1/planned-changes/{number}"})
+        return Reply(201, body, {"Location": f"/api/v1/planned-changes/{number}"})
 
     return await call.write(unit, ((wakeups.PLANNED, due),))
 
@@ -87,11 +87,11 @@ async def cancelled(call: Call) -> Response:
     call.params()
     number = call.number("plan", "unknown_planned_change")
 
-    def unit(connection: Connection) -> Answer:
+    def unit(connection: Connection) -> Reply:
         one = _found(connection, call, number)
         if not requests.end_plan(connection, call.account, number, "cancelled", call.now):
             raise Problem("already_ended", f"The planned change is {one.status}")
-        return answer(200, _body(_found(connection, call, number)))
+        return Reply(200, _body(_found(connection, call, number)))
 
     return await call.write(unit)
 

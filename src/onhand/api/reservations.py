@@ -9,7 +9,7 @@ from msgspec.structs import asdict, replace
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from onhand.api import calls, params, told
+from onhand.api import params, told
 from onhand.api.asked import (
     Confirm,
     ConfirmBody,
@@ -23,18 +23,19 @@ from onhand.api.asked import (
     Return,
     Ship,
 )
-from onhand.api.calls import Call, answer
+from onhand.api.calls import Call
 from onhand.api.changes import mine
 from onhand.api.levels import labels_of
 from onhand.api.meaning import Names, command, wanted
 from onhand.api.problems import Problem
+from onhand.api.replies import Reply, refusal, response
 from onhand.api.schema import Body, Key, cursor, position
 from onhand.api.told import Labels
 from onhand.stock import holds, model
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Reservation
 from onhand.store import books, lookup
-from onhand.work import Answer, Group, Recorded
+from onhand.work import Group, Recorded
 
 T = TypeVar("T", bound=Body)
 
@@ -66,7 +67,7 @@ async def listed(call: Call) -> Response:
         rows = _current(connection, call, references[:limit])
         return told.page(_bodies(connection, call, rows), more, levels_seq(connection, call))
 
-    return calls.response(answer(200, await call.read(query, long=seller is not None)))
+    return response(Reply(200, await call.read(query, long=seller is not None)))
 
 
 async def shown(call: Call) -> Response:
@@ -80,7 +81,7 @@ async def shown(call: Call) -> Response:
         seq = {"as_of_seq": levels_seq(connection, call)}
         return _bodies(connection, call, rows)[0] | seq
 
-    return calls.response(answer(200, await call.read(query)))
+    return response(Reply(200, await call.read(query)))
 
 
 def _reference(call: Call) -> str:
@@ -178,15 +179,15 @@ async def _changed(call: Call, change: HoldChange) -> Response:
 async def _record(call: Call, change: HoldChange, look: Look) -> Response:
     asked = command(change, look.names, call.now)
 
-    def made(recorded: Recorded) -> Answer:
+    def made(recorded: Recorded) -> Reply:
         outcome = recorded.outcomes[0]
         if isinstance(outcome, Refused):
-            return calls.refusal(told.refused(outcome.refusal, told.at_line(asked, outcome.refusal)))
+            return refusal(told.refused(outcome.refusal, told.at_line(asked, outcome.refusal)))
         body = told.reservation(recorded.holds[change.reference], look.labels)
         seen = {"as_of_seq": recorded.seq, "token": told.token(recorded.seq)}
-        return answer(200 if change.reference in recorded.known else 201, body | seen)
+        return Reply(200 if change.reference in recorded.known else 201, body | seen)
 
-    return await call.record([Group((asked,))], made, holds=[change.reference])
+    return await call.record((Group((asked,)),), made, holds=(change.reference,))
 
 
 async def _look_new(call: Call, change: Reserve) -> Look:

@@ -30,15 +30,15 @@ from onhand.api import (
     problems,
     reservations,
 )
-from onhand.api.calls import NAME, Call, Endpoint, House, answer, refusal
+from onhand.api.calls import NAME, Call, Endpoint, House
 from onhand.api.problems import BY_STATUS, SORTS, Problem
 from onhand.api.rendered import Renderings
+from onhand.api.replies import Reply, refusal, response
 from onhand.auth import ADMIN, READ, WRITE, Gate
 from onhand.inventory import Inventory
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.settings import Settings
 from onhand.wire import BODY_LIMIT, BULK_LIMIT, Incoming
-from onhand.work import Answer
 
 BULK_PATHS = ("/changes", "/items")
 """Paths below the mount whose bodies may have `wire.BULK_LIMIT` bytes."""
@@ -108,7 +108,7 @@ class Outer(NamedTuple):
     method: str
     path: str
     scope: str
-    endpoint: Callable[[Equipment, Call], Awaitable[Answer]]
+    endpoint: Callable[[Equipment, Call], Awaitable[Reply]]
 
 
 OUTER = (
@@ -152,13 +152,13 @@ def _way(equipment: Equipment, one: Outer) -> Way:
             done = await one.endpoint(equipment, call)
         except Refusal as refusal:
             raise connections.problem(refusal) from refusal
-        return calls.response(done) if call.key is None else await call.write(lambda _: done)
+        return response(done) if call.key is None else await call.write(lambda _: done)
 
     return Way(one.method, one.path, one.scope, endpoint)
 
 
 def _endpoint(house: House, way: Way) -> Callable[[Incoming], Awaitable[Response]]:
-    limit = BULK_LIMIT if way.path in BULK_PATHS else BODY_LIMIT
+    limit = None if way.method == "GET" else BULK_LIMIT if way.path in BULK_PATHS else BODY_LIMIT
     return partial(calls.run, house, way.scope, limit, way.endpoint)
 
 
@@ -166,17 +166,17 @@ def shape(status: int, message: str) -> Response:
     """What is refused outside the handlers, as a problem."""
     code = BY_STATUS.get(status, "internal_error" if status >= 500 else "malformed_request")
     body = problems.document(code, message) | {"status": status}
-    return calls.response(Answer(status, wire.encode(body).decode()))
+    return response(Reply(status, body))
 
 
 async def _problems(request: Incoming) -> Response:
     rows = [{"code": code, **sort._asdict()} for code, sort in SORTS.items()]
-    return calls.response(answer(200, {"data": rows}))
+    return response(Reply(200, {"data": rows}))
 
 
 async def _problem(request: Incoming) -> Response:
     code = request.scope["path_params"]["code"]
     sort = SORTS.get(code)
     if sort is None:
-        return calls.response(refusal(Problem("unknown_problem", "There is no problem of this code")))
-    return calls.response(answer(200, {"code": code, **sort._asdict()}))
+        return response(refusal(Problem("unknown_problem", "There is no problem of this code")))
+    return response(Reply(200, {"code": code, **sort._asdict()}))

@@ -11,7 +11,7 @@ import msgspec
 from onhand.api.problems import Fault, Problem, fault
 from onhand.api.schema import cursor, pointer, shown
 from onhand.stock import model
-from onhand.stock.ledger import Entry
+from onhand.stock.ledger import Entry, places
 from onhand.stock.model import AnyCommand, AnyRefusal, HoldLine, Level, Place, Reservation
 from onhand.store.levels import Standing
 
@@ -26,6 +26,8 @@ class Labels(msgspec.Struct, frozen=True):
 
 
 NO_LABELS = Labels({}, {})
+NO_HOLDS: Mapping[str, Reservation] = {}
+"""For the levels that a command names: what a reservation holds is not among them."""
 
 
 def page(rows: Sequence[Any], next_cursor: str | None, seq: int | None = None, **more: Any) -> dict[str, Any]:
@@ -205,30 +207,16 @@ class Made(msgspec.Struct, frozen=True):
     changes: Sequence[Any]
 
 
-def done(entries: Sequence[Entry], first: int, places: Sequence[Place], after: Mapping[Place, Level]) -> Done:
+def done(entries: Sequence[Entry], first: int, asked: AnyCommand, after: Mapping[Place, Level]) -> Done:
     """What a change did; where it moved nothing, the levels it named as the commit left them."""
+    if len(entries) == 1:  # as nearly always
+        moved = entries[0].movement
+        return Done("done", first, first, (brief(moved.item, moved.location, entries[0].level),))
     if not entries:
-        return Done("done", None, None, [brief(*at, after[at]) for at in places if at in after])
-    if len(entries) == 1:
-        return one_done(entries[0], first)
+        shown = [brief(*at, after[at]) for at in places(asked, NO_HOLDS) if at in after]
+        return Done("done", None, None, shown)
     levels = {(place := entry.movement.place): brief(*place, entry.level) for entry in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
-
-
-def one_done(entry: Entry, seq: int) -> Done:
-    """The same of a change that made one movement, as nearly all do."""
-    movement, level = entry.movement, entry.level
-    on_hand, reserved = level.on_hand, level.reserved
-    shown = Brief(
-        movement.item,
-        movement.location,
-        on_hand,
-        reserved,
-        on_hand - reserved,
-        level.infinite,
-        level.version,
-    )
-    return Done("done", seq, seq, (shown,))
 
 
 # --- reservations ----------------------------------------------------------------------------------
