@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 import msgspec
@@ -59,7 +59,8 @@ class Incoming(msgspec.Struct, frozen=True):
 
 def incoming(scope: Scope, receive: Receive) -> Incoming:
     """A request as the server gives it."""
-    return Incoming(scope, receive, first_of_each(scope["headers"]))
+    # Of several with one name the first is the last here, and stays.
+    return Incoming(scope, receive, dict(reversed(scope["headers"])))
 
 
 class BadBody(Exception):
@@ -263,11 +264,6 @@ async def _parts(request: Incoming, message: Message, limit: int) -> bytes:
         if len(whole) > limit or not message.get("more_body", False):
             return whole
         message = await request.receive()
-
-
-def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by their names; of several with one name the first."""
-    return dict(reversed(headers))
 
 
 def header(headers: Headers, name: bytes) -> str:
