@@ -45,12 +45,6 @@ def fresh(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(SECRET_BYTES)
 
 
-def at_once(inventory: Inventory, dialect: str, lookup: str, secret: str | None = None) -> Caller | None:
-    """What `identify` finds for a credential that is remembered; it is to be asked for the others."""
-    found: Credential | None = inventory.remembered_owned(("key", dialect, lookup))
-    return None if found is None else _proven(found, secret, inventory.now())
-
-
 async def identify(
     inventory: Inventory, dialect: str, lookup: str, secret: str | None = None
 ) -> Caller | None:
@@ -73,16 +67,16 @@ def check(connection: Connection, dialect: str, lookup: str, secret: str | None,
 
 
 class Gate:
-    """Callers of an API that were proven by a secret of one part: by a digest of the header that says it, and
-    for as long as what proved it is remembered."""
+    """Callers of an API that were proven: by a digest of what their requests say, as it is in the headers,
+    and for as long as what proved them is remembered."""
 
     def __init__(self, inventory: Inventory, dialect: str) -> None:
         self._inventory = inventory
         self._dialect = dialect
         self._kept: dict[bytes, tuple[Credential, object]] = {}
 
-    def at_once(self, said: bytes, now: int) -> Caller | None:
-        """Who said this header before. None for strangers, and where it must be looked up again."""
+    def at_once(self, said: bytes) -> Caller | None:
+        """Who said this before. None for strangers, and where it must be looked up again, by `identify`."""
         # Not the digest that is stored: each request makes one of these, and this is the cheapest to make.
         kept = self._kept.get(hashlib.blake2s(said).digest())
         if kept is None:
@@ -90,16 +84,18 @@ class Gate:
         found, memory = kept
         if self._inventory.memory(found.account) is not memory:
             return None
-        return found.caller if found.expires_at is None or found.expires_at > now else None
+        if found.expires_at is not None and found.expires_at <= self._inventory.now():
+            return None
+        return found.caller
 
-    async def identify(self, said: bytes, secret: str) -> Caller | None:
-        """The same by ``secret``, which is what ``said`` says; None if it is unknown, expired or revoked."""
-        lookup = digest(secret)
-        caller = await identify(self._inventory, self._dialect, lookup)
+    async def identify(self, said: bytes, lookup: str, secret: str | None = None) -> Caller | None:
+        """The caller behind the credential that ``said`` says, as `identify` finds it."""
+        caller = await identify(self._inventory, self._dialect, lookup, secret)
         if caller is not None:
             memory = self._inventory.memory(caller.account)
             found = None if memory is None else memory.single.get(("key", self._dialect, lookup))
-            if found is not None and not found.revoked:
+            # What is remembered by now may be another one, which the secret is not of.
+            if found is not None and _proven(found, secret, self._inventory.now()) is not None:
                 if len(self._kept) >= GATE_LIMIT:
                     self._kept.clear()
                 self._kept[hashlib.blake2s(said).digest()] = (found, memory)

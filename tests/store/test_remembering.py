@@ -247,32 +247,64 @@ def test_who_is_known_at_the_gate(shop: Shop) -> None:
     async def story(inventory: Inventory) -> None:
         await inventory.write(1, lambda c: keys.add(c, [new]))
         gate = auth.Gate(inventory, "native")
-        assert gate.at_once(said, START) is None
+        assert gate.at_once(said) is None
         for _ in range(3):
-            caller = await gate.identify(said, secret)
+            caller = await gate.identify(said, lookup)
         assert caller is not None
-        assert gate.at_once(said, START) == caller
-        assert gate.at_once(said, until) is None
-        assert gate.at_once(b"Bearer onhand_Secret", START) is None
+        assert gate.at_once(said) == caller
+        inventory.now = lambda: until
+        assert gate.at_once(said) is None
+        inventory.now = lambda: START
+        assert gate.at_once(b"Bearer onhand_Secret") is None
         assert secret not in str(gate._kept)
-        assert await auth.Gate(inventory, "treet").identify(said, secret) is None
+        assert await auth.Gate(inventory, "treet").identify(said, lookup) is None
         if shop.store.sqlite:  # elsewhere what others change counts a second later
             await inventory.write(1, name_it("second"))
         else:
             await asyncio.sleep(SECONDS * 1.2)
-        assert gate.at_once(said, START) is None
+        assert gate.at_once(said) is None
         for _ in range(3):
-            assert await gate.identify(said, secret) == caller
-        assert gate.at_once(said, START) == caller
+            assert await gate.identify(said, lookup) == caller
+        assert gate.at_once(said) == caller
         await inventory.write(1, lambda c: keys.revoke(c, 1, "me", START))
-        assert gate.at_once(said, START) is None
+        assert gate.at_once(said) is None
         for _ in range(3):
-            assert await gate.identify(said, secret) is None
-        assert gate.at_once(said, START) is None
+            assert await gate.identify(said, lookup) is None
+        assert gate.at_once(said) is None
 
     play(shop, story)
     with shop.writing() as connection:
         keys.drop(connection, [("native", lookup)])
+
+
+def test_the_gate_knows_credentials_of_two_parts(shop: Shop) -> None:
+    """By both: the same first part with another second one is a stranger."""
+    old = keys.Stored(
+        "treet", "client", auth.digest("old"), 1, "key", "me", "read", None, None, "", START, None, None
+    )
+
+    async def story(inventory: Inventory) -> None:
+        await inventory.write(1, lambda c: keys.add(c, [old]))
+        gate = auth.Gate(inventory, "treet")
+        for _ in range(3):
+            assert await gate.identify(b"client new", "client", "new") is None
+            caller = await gate.identify(b"client old", "client", "old")
+        assert caller is not None
+        assert gate.at_once(b"client old") == caller
+        assert gate.at_once(b"client new") is None
+        known = inventory.memory(1)
+        assert known is not None
+        name = ("key", "treet", "client")
+        known.single[name] = known.single[name]._replace(secret_hash=auth.digest("new"))
+        fresh = auth.Gate(inventory, "treet")
+        assert await fresh.identify(b"client old", "client", "old") is None
+        assert fresh.at_once(b"client old") is None
+        assert await fresh.identify(b"client new", "client", "new") == caller
+        assert fresh.at_once(b"client new") == caller
+
+    play(shop, story)
+    with shop.writing() as connection:
+        keys.drop(connection, [("treet", "client")])
 
 
 # --- look-ups that go together --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from onhand import wire
+from onhand import auth, wire
 from onhand.api import params, reading, replies, schema
 from onhand.api.asked import Sellable
 from onhand.api.meaning import Names, Wanted, place_at_once, place_of, wanted_of
@@ -73,7 +73,7 @@ async def run(
         headers = request.headers
         said = headers.get(b"authorization", b"")
         now = inventory.now()
-        caller = gate.at_once(said, now) or await gate.identify(said, _secret(said))
+        caller = gate.at_once(said) or await gate.identify(said, auth.digest(_secret(said)))
         if caller is None:
             raise Problem("unauthorized", "This key is unknown, revoked or expired")
         if scope not in caller.scopes:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from onhand import asgi, auth, wire
-from onhand.auth import READ, WRITE, Caller
+from onhand.auth import READ, WRITE, Caller, Gate
 from onhand.dialects.flipkart import oauth, rendering, schema, tokens
 from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole
 from onhand.dialects.flipkart.schema import Offer
@@ -54,8 +54,9 @@ _respond = partial(wire.respond, media_type=MEDIA_TYPE)
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """The dialect's application; its paths are relative to where it is mounted."""
-    update = partial(_update, inventory)
-    listings = partial(_listings, inventory)
+    gate = Gate(inventory, DIALECT)
+    update = partial(_update, inventory, gate)
+    listings = partial(_listings, inventory, gate)
     routes = [Route(TOKEN_PATH, partial(_token, inventory, settings), methods=["GET", "POST"])]
     for prefix in PREFIXES:
         routes += [
@@ -103,7 +104,7 @@ async def _only_get(request: Incoming) -> Response:
 
 
 async def _token(inventory: Inventory, settings: Settings, request: Incoming) -> Response:
-    app = oauth.basic(_authorization(request))
+    app = oauth.basic(request.headers.get(b"authorization", b"").decode("latin-1"))
     now, seconds = inventory.now(), settings.flipkart_token_seconds
     account, found = await inventory.read(0, lambda c: tokens.look_up(c, app, now, seconds))
     query = request.scope["query_string"].decode("latin-1")
@@ -125,16 +126,14 @@ async def _form(request: Incoming) -> dict[str, str]:
         raise oauth.Denied(400, "invalid_request", "The form has too many fields") from None
 
 
-def _authorization(request: Incoming) -> str:
-    return request.headers.get(b"authorization", b"").decode("latin-1")
-
-
-async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller:
-    token = oauth.bearer(_authorization(request))
-    lookup = auth.digest(token)
-    caller = auth.at_once(inventory, DIALECT, lookup) or await auth.identify(inventory, DIALECT, lookup)
+async def _caller(gate: Gate, request: Incoming, scope: str) -> Caller:
+    said = request.headers.get(b"authorization", b"")
+    caller = gate.at_once(said)
     if caller is None:
-        raise oauth.invalid_token(token)
+        token = oauth.bearer(said.decode("latin-1"))
+        caller = await gate.identify(said, auth.digest(token))
+        if caller is None:
+            raise oauth.invalid_token(token)
     if not caller.may(scope):
         raise oauth.not_allowed(scope)
     return caller
@@ -143,8 +142,8 @@ async def _caller(inventory: Inventory, request: Incoming, scope: str) -> Caller
 # --- updating inventory -------------------------------------------------------------------------------
 
 
-async def _update(inventory: Inventory, request: Incoming) -> Response:
-    caller = await _caller(inventory, request, WRITE)
+async def _update(inventory: Inventory, gate: Gate, request: Incoming) -> Response:
+    caller = await _caller(gate, request, WRITE)
     if not wire.says_json(request.headers):
         raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
     asked = schema.envelope(_json(await wire.body(request, wire.BODY_LIMIT)))
@@ -266,11 +265,11 @@ def _link(connection: Connection, caller: Caller) -> Link | None:
 # --- showing listings -----------------------------------------------------------------------------------
 
 
-async def _listings(inventory: Inventory, request: Incoming) -> Response:
+async def _listings(inventory: Inventory, gate: Gate, request: Incoming) -> Response:
     raw = _segment(request)
     if b"/" in raw or not raw:
         return shape(404, "Not found")
-    caller = await _caller(inventory, request, READ)
+    caller = await _caller(gate, request, READ)
     asked, now = rendering.asked(raw), inventory.now()
 
     def query(connection: Connection) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from onhand import auth, wire
-from onhand.auth import Caller
+from onhand.auth import Caller, Gate
 from onhand.dialects.marketplacer import errors, prices
 from onhand.dialects.marketplacer.errors import MEDIA_TYPE, Problem
 from onhand.dialects.marketplacer.sayings import Sayings
@@ -31,6 +31,7 @@ class Front(NamedTuple):
 
     inventory: Inventory
     settings: Settings
+    gate: Gate
     pace: Pace | None
     sayings: Sayings | None
     """Where this process alone writes what they are about."""
@@ -48,7 +49,8 @@ Handler = Callable[[Front, Caller, Incoming], Awaitable[Response]]
 def front(inventory: Inventory, settings: Settings) -> Front:
     """What the routes of one application share."""
     pace = Pace(Window(CALLS_A_SECOND, 1.0)) if settings.limit_marketplacer else None
-    return Front(inventory, settings, pace, Sayings(inventory) if inventory.store.sqlite else None)
+    sayings = Sayings(inventory) if inventory.store.sqlite else None
+    return Front(inventory, settings, Gate(inventory, DIALECT), pace, sayings)
 
 
 def respond(status: int, body: object) -> Response:
@@ -67,11 +69,11 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Incoming], 
     """``handler`` behind the checks that all routes have; ``scope`` is what the key must allow."""
 
     async def endpoint(request: Incoming) -> Response:
-        key, caller = _key(request.headers), None
-        if key:
-            lookup = auth.digest(key)
-            caller = auth.at_once(front.inventory, DIALECT, lookup)
-            caller = caller or await auth.identify(front.inventory, DIALECT, lookup)
+        headers = request.headers
+        said = b"%b\n%b" % (headers.get(KEY_HEADER, b""), headers.get(b"authorization", b""))
+        caller = front.gate.at_once(said)
+        if caller is None and (key := _key(headers)):
+            caller = await front.gate.identify(said, auth.digest(key))
         if caller is None:
             return _unauthorized()
         if front.pace is not None:

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from onhand import asgi, auth, wire
-from onhand.auth import READ, WRITE, Caller
+from onhand import asgi, wire
+from onhand.auth import READ, WRITE, Caller, Gate
 from onhand.dialects.sellbrite import queue, schema, warehouses
 from onhand.dialects.sellbrite.backlog import Backlog
 from onhand.dialects.sellbrite.query import BadQuery, Query, pages, query
@@ -55,10 +55,10 @@ def shape(status: int, message: str) -> Response:
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """Sellbrite's API, for paths below its mount, with and without the version in front."""
     paces = Pace(*LIMITS) if settings.limit_sellbrite else None
-    backlog = Backlog()
+    backlog, gate = Backlog(), Gate(inventory, NAME)
 
     def route(path: str, method: str, scope: str, handler: Handler) -> list[Route]:
-        endpoint = partial(_answer, inventory, paces, scope, handler)
+        endpoint = partial(_answer, inventory, gate, paces, scope, handler)
         spelled = [prefix + path + tail for prefix in ("/v1", "") for tail in ("", "/")]
         return [Route(one, endpoint, methods=[method]) for one in spelled]
 
@@ -79,11 +79,10 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
 
 
 async def _answer(
-    inventory: Inventory, paces: Pace | None, scope: str, handler: Handler, request: Incoming
+    inventory: Inventory, gate: Gate, paces: Pace | None, scope: str, handler: Handler, request: Incoming
 ) -> Response:
-    token, secret = _credentials(request.headers.get(b"authorization", b"").decode("latin-1"))
-    caller = auth.at_once(inventory, NAME, token, secret)
-    caller = caller or await auth.identify(inventory, NAME, token, secret)
+    said = request.headers.get(b"authorization", b"")
+    caller = gate.at_once(said) or await gate.identify(said, *_credentials(said.decode("latin-1")))
     if caller is None or not caller.may(scope):
         raise _Denied
     if paces is not None:

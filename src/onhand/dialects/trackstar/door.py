@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onhand import auth, wire
-from onhand.auth import WRITE, Caller
+from onhand.auth import WRITE, Caller, Gate
 from onhand.dialects.trackstar import schema
 from onhand.dialects.trackstar.rules import RULES, Rule
 from onhand.dialects.trackstar.schema import KEY_LIMIT, Problem, Site, problem
@@ -112,21 +112,20 @@ class Door:
 
     def __init__(self, inventory: Inventory, settings: Settings) -> None:
         self.inventory = inventory
+        self._gate = Gate(inventory, NAME)
         self._paces = {False: Pace(READS), True: Pace(WRITES)} if settings.limit_trackstar else {}
 
     async def organisation(self, request: Incoming) -> Caller:
         """The caller by its API key alone; 401."""
-        return _organisation(await self._identify(request.headers.get(_KEY, b"")))
+        key = request.headers.get(_KEY, b"")
+        return _organisation(self._gate.at_once(key) or await self._identify(key))
 
     async def visit(self, request: Incoming, *, write: bool = False) -> Visit:
         """The caller by API key and access token; 401, 429, then 403 for a key that only reads."""
-        inventory, headers = self.inventory, request.headers
-        key = auth.digest(headers.get(_KEY, b"").decode("latin-1"))
-        organisation = _organisation(
-            auth.at_once(inventory, NAME, key) or await auth.identify(inventory, NAME, key)
-        )
-        token = auth.digest(headers.get(_TOKEN, b"").decode("latin-1"))
-        caller = auth.at_once(inventory, NAME, token) or await auth.identify(inventory, NAME, token)
+        headers, gate = request.headers, self._gate
+        key, token = headers.get(_KEY, b""), headers.get(_TOKEN, b"")
+        organisation = _organisation(gate.at_once(key) or await self._identify(key))
+        caller = gate.at_once(token) or await self._identify(token)
         if caller is None or caller.connection is None or caller.account != organisation.account:
             raise Turned(problem(401, _WRONG_TOKEN))
         self._pace(request, token, write)
@@ -157,13 +156,13 @@ class Door:
         return found[number]
 
     async def _identify(self, secret: bytes) -> Caller | None:
-        return await auth.identify(self.inventory, NAME, auth.digest(secret.decode("latin-1")))
+        return await self._gate.identify(secret, auth.digest(secret.decode("latin-1")))
 
-    def _pace(self, request: Incoming, token: str, write: bool) -> None:
+    def _pace(self, request: Incoming, token: bytes, write: bool) -> None:
         pace = self._paces.get(write)
         if pace is None:
             return
-        ruling = pace.allow(token, self.inventory.now() / MICROS)
+        ruling = pace.allow(auth.digest(token.decode("latin-1")), self.inventory.now() / MICROS)
         request.scope[_EXTRA] += [
             (b"x-ratelimit-limit", b"%d" % ruling.limit),
             (b"x-ratelimit-remaining", b"%d" % ruling.remaining),

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from onhand import asgi, auth, wire
-from onhand.auth import READ, WRITE, Caller
+from onhand import asgi, wire
+from onhand.auth import READ, WRITE, Caller, Gate
 from onhand.dialects.treet import schema
 from onhand.dialects.treet.schema import Invalid
 from onhand.inventory import Inventory
@@ -48,11 +48,12 @@ def shape(status: int, message: str) -> Response:
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """Treet's listings API, for paths below its mount."""
+    gate = Gate(inventory, NAME)
     unknown_status = settings.treet_unknown_listing_status
 
     async def update(request: Incoming) -> Response:
         asked = _asked(request, await wire.body(request, BODY_LIMIT))
-        caller, link = await _enter(inventory, request, WRITE)
+        caller, link = await _enter(gate, request, WRITE)
         if not isinstance(asked, tuple):
             return shape(400, asked)
         name, wish = asked
@@ -77,7 +78,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
         return wire.respond(200, schema.updated(name, recorded.levels[place]))
 
     async def listings(request: Incoming) -> Response:
-        caller, link = await _enter(inventory, request, READ)
+        caller, link = await _enter(gate, request, READ)
         try:
             asked = schema.query(request.query().multi_items())
         except Invalid as error:
@@ -107,16 +108,15 @@ def _asked(request: Incoming, raw: bytes) -> tuple[str, schema.Update] | str:
         return error.message
 
 
-async def _enter(inventory: Inventory, request: Incoming, scope: str) -> tuple[Caller, int]:
+async def _enter(gate: Gate, request: Incoming, scope: str) -> tuple[Caller, int]:
     """The caller and its connection. Raises _Denied, without saying which part of the credentials was
     wrong."""
     headers = request.headers
-    client = headers.get(CLIENT_HEADER, b"").decode("latin-1")
-    key = headers.get(KEY_HEADER, b"").decode("latin-1")
+    client, key = headers.get(CLIENT_HEADER, b""), headers.get(KEY_HEADER, b"")
     if not client or not key:
         raise _Denied("The headers X-Treet-Client-Id and X-Treet-Authentication-Key are required")
-    caller = auth.at_once(inventory, NAME, client, key)
-    caller = caller or await auth.identify(inventory, NAME, client, key)
+    said = b"%b\n%b" % (client, key)
+    caller = gate.at_once(said) or await gate.identify(said, client.decode("latin-1"), key.decode("latin-1"))
     if caller is None or caller.connection is None:
         raise _Denied("The client id and authentication key do not match an active client")
     if not caller.may(scope):
