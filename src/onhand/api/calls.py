@@ -47,7 +47,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Endpoint: TypeAlias = Callable[["Call"], Awaitable[Response]]
 
-_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_KEY = re.compile(rf"[!-~](?:[ -~]{{0,{KEY_LIMIT - 2}}}[!-~])?")
 
 
 class House(NamedTuple):
@@ -102,10 +102,10 @@ def _key(request: Incoming, raw: bytes, principal: str) -> Key:
     scope, headers = request.scope, request.headers
     name, given = headers[b"idempotency-key"].decode("latin-1"), scope["headers"]
     twice = len(headers) < len(given) and len(wire.every(given, b"idempotency-key")) > 1
-    if twice or not _KEY.fullmatch(name) or len(name) > KEY_LIMIT:
+    if twice or not _KEY.fullmatch(name):
         words = f"expected one key of 1 to {KEY_LIMIT} printable ASCII characters, bare or in quotes"
         raise bad_header("Idempotency-Key", words)
-    if len(name) > 2 and name[0] == name[-1] == '"':
+    if name[0] == '"' and name[-1] == '"' and len(name) > 2:
         name = name[1:-1]
     query = scope["query_string"].decode("latin-1")
     match = headers.get(b"if-match", b"").decode("latin-1")
