@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -82,7 +83,7 @@ Companion: TypeAlias = PutPrice | PutDetail | SetStatus | Plan | PutOrder
 """A write that is not stock but stands or falls with the commands of its group."""
 
 
-class Group(msgspec.Struct, frozen=True):
+class Group(msgspec.Struct, frozen=True, gc=False):
     """Commands that are all done or none. ``listing`` must be open for them to be allowed.
 
     ``existing`` True is refused (Unknown "level") unless every level the commands touch is present,
@@ -118,7 +119,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """A group that was done: its movements with the levels they led to, and their first ``seq``.
 
     ``seq`` numbers them without gaps; a group that changed nothing has no entries. ``ends`` says for
@@ -136,8 +137,11 @@ class Conflict(msgspec.Struct, frozen=True):
 
 Outcome: TypeAlias = Accepted | Refused
 
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""An empty mapping that nobody can fill."""
 
-class Recorded(msgspec.Struct, frozen=True):
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """What became of a `Work`.
 
     ``outcomes`` has one entry a group. ``levels`` holds every level touched or watched, as this work
@@ -148,13 +152,13 @@ class Recorded(msgspec.Struct, frozen=True):
     """
 
     outcomes: tuple[Outcome, ...] = ()
-    levels: Mapping[Place, Level] = {}
+    levels: Mapping[Place, Level] = NOTHING
     seq: int = 0
     recorded_at: int = 0
     replay: Answer | Conflict | None = None
     fresh: Answer | None = None
     done_before: bool = False
-    holds: Mapping[str, Reservation] = {}
+    holds: Mapping[str, Reservation] = NOTHING
     known: frozenset[str] = frozenset()
 
 

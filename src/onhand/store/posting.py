@@ -127,35 +127,32 @@ def post(connection: Connection, pages: Sequence[Page]) -> list[Spot]:
 def rows_of(page: Page) -> list[Row]:
     """The movements of a page as rows of their table, in order."""
     account, seq, recorded_at, _, _, entries, callers = page
-    rows: list[Row] = []
-    for entry, (caller, context) in zip(entries, callers, strict=True):
-        movement, level = entry.movement, entry.level
-        seq += 1
-        effective = movement.effective_at
-        rows.append(
-            (
-                account,
-                seq,
-                movement.item,
-                movement.location,
-                level.version,
-                # The driver asks about a text of a type of its own what it may be taken for.
-                movement.kind._value_,
-                movement.on_hand,
-                movement.reserved,
-                level.on_hand,
-                level.reserved,
-                int(movement.infinite),
-                int(movement.present),
-                movement.reason,
-                movement.reference,
-                caller,
-                context,
-                recorded_at,
-                recorded_at if effective is None or effective > recorded_at else effective,
-            )
+    return [
+        (
+            account,
+            seq,
+            movement.item,
+            movement.location,
+            level.version,
+            # The driver asks about a text of a type of its own what it may be taken for.
+            movement.kind._value_,
+            movement.on_hand,
+            movement.reserved,
+            level.on_hand,
+            level.reserved,
+            # As numbers: `int` takes five times as long.
+            +movement.infinite,
+            +movement.present,
+            movement.reason,
+            movement.reference,
+            caller,
+            context,
+            recorded_at,
+            recorded_at if movement.effective_at is None else min(movement.effective_at, recorded_at),
         )
-    return rows
+        for seq, (entry, (caller, context)) in enumerate(zip(entries, callers, strict=True), seq + 1)
+        for movement, level in [(entry.movement, entry.level)]
+    ]
 
 
 def moved(pages: Iterable[Page]) -> dict[Spot, tuple[int, int]]:
