@@ -6,22 +6,22 @@ hardly one needs any of that. Both come to the same, which the tests hold them t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
-import msgspec
 from sqlalchemy import Connection
 
 from onhand import companions
 from onhand.guards import Guards
 from onhand.stock import ledger
 from onhand.stock.decision import Books
-from onhand.stock.ledger import Entry, PlainCommand, Refused
-from onhand.stock.model import AnyRefusal, Level, Movement, Place
+from onhand.stock.ledger import SHIFTS, Entry, PlainCommand, Refused
+from onhand.stock.model import AnyRefusal, Level, Place
 from onhand.store import books, listed, posting
 from onhand.store.books import Marked, Spot, Spotted
 from onhand.store.posting import Caller, Page
-from onhand.work import Accepted, Companion, Group, PutOrder, Recorded, SetStatus, Work
+from onhand.work import Accepted, Companion, Group, Outcome, PutOrder, Recorded, SetStatus, Work
 
 Fresh = Sequence[tuple[int, Work]]
 """Works with their places in the batch, in order of arrival."""
@@ -29,70 +29,54 @@ Fresh = Sequence[tuple[int, Work]]
 Commands: TypeAlias = Sequence[PlainCommand]
 """What the groups of such works hold."""
 
-Done: TypeAlias = tuple[tuple[Entry, ...], int, tuple[int, ...]]
-"""A group that was done: its entries, how many there were before them, and its `Accepted.ends`."""
-
-
 ONE = (1,)
 """How many entries there are after each command, where there is one of both."""
 
 
-class Named(NamedTuple):
-    """The levels that works name, the listings that they come through, open or close, whether they have to do
-    with nothing else but prices and details: no messages or plans; and whether any has companions."""
-
-    spots: set[Spot]
-    listings: set[tuple[int, int]]
-    alone: bool
-    also: bool
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """A work that was decided: its place in the batch, what became of each group, the levels as they left
-    them, and how many entries there were on the sheet then."""
-
-    at: int
-    work: Work
-    outcomes: Sequence[Done | Refused]
-    levels: Mapping[Place, Level]
-    upto: int
-
-
 class Sheet:
-    """An account while its works are decided: its levels, and who moved what so far, in order."""
+    """An account while its works are decided: the levels that they name, and who moved what so far, in order.
 
-    __slots__ = ("callers", "entries", "guards", "levels", "loaded", "recorded_at", "seq")
+    Numbers and the time are those that it was given before (`number`). Where others turn out to be right,
+    what the works were told is made anew (`renumber`).
+    """
+
+    __slots__ = ("callers", "entries", "guards", "levels", "loaded", "places", "recorded_at", "seq")
 
     def __init__(self) -> None:
+        self.places: set[Place] = set()
         self.loaded: dict[Place, Level] = {}
         self.levels: dict[Place, Level] = {}
         self.entries: list[Entry] = []
         self.callers: list[Caller] = []
         self.guards = Guards()
         self.seq = 0
-        """The number before the first entry."""
+        """The number of the last entry, or else of the last movement before."""
         self.recorded_at = 0
 
     def number(self, seq: int, recorded_at: int) -> None:
-        """Give the entries the numbers after ``seq``, and the time of their recording."""
+        """Go on after the number ``seq``; all is recorded at ``recorded_at``."""
         self.seq, self.recorded_at = seq, recorded_at
-
-    def told(self, one: Decided) -> Recorded:
-        """What a work is told, once there are numbers."""
-        seq, outcomes = self.seq, one.outcomes
-        if len(outcomes) == 1 and type(done := outcomes[0]) is tuple:  # as nearly always
-            entries, before, ends = done
-            made = (Accepted(entries, seq + 1 + before, ends),)
-            return Recorded(made, one.levels, seq + one.upto, self.recorded_at)
-        numbered = [
-            found if isinstance(found, Refused) else Accepted(found[0], seq + 1 + found[1], found[2])
-            for found in outcomes
-        ]
-        return Recorded(tuple(numbered), one.levels, seq + one.upto, self.recorded_at)
 
     def page(self, account: int) -> Page:
         """What is to be posted."""
-        return Page(account, self.seq, self.recorded_at, self.loaded, self.levels, self.entries, self.callers)
+        before = self.seq - len(self.entries)
+        return Page(account, before, self.recorded_at, self.loaded, self.levels, self.entries, self.callers)
+
+
+class Named(NamedTuple):
+    """What works name: a sheet for each account, with its places; the listings that they come through, open
+    or close; whether they have to do with nothing else but prices and details: no messages or plans; and
+    whether any has companions."""
+
+    sheets: Mapping[int, Sheet]
+    listings: set[tuple[int, int]]
+    alone: bool
+    also: bool
+
+    @property
+    def size(self) -> int:
+        """How many levels that are."""
+        return sum([len(sheet.places) for sheet in self.sheets.values()])
 
 
 def record(
@@ -105,41 +89,63 @@ def record(
     named = look(alone)
     if named is None:
         return False
-    sheets = sheets_of(alone)
+    sheets = named.sheets
+    spots = [(account, *place) for account, sheet in sheets.items() for place in sheet.places]
     # On PostgreSQL the next numbers are known with the levels, where these are all as they seem.
-    levels, last = books.lock_usual(connection, named.spots, now) or (None, None)
-    if not _load(connection, named.spots, sheets, now, levels):
+    levels, last = books.lock_usual(connection, spots, now) or (None, None)
+    if not _load(connection, spots, sheets, now, levels):
         return False
     watch(connection, sheets, named.listings)
-    decided = [decide(at, work, sheets[work.account]) for at, work in works]
+    if last is not None:
+        sheets[alone[0].account].number(last[0], max(last[1], now))
+    made = decide(alone, sheets)
     counts = {account: len(sheet.entries) for account, sheet in sheets.items()}
-    for account, (after, recorded_at) in posting.advance_each(connection, counts, now, last).items():
-        sheets[account].number(after - counts[account], recorded_at)
-    for one in decided:
-        recorded[one.at] = sheets[one.work.account].told(one)
+    renumber(alone, made, sheets, posting.advance_each(connection, counts, now, last))
+    for (place, _), one in zip(works, made, strict=True):
+        recorded[place] = one
     pages = [sheet.page(account) for account, sheet in sheets.items()]
     moved = posting.post(connection, pages)
     closing = {(account, *place) for account, sheet in sheets.items() for place in sheet.guards.closing}
     listed.close_listings(connection, closing, now)
     listed.mark_stale(connection, moved, lambda: posting.moved(pages), now, marked)
     if named.also:
-        companions.write(connection, said(decided, recorded, sheets), now)
+        companions.write(connection, said(alone, made, sheets), now)
     return True
 
 
+def renumber(
+    works: Sequence[Work],
+    made: list[Recorded],
+    sheets: Mapping[int, Sheet],
+    numbers: Mapping[int, tuple[int, int]],
+) -> None:
+    """Have the accounts' last movements at these numbers, recorded at these times. What was ``made`` of the
+    works of an account is made anew where it has others."""
+    shifts: dict[int, int] = {}
+    for account, (seq, recorded_at) in numbers.items():
+        sheet = sheets[account]
+        if (sheet.seq, sheet.recorded_at) != (seq, recorded_at):
+            shifts[account] = seq - sheet.seq
+            sheet.number(seq, recorded_at)
+    for at, work in enumerate(works) if shifts else ():
+        if work.account in shifts:
+            made[at] = _shifted(made[at], shifts[work.account], sheets[work.account].recorded_at)
+
+
+def _shifted(one: Recorded, by: int, recorded_at: int) -> Recorded:
+    outcomes = [
+        Accepted(found.entries, found.seq + by, found.ends) if isinstance(found, Accepted) else found
+        for found in one.outcomes
+    ]
+    return Recorded(tuple(outcomes), one.levels, one.seq + by, recorded_at)
+
+
 def said(
-    decided: Sequence[Decided], recorded: Sequence[Recorded | None], sheets: Mapping[int, Sheet]
+    works: Iterable[Work], made: Iterable[Recorded], sheets: Mapping[int, Sheet]
 ) -> Iterator[tuple[int, str, Companion]]:
     """What goes with the groups that were done, as (account, caller, companion) in order."""
-    for one in decided:
-        made = recorded[one.at]
-        if made is not None:
-            yield from sheets[one.work.account].guards.said(one.work, made.outcomes)
-
-
-def sheets_of(works: Iterable[Work]) -> dict[int, Sheet]:
-    """An empty sheet for each account."""
-    return {account: Sheet() for account in {work.account for work in works}}
+    for work, one in zip(works, made, strict=True):
+        yield from sheets[work.account].guards.said(work, one.outcomes)
 
 
 def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tuple[int, int]]) -> None:
@@ -151,42 +157,43 @@ def watch(connection: Connection, sheets: Mapping[int, Sheet], listings: set[tup
 
 def look(works: Iterable[Work]) -> Named | None:
     """What ``works`` name; None where one of them is not of the usual kind."""
-    spots: set[Spot] = set()
+    sheets: defaultdict[int, Sheet] = defaultdict(Sheet)
     listings: set[tuple[int, int]] = set()
     alone, also = True, False
-    usual = ledger.PLAIN
+    usual = SHIFTS
     for work in works:
         if work.holds or work.mirror:
             return None
+        if work.consume or work.plan is not None:
+            alone = False
         account = work.account
+        places = sheets[account].places
+        places.update(work.watch)
         for group in work.groups:
             for command in group.commands:
                 if type(command) not in usual:
                     return None
-                spots.add((account, command.item, command.location))  # type: ignore[union-attr]
+                places.add((command.item, command.location))  # type: ignore[union-attr]
             if group.expect:
-                spots.update([(account, *place) for place, _ in group.expect])
+                places.update([place for place, _ in group.expect])
             if group.listing is not None:
                 listings.add((account, group.listing))
             if group.also:
                 also = True
                 for companion in group.also:
+                    if type(companion) in companions.PLAIN:
+                        continue
                     if type(companion) is PutOrder:  # it looks at reservations
                         return None
-                    if type(companion) not in companions.PLAIN:
-                        alone = False
+                    alone = False
                     if type(companion) is SetStatus:
                         listings.add((account, companion.listing))
-        for item, at in work.watch:
-            spots.add((account, item, at))
-        if work.consume or work.plan is not None:
-            alone = False
-    return Named(spots, listings, alone, also)
+    return Named(sheets, listings, alone, also)
 
 
 def _load(
     connection: Connection,
-    spots: set[Spot],
+    spots: Sequence[Spot],
     sheets: Mapping[int, Sheet],
     now: int,
     found: Mapping[Spot, Spotted] | None,
@@ -203,90 +210,95 @@ def _load(
     return True
 
 
-def decide(at: int, work: Work, sheet: Sheet) -> Decided:
-    """What becomes of a work, after all that is on the sheet."""
-    groups = work.groups
-    if len(groups) == 1:
-        group = groups[0]
-        if len(group.commands) == 1 and group.listing is None and not (group.expect or group.also):
-            if (decided := _one(at, work, group, sheet)) is not None:
-                return decided
-    touched: dict[Place, Level] = {}
-    outcomes = _each(work, sheet, touched)
-    for place in work.watch:
-        touched[place] = sheet.levels[place]
-    return Decided(at, work, outcomes, touched, len(sheet.entries))
+def decide(works: Iterable[Work], sheets: Mapping[int, Sheet]) -> list[Recorded]:
+    """What becomes of works, one after the other; they are told the numbers and times of their sheets."""
+    made: list[Recorded] = []
+    for work in works:
+        sheet = sheets[work.account]
+        touched: dict[Place, Level] = {}
+        outcomes: tuple[Outcome, ...]
+        try:
+            (group,) = work.groups  # as nearly always
+        except ValueError:
+            outcomes = tuple([_group(group, work, sheet, touched) for group in work.groups])
+        else:
+            outcomes = (_group(group, work, sheet, touched),)
+        for place in work.watch:
+            touched[place] = sheet.levels[place]
+        made.append(Recorded(outcomes, touched, sheet.seq, sheet.recorded_at))
+    return made
 
 
-def _one(at: int, work: Work, group: Group, sheet: Sheet) -> Decided | None:
-    """The usual work: one command that moves something, and nothing else to look at. It comes to what `_each`
-    comes to. None, and nothing was done, where it is not that."""
-    command: Any = group.commands[0]
-    place = (command.item, command.location)
-    levels, entries = sheet.levels, sheet.entries
-    found = ledger.shift(levels[place], command)
-    if type(found) is not Movement or group.existing is not None:
-        return None
-    levels[place] = level = ledger.apply(levels[place], found)
-    start = len(entries)
-    made = (Entry(found, level),)
-    entries += made
-    sheet.callers.append((group.caller or work.caller, work.context))
-    if level.on_hand <= level.reserved:
-        sheet.guards.follow(group, made, levels)
-    touched = {place: level}
-    if work.watch != (place,):
-        touched.update((other, levels[other]) for other in work.watch)
-    return Decided(at, work, ((made, start, ONE),), touched, start + 1)
-
-
-def _each(work: Work, sheet: Sheet, touched: dict[Place, Level]) -> list[Done | Refused]:
+def _group(group: Group, work: Work, sheet: Sheet, touched: dict[Place, Level]) -> Outcome:
+    """All commands of a group, or none and why; the levels that it moved, or failed at, are ``touched``."""
     levels = sheet.levels
-    outcomes: list[Done | Refused] = []
-    for group in work.groups:
-        outcome = _group(group, sheet, touched)
-        outcomes.append(outcome)
-        if type(outcome) is tuple:
-            made = outcome[0]
-            if made:
-                sheet.callers += [(group.caller or work.caller, work.context)] * len(made)
-        elif group.commands:
-            command = cast(Commands, group.commands)[cast(Refused, outcome).index]
-            place = (command.item, command.location)
-            touched.setdefault(place, levels[place])
-    return outcomes
+    if group.listing is not None or group.expect or group.existing is not None:
+        if (barred := _barred(group, sheet)) is not None:
+            return _refused(group, barred, levels, touched)
+    command: Any
+    try:
+        (command,) = group.commands
+    except ValueError:
+        return _all(group, work, sheet, touched)
+    place = (command.item, command.location)
+    found = SHIFTS[type(command)](levels[place], command)
+    if type(found) is not Entry:
+        return _all(group, work, sheet, touched)
+    levels[place] = touched[place] = level = found.level
+    sheet.entries.append(found)
+    sheet.callers.append((group.caller or work.caller, work.context))
+    made = (found,)
+    if level.on_hand <= level.reserved or group.also or group.listing is not None:
+        sheet.guards.follow(group, made, levels)
+    sheet.seq = seq = sheet.seq + 1
+    return Accepted(made, seq, ONE)
 
 
-def _group(group: Group, sheet: Sheet, touched: dict[Place, Level]) -> Done | Refused:
-    """All commands of a group, or none and why; the levels that it moved are ``touched``."""
+def _barred(group: Group, sheet: Sheet) -> Refused | None:
+    """Why a group may not begin."""
+    levels = sheet.levels
+    if (barred := sheet.guards.barred(group, levels)) is not None or group.existing is None:
+        return barred
+    return ledger.presence(Books(levels, {}), group.commands, group.existing)
+
+
+def _all(group: Group, work: Work, sheet: Sheet, touched: dict[Place, Level]) -> Outcome:
+    """What `_group` does, of any number of commands, whether they move something or not."""
     levels, entries = sheet.levels, sheet.entries
-    if group.listing is not None or group.expect:
-        if (barred := sheet.guards.barred(group, levels)) is not None:
-            return barred
-    if group.existing is not None:
-        if (barred := ledger.presence(Books(levels, {}), group.commands, group.existing)) is not None:
-            return barred
     start = len(entries)
     ends: list[int] = []
     before: dict[Place, Level] = {}
     empty = False
     for index, command in enumerate(cast(Commands, group.commands)):
         place = (command.item, command.location)
-        level = levels[place]
-        found = ledger.shift(level, command)
-        if found is not None:
-            if type(found) is not Movement:
-                levels.update(before)
-                del entries[start:]
-                return Refused(index, cast(AnyRefusal, found))
-            before.setdefault(place, level)
-            levels[place] = level = ledger.apply(level, found)
-            entries.append(Entry(found, level))
+        found = SHIFTS[type(command)](levels[place], command)
+        if type(found) is Entry:
+            before.setdefault(place, levels[place])
+            levels[place] = level = found.level
+            entries.append(found)
             empty = empty or level.on_hand <= level.reserved
+        elif found is not None:
+            levels.update(before)
+            del entries[start:]
+            return _refused(group, Refused(index, cast(AnyRefusal, found)), levels, touched)
         ends.append(len(entries) - start)
     made = tuple(entries[start:])
+    sheet.callers += [(group.caller or work.caller, work.context)] * len(made)
     for place in before:
         touched[place] = levels[place]
     if empty or group.also or group.listing is not None:
         sheet.guards.follow(group, made, levels)
-    return made, start, tuple(ends)
+    seq = sheet.seq + 1
+    sheet.seq += len(made)
+    return Accepted(made, seq, tuple(ends))
+
+
+def _refused(
+    group: Group, refused: Refused, levels: Mapping[Place, Level], touched: dict[Place, Level]
+) -> Refused:
+    """``refused``; the level at which its group failed is ``touched``."""
+    if group.commands:
+        command = cast(Commands, group.commands)[refused.index]
+        place = (command.item, command.location)
+        touched.setdefault(place, levels[place])
+    return refused

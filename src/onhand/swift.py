@@ -5,7 +5,8 @@ It comes to what `plain.record` comes to, which the tests hold it to. Whatever i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from itertools import chain
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -16,9 +17,9 @@ from onhand.stock.model import Level, Place
 from onhand.store import books, onestep, posting, requests, shelf
 from onhand.store.books import Marked, Spot
 from onhand.store.onestep import Advance, Deed
+from onhand.store.posting import Page
 from onhand.store.shelf import Known, Shelf
-from onhand.store.sql import Row
-from onhand.work import Recorded, Work
+from onhand.work import NOTHING, Recorded, Work
 
 LIMIT = 128
 """Levels in a batch at most: of more, rows that are stepped one by one are cheaper."""
@@ -53,48 +54,70 @@ def decide(
     then a reader's, and finds what ``before`` leaves as it is.
     """
     named = plain.look(works)
-    if named is None or not named.alone or len(named.spots) > LIMIT:
+    if named is None or not named.alone or named.size > LIMIT:
         return None
     keys = [(work.account, work.key.scope, work.key.key, work.key.fingerprint) for work in works if work.key]
     if keys and _used(connection, keys, now, before):
         return None
-    if before is None:
-        shelved = shelf.of(connection)
-        onestep.prepare(connection)
-    else:
-        shelved = before.shelf
-    age = shelved.age if before is None else before.age
-    sheets = plain.sheets_of(works)
-    known = _load(connection, shelved, sheets, named.spots, now, before)
+    shelved, age = _basis(connection, before)
+    sheets = named.sheets
+    known = _load(connection, shelved, sheets, now, before)
     if known is None:
         return None
     plain.watch(connection, sheets, named.listings)
-    decided = [plain.decide(at, work, sheets[work.account]) for at, work in enumerate(works)]
-    advances: dict[int, Advance] = {}
-    pages: list[posting.Page] = []
-    for account, sheet in sorted(sheets.items()):
-        if sheet.guards.closing:
-            return None
-        last, recorded_at = _last(connection, shelved, account, before)
-        if sheet.entries:
-            recorded_at = max(recorded_at, now)
-            advances[account] = Advance(last, last + len(sheet.entries), recorded_at)
-        sheet.number(last, recorded_at)
-        pages.append(sheet.page(account))
-    movements: list[Row] = [row for page in pages for row in posting.rows_of(page)]
-    recorded: list[Recorded | None] = [sheets[one.work.account].told(one) for one in decided]
+    last = {account: _last(connection, shelved, account, before) for account in sheets}
+    made = _made(works, sheets, last, now)
+    if any(sheet.guards.closing for sheet in sheets.values()):
+        return None
+    recorded: list[Recorded | None] = [*made]
     kept = batch.answered(enumerate(works), recorded, now)[0] if keys else []
-    also = companions.rows(plain.said(decided, recorded, sheets)) if named.also else ()
+    also = companions.rows(plain.said(works, made, sheets)) if named.also else []
+    pages = [sheet.page(account) for account, sheet in sorted(sheets.items()) if sheet.entries]
+    advances = {
+        page.account: Advance(page.seq, page.seq + len(page.entries), page.recorded_at) for page in pages
+    }
+    moved, marked = _stale(pages, known)
+    rows = [*chain.from_iterable(map(posting.rows_of, pages))]
+    deed = onestep.deed(advances, rows, moved, kept, now, also)
+    if deed is None and (pages or kept or also):
+        return None
     levels = {account: sheets[account].levels for account in advances}
     names = {key[:3] for key in keys}
-    if not (movements or kept or also):
-        return Decided(recorded, None, set(), {}, shelved, age, known, levels, names)
-    moved = posting.moved(pages) if any(known[account].told for account in advances) else {}
-    marked = {(spot[0], link) for spot in moved for link in known[spot[0]].told.get(spot[1:], ())}
-    deed = onestep.deed(advances, movements, moved if marked else {}, kept, now, also)
-    if deed is None:
-        return None
     return Decided(recorded, deed, marked, advances, shelved, age, known, levels, names)
+
+
+def _basis(connection: Connection, before: Decided | None) -> tuple[Shelf, int]:
+    """The shelf by which a batch is decided, and its age."""
+    if before is not None:
+        return before.shelf, before.age
+    onestep.prepare(connection)
+    shelved = shelf.of(connection)
+    return shelved, shelved.age
+
+
+def _made(
+    works: Sequence[Work], sheets: Mapping[int, Sheet], last: Mapping[int, tuple[int, int]], now: int
+) -> list[Recorded]:
+    """What becomes of each work; ``last`` are the accounts' last numbers, and their times. A time moves on
+    where something moves, which is known in the end: nearly always something does."""
+    for account, (seq, recorded_at) in last.items():
+        sheets[account].number(seq, max(recorded_at, now))
+    made = plain.decide(works, sheets)
+    idle = {account: known for account, known in last.items() if not sheets[account].entries}
+    plain.renumber(works, made, sheets, idle)
+    return made
+
+
+def _stale(
+    pages: Sequence[Page], known: Mapping[int, Known]
+) -> tuple[Mapping[Spot, tuple[int, int]], set[Marked]]:
+    """The first and the last number of each level that moves, where a connection is told of one, and those
+    connections."""
+    if not any(known[page.account].told for page in pages):
+        return {}, set()
+    moved = posting.moved(pages)
+    marked = {(spot[0], link) for spot in moved for link in known[spot[0]].told.get(spot[1:], ())}
+    return (moved if marked else {}), marked
 
 
 def write(connection: Connection, decided: Decided) -> bool:
@@ -147,16 +170,15 @@ def _load(
     connection: Connection,
     shelved: Shelf,
     sheets: Mapping[int, Sheet],
-    spots: Iterable[Spot],
     now: int,
     before: Decided | None,
 ) -> dict[int, Known] | None:
     """Put the levels on the sheets; what is known of each account, None where a level is not as it seems."""
     known = {account: shelved.known(account) for account in sheets}
     left = {} if before is None else before.levels
-    missing = _put(known, left, sheets, spots, now)
+    missing = _put(known, left, sheets, now)
     if missing and shelved.load(connection, missing):
-        missing = _put(known, left, sheets, missing, now)
+        missing = _put(known, left, sheets, now)
     return None if missing or missing is None else known
 
 
@@ -164,21 +186,19 @@ def _put(
     known: Mapping[int, Known],
     left: Mapping[int, Mapping[Place, Level]],
     sheets: Mapping[int, Sheet],
-    spots: Iterable[Spot],
     now: int,
 ) -> list[Spot] | None:
     """Put the levels on the sheets as a batch has ``left`` them, or else as they are known; those that are
     missing, None where holds are due."""
     missing: list[Spot] = []
-    for account, item, at in spots:
-        place = (item, at)
-        level = left[account].get(place) if account in left else None
-        if level is None:
-            level = known[account].levels.get(place)
-        if level is None:
-            missing.append((account, item, at))
-        elif level.next_expiry is not None and level.next_expiry <= now:
-            return None
-        else:
-            sheets[account].levels[place] = level
+    for account, sheet in sheets.items():
+        levels, there, later = sheet.levels, known[account].levels.get, left.get(account, NOTHING).get
+        for place in sheet.places:
+            level = later(place) or there(place)
+            if level is None:
+                missing.append((account, *place))
+            elif level.next_expiry is not None and level.next_expiry <= now:
+                return None
+            else:
+                levels[place] = level
     return missing

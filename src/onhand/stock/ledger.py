@@ -45,6 +45,9 @@ Outcome = Decision | AnyRefusal
 PlainCommand: TypeAlias = Adjust | SetOnHand | SetAvailable
 """A command that names one level and a number."""
 
+# Asking an enumeration for a member takes as long as making a level.
+_COUNTED, _ADJUSTED, _AVAILABLE = Kind.COUNTED, Kind.ADJUSTED, Floor.AVAILABLE
+
 
 def decide(books: Books, command: AnyCommand, now: int, caller: str = "") -> Outcome:
     """What ``command`` does to ``books`` at ``now`` (microseconds UTC), or why it cannot be done.
@@ -130,14 +133,6 @@ def bounded(books: Books, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def shift(level: Level, command: PlainCommand) -> Movement | AnyRefusal | None:
-    """What a command that names one level and a number does there; None where nothing has to move.
-
-    The level is the only thing that it looks at: whoever has it need not open any `Books`.
-    """
-    return _SHIFTS[type(command)](level, command)
-
-
 def presence(books: Books, commands: Sequence[AnyCommand], wanted: bool) -> Refused | None:
     """Why ``commands`` may not be done, where their group asks for levels that are there, or are not."""
     for index, command in enumerate(commands):
@@ -150,29 +145,29 @@ def presence(books: Books, commands: Sequence[AnyCommand], wanted: bool) -> Refu
 
 
 def _shifted(books: Books, command: PlainCommand) -> Outcome:
-    found = shift(books.levels.get((command.item, command.location), ABSENT), command)
+    found = SHIFTS[type(command)](books.levels.get((command.item, command.location), ABSENT), command)
     if found is None:
         return NOTHING
-    return Decision((found,)) if isinstance(found, Movement) else found
+    return Decision((found.movement,)) if isinstance(found, Entry) else found
 
 
-def _set_on_hand(level: Level, command: SetOnHand) -> Movement | AnyRefusal | None:
+def _set_on_hand(level: Level, command: SetOnHand) -> Entry | AnyRefusal | None:
     if command.only_absent and level.present:
         return None
     return _set(level, command, command.quantity)
 
 
-def _set(level: Level, command: SetOnHand | SetAvailable, on_hand: int) -> Movement | AnyRefusal | None:
+def _set(level: Level, command: SetOnHand | SetAvailable, on_hand: int) -> Entry | AnyRefusal | None:
     if too_large(on_hand):
         return TooLarge(on_hand)
     if command.quantity < 0:
         return Forbidden("a level is set to at least 0 units")
     if level.present and level.on_hand == on_hand:
         return None
-    return _moved(level, command, Kind.COUNTED, on_hand - level.on_hand)
+    return _moved(level, command, _COUNTED, on_hand - level.on_hand)
 
 
-def _set_available(level: Level, command: SetAvailable) -> Movement | AnyRefusal | None:
+def _set_available(level: Level, command: SetAvailable) -> Entry | AnyRefusal | None:
     if too_large(command.quantity):
         return TooLarge(command.quantity)
     if command.expected is not None and command.expected != level.shown:
@@ -181,7 +176,7 @@ def _set_available(level: Level, command: SetAvailable) -> Movement | AnyRefusal
     return _set(level, command, command.quantity + level.reserved)
 
 
-def _adjust(level: Level, command: Adjust) -> Movement | AnyRefusal | None:
+def _adjust(level: Level, command: Adjust) -> Entry | AnyRefusal | None:
     delta = command.delta
     if not -QUANTITY_LIMIT <= delta <= QUANTITY_LIMIT:
         return TooLarge(delta)
@@ -193,21 +188,23 @@ def _adjust(level: Level, command: Adjust) -> Movement | AnyRefusal | None:
         return None
     on_hand = level.on_hand
     if delta < 0:
-        floor = on_hand - level.reserved if command.floor is Floor.AVAILABLE else on_hand
+        floor = on_hand - level.reserved if command.floor is _AVAILABLE else on_hand
         if floor + delta < 0:
             return short(level, command.item, command.location, -delta, floor)
     if not -QUANTITY_LIMIT <= on_hand + delta <= QUANTITY_LIMIT:
         return TooLarge(on_hand + delta)
-    return _moved(level, command, Kind.ADJUSTED, delta)
+    return _moved(level, command, _ADJUSTED, delta)
 
 
-_SHIFTS: dict[type, Callable[[Level, Any], Movement | AnyRefusal | None]] = {
+SHIFTS: dict[type, Callable[[Level, Any], Entry | AnyRefusal | None]] = {
     Adjust: _adjust,
     SetOnHand: _set_on_hand,
     SetAvailable: _set_available,
 }
-PLAIN = frozenset(_SHIFTS)
-"""The types of a `PlainCommand`."""
+"""By the type of a `PlainCommand`, what it does to the level that it names; None where nothing has to move.
+
+The level is the only thing that it looks at: whoever has it need not open any `Books`.
+"""
 
 
 def short(level: Level, item: int, location: int, wanted: int, available: int) -> Insufficient:
@@ -215,8 +212,8 @@ def short(level: Level, item: int, location: int, wanted: int, available: int) -
     return Insufficient(item, location, wanted, max(0, available), level.on_hand, level.reserved)
 
 
-def _moved(level: Level, command: PlainCommand, kind: Kind, delta: int) -> Movement:
-    return Movement(
+def _moved(level: Level, command: PlainCommand, kind: Kind, delta: int) -> Entry:
+    movement = Movement(
         command.item,
         command.location,
         kind,
@@ -227,6 +224,7 @@ def _moved(level: Level, command: PlainCommand, kind: Kind, delta: int) -> Movem
         command.reason,
         command.reference,
     )
+    return Entry(movement, apply(level, movement))
 
 
 def _transfer(books: Books, command: Transfer) -> Outcome:
