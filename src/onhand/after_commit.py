@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,20 @@ def remember(store: Store, tickets: Sequence[Ticket], results: Sequence[Any]) ->
             wakeups.put(connection, [(tickets[0].account, *one) for one in due.items()])
     except SQLAlchemyError as error:
         log.warning("wake-up not written", reason=reason(error))
+
+
+def look_up_each(store: Store, tickets: Sequence[Ticket]) -> list[Ticket]:
+    """COMMIT may or may not have happened. A key tells, and its ticket gets the result; those of which nobody
+    can say, as without a key."""
+    until = time.monotonic() + store.answer_seconds
+    unknown: list[Ticket] = []
+    for ticket in tickets:
+        found = look_up(store, ticket) if time.monotonic() < until else None
+        if found is None:
+            unknown.append(ticket)
+        else:
+            ticket.result = found
+    return unknown
 
 
 def look_up(store: Store, ticket: Ticket) -> Recorded | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, MutableSequence, Sequence
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from onhand.ticket import PASSING, Ticket
@@ -24,10 +25,10 @@ LIGHT_LIMIT = 1_024
 """Commands that are decided in the event loop at once: some twenty-five milliseconds."""
 
 
-class Batch(NamedTuple):
+class Batch(msgspec.Struct, eq=False):
     """What is committed together; ``weight`` is how many commands that is."""
 
-    tickets: Sequence[Ticket]
+    tickets: MutableSequence[Ticket]
     weight: int
 
 
@@ -72,6 +73,20 @@ class CommitQueue:
         self.weight -= weight
         return Batch(taken, weight)
 
+    def join(self, batch: Batch) -> Sequence[Ticket]:
+        """Add to a batch those who have come since it was taken, up to a unit, and as many as there may be in
+        one; who they are."""
+        joined: list[Ticket] = []
+        while self.tickets and len(batch.tickets) < BATCH_LIMIT:
+            ticket = self.tickets[0]
+            if type(ticket.job) not in PASSING or batch.weight + ticket.weight > HEAVY_LIMIT:
+                break
+            batch.weight += ticket.weight
+            self.weight -= ticket.weight
+            joined.append(self.tickets.popleft())
+            batch.tickets.append(ticket)
+        return joined
+
     def give_back(self, batch: Batch) -> None:
         """What was taken was not begun: it is the next again."""
         self.end(batch.tickets)
@@ -97,4 +112,9 @@ def weigh(job: Work | Arrival | Callable[[Connection], Any]) -> int:
 
 def light(batch: Batch) -> bool:
     """Whether a batch is small enough to be decided while nothing else happens."""
-    return batch.weight <= LIGHT_LIMIT and {type(one.job) for one in batch.tickets} <= PASSING
+    return batch.weight <= LIGHT_LIMIT and passing(batch)
+
+
+def passing(batch: Batch) -> bool:
+    """Whether there are no units in a batch, which may take long."""
+    return {type(one.job) for one in batch.tickets} <= PASSING

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from onhand.commit_queue import Batch, CommitQueue, light, weigh
+from onhand.commit_queue import Batch, CommitQueue, light, passing, weigh
 from onhand.store.books import Marked
 from onhand.store.engine import WRITERS, Store
 from onhand.ticket import Ticket
@@ -235,8 +235,9 @@ class Commits:
         tickets = batch.tickets
         marked: set[Marked] = set()
         again: Sequence[Ticket] = ()
+        more = partial(self._join, queue, batch) if self._only is None and passing(batch) else None
         try:
-            again = self._transactions.run(tickets, marked, opened)
+            again = self._transactions.run(tickets, marked, opened, more)
         except Exception as error:
             log.exception("batch failed")
             for ticket in tickets:
@@ -245,8 +246,12 @@ class Commits:
             # Before anyone hears of it: what is remembered from before does not count any more.
             for account in {ticket.account for ticket in tickets if ticket.changes_catalogue}:
                 self._changed(account or None)
-        more = self._end(queue, batch, again, opened)
-        self._wake(tickets, again, marked, queue if more else None)
+        goes_on = self._end(queue, batch, again, opened)
+        self._wake(tickets, again, marked, queue if goes_on else None)
+
+    def _join(self, queue: CommitQueue, batch: Batch) -> Sequence[Ticket]:
+        with self._guard:
+            return queue.join(batch)
 
     def _end(self, queue: CommitQueue, batch: Batch, again: Sequence[Ticket], opened: Opened | None) -> bool:
         """Whether more is waiting, and for nothing that is still under way."""

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
 import structlog
 from sqlalchemy import Connection
@@ -21,11 +21,15 @@ from onhand.store.hearing import warning
 from onhand.store.lapsing import lapsing
 from onhand.store.pipeline import COMMIT
 from onhand.store.sql import direct, undo
+from onhand.store.turns import Turns
 from onhand.ticket import Ticket
 from onhand.work import Work
 
 RETRIES = 5
 EXIT_IO_ERROR = 74
+
+More: TypeAlias = Callable[[], Sequence[Ticket]]
+"""Takes those who have come since into a batch that is still to be decided."""
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +78,7 @@ class Transactions:
         self._kept: Connection | None = None
         self._aside: Connection | None = None
         """What is read on while a batch is being written (SQLite)."""
+        self._turns = Turns()
         self._patience_ms = BUSY_TIMEOUT_MS
         self._silent_at = 0.0
         """When PostgreSQL last kept somebody waiting in vain."""
@@ -150,14 +155,18 @@ class Transactions:
             self._aside = None
 
     def run(
-        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None = None
+        self,
+        tickets: Sequence[Ticket],
+        marked: set[Marked],
+        opened: Opened | None = None,
+        more: More | None = None,
     ) -> Sequence[Ticket]:
         """Commit ``tickets`` together, each alone where that fails; those that must wait again.
 
         Every other ticket has ended when this returns, and what became stale is in ``marked``. ``opened`` is
-        what `open` made of them.
+        what `open` made of them. ``more``, which adds to ``tickets``, is asked when others were waited for.
         """
-        again = self._attempt(tickets, marked, opened)
+        again = self._attempt(tickets, marked, opened, more)
         if again is not None:
             return again
         if len(tickets) == 1:
@@ -170,18 +179,24 @@ class Transactions:
         return waiting
 
     def _attempt(
-        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None = None
+        self,
+        tickets: Sequence[Ticket],
+        marked: set[Marked],
+        opened: Opened | None = None,
+        more: More | None = None,
     ) -> Sequence[Ticket] | None:
         """None when it failed in the database and may be tried in smaller pieces."""
-        if not self._store.sqlite and not (tickets := self._in_time(tickets)):
+        tickets = list(tickets) if self._store.sqlite else self._in_time(tickets)
+        if not tickets:
             return []
         if opened is None and (gone := self._store.moved()):
             return self._refused(tickets, gone)
         for attempt in range(RETRIES):
             try:
-                return self._once(tickets, marked, None if attempt else opened)
+                return self._once(tickets, marked, None if attempt else opened, more)
             except _CommitFailed:
-                self._look_up(tickets)
+                for ticket in after_commit.look_up_each(self._store, tickets):
+                    ticket.fail(Unknowable("the database did not say whether it committed"))
                 return []
             except _NotReplicated as error:
                 # It is there, and a failover would take it away: nobody may rely on it, whatever its key is.
@@ -258,10 +273,10 @@ class Transactions:
         return Busy(reason(error)), faults.shut(error) or self._store.sqlite
 
     def _once(
-        self, tickets: Sequence[Ticket], marked: set[Marked], opened: Opened | None
+        self, tickets: list[Ticket], marked: set[Marked], opened: Opened | None, more: More | None
     ) -> Sequence[Ticket]:
         done = None if opened is None else _finished(opened)
-        _, results, stale, swiftly = self._again(tickets) if done is None else done
+        _, results, stale, swiftly = self._again(tickets, more) if done is None else done
         marked |= stale
         if swiftly is not None:
             for ticket, result in zip(tickets, results, strict=True):
@@ -271,14 +286,16 @@ class Transactions:
             after_commit.remember(self._store, tickets, results)
         return mixed.end(tickets, results)
 
-    def _again(self, tickets: Sequence[Ticket]) -> Opened:
-        """Begin, decide, write and commit."""
+    def _again(self, tickets: list[Ticket], more: More | None) -> Opened:
+        """Begin, decide, write and commit ``tickets`` and those that are added to them."""
         with self._connection() as connection:
             connection.begin()
             self._forget(connection, tickets)
             set_account(connection, tickets[0].account)
             by_index(connection)
             lapsing(connection, self._store.answer_seconds)
+            if more is not None and self._turns.take(connection, tickets[0].account):
+                tickets += more()
             decided = self._decided(connection, tickets)
             self._commit(connection)
             return decided
@@ -350,16 +367,6 @@ class Transactions:
         if words := warning(connection):
             log.warning("commit came back with a warning", reason=words)
             raise _NotReplicated(f"the database committed, and warned: {words}")
-
-    def _look_up(self, tickets: Sequence[Ticket]) -> None:
-        """COMMIT may or may not have happened. A key tells; without one the answer is unknown."""
-        until = time.monotonic() + self._store.answer_seconds
-        for ticket in tickets:
-            found = after_commit.look_up(self._store, ticket) if time.monotonic() < until else None
-            if found is None:
-                ticket.fail(Unknowable("the database did not say whether it committed"))
-            else:
-                ticket.result = found
 
 
 def _not_opened(error: Exception) -> None:

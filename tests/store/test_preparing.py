@@ -229,7 +229,9 @@ def test_the_usual_commit_is_planned_once(shop: Shop) -> None:
             with shop.store.writer.connect() as connection, connection.begin():
                 found = connection.exec_driver_sql(query).all()
         often = {text: special for text, general, special in found if general + special > WRITERS}
+        (turn,) = [text for text in often if "advisory" in text]
         assert any("INTO movements" in text for text in often)
+        del often[turn]  # it is asked for before that is said, and PostgreSQL has nothing to plan there
         assert max(often.values()) <= 1, often  # a level that is new is not of the usual kind
 
     asyncio.run(main())
