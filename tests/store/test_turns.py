@@ -108,7 +108,8 @@ def test_those_who_come_while_it_is_waited_for_share_the_commit(shop: Shop) -> N
 
 def test_who_waits_in_vain_is_told_so(shop: Shop) -> None:
     """A turn is waited for no longer than any lock."""
-    hasty = Shop(f"{shop.url}&options=-c%20lock_timeout%3D300ms")
+    more = "&" if "?" in shop.url else "?"
+    hasty = Shop(f"{shop.url}{more}options=-c%20lock_timeout%3D300ms")
 
     async def main() -> list[Recorded | BaseException]:
         async with in_line(hasty) as (inventory, first):
