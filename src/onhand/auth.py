@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from onhand.inventory import Inventory
+from onhand.memory import Known
 from onhand.store import keys
 
 SECRET_BYTES = 32
@@ -81,8 +82,9 @@ class Gate:
         kept = self._kept.get(hashlib.blake2s(said).digest())
         if kept is None:
             return None
-        found, memory = kept
-        if self._inventory.memory(found.account) is not memory:
+        found, stamp = kept
+        memory = self._inventory.memory(found.account)
+        if memory is None or memory.stamp is not stamp:
             return None
         if found.expires_at is not None and found.expires_at <= self._inventory.now():
             return None
@@ -93,13 +95,17 @@ class Gate:
         caller = await identify(self._inventory, self._dialect, lookup, secret)
         if caller is not None:
             memory = self._inventory.memory(caller.account)
-            found = None if memory is None else memory.single.get(("key", self._dialect, lookup))
-            # What is remembered by now may be another one, which the secret is not of.
-            if found is not None and _proven(found, secret, self._inventory.now()) is not None:
-                if len(self._kept) >= GATE_LIMIT:
-                    self._kept.clear()
-                self._kept[hashlib.blake2s(said).digest()] = (found, memory)
+            if memory is not None:
+                self._keep(said, lookup, secret, memory)
         return caller
+
+    def _keep(self, said: bytes, lookup: str, secret: str | None, memory: Known) -> None:
+        found: Credential | None = memory.single.get(("key", self._dialect, lookup))
+        # What is remembered by now may be another one, which the secret is not of.
+        if found is not None and _proven(found, secret, self._inventory.now()) is not None:
+            if len(self._kept) >= GATE_LIMIT:
+                self._kept.clear()
+            self._kept[hashlib.blake2s(said).digest()] = (found, memory.stamp)
 
 
 class Credential(NamedTuple):

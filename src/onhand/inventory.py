@@ -163,7 +163,8 @@ class Inventory:
     def catalogue(self, account: int) -> object:
         """What is another object once this process may have changed what `recall` remembers of an account; on
         PostgreSQL, where others change it too, nothing: `counters.CATALOGUE` says so there."""
-        return self._memory.now(account) if self.store.sqlite else None
+        known = self._memory.now(account) if self.store.sqlite else None
+        return None if known is None else known.stamp
 
     async def recall_many(
         self,

@@ -29,9 +29,12 @@ class Owned(Protocol):
 class Known:
     """What is remembered of an account under one number of changes."""
 
-    __slots__ = ("ends", "number", "single", "tables", "until")
+    __slots__ = ("ends", "number", "single", "stamp", "tables", "until")
 
     def __init__(self, number: int, asked: float, ends: float) -> None:
+        self.stamp = object()
+        """For those who keep what rests on this, and no longer: this itself may be large, and they may never
+        come back to see that it was forgotten."""
         self.single: dict[Hashable, Any] = {}
         self.tables: dict[str, dict[Any, Any]] = {}
         """Things of one kind, by their names."""

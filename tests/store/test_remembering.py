@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from sqlalchemy import Connection
 
 from onhand import auth, memory, mixed
+from onhand.api.rendered import Renderings
 from onhand.inventory import Inventory
 from onhand.stock.model import Adjust
 from onhand.store import catalog, counters, keys
@@ -271,6 +274,41 @@ def test_who_is_known_at_the_gate(shop: Shop) -> None:
         for _ in range(3):
             assert await gate.identify(said, lookup) is None
         assert gate.at_once(said) is None
+
+    play(shop, story)
+    with shop.writing() as connection:
+        keys.drop(connection, [("native", lookup)])
+
+
+class Thing:
+    """What can be looked after."""
+
+
+def test_what_was_forgotten_is_kept_by_nobody(shop: Shop) -> None:
+    """Neither the gate nor levels as they were answered hold on to what they were found in."""
+    lookup = auth.digest("onhand_secret")
+    new = keys.Stored("native", lookup, None, 1, "key", "me", "read", None, None, "", START, None, None)
+
+    async def story(inventory: Inventory) -> None:
+        await inventory.write(1, lambda c: keys.add(c, [new]))
+        gate, rendered = auth.Gate(inventory, "native"), Renderings(inventory)
+        for _ in range(3):
+            await gate.identify(b"Bearer onhand_secret", lookup)
+        assert gate.at_once(b"Bearer onhand_secret") is not None
+        rendered.of(1)
+        thing = Thing()
+        seen = weakref.ref(thing)
+
+        async def keep(one: Thing) -> None:
+            await inventory.recall(1, "thing", lambda _: one)
+
+        await keep(thing)
+        del thing
+        gc.collect()
+        assert seen() is not None, "it is remembered"
+        await inventory.write(1, name_it("gone"))
+        gc.collect()
+        assert seen() is None
 
     play(shop, story)
     with shop.writing() as connection:
