@@ -1,17 +1,18 @@
-"""Published rate limits: token buckets per key, several windows at once, with the clock passed in."""
+"""Published rate limits: calls counted per key, in several windows at once, with the clock passed in."""
 
 import math
+from bisect import bisect_right
 from collections import OrderedDict
 from typing import NamedTuple
 
 KEYS_LIMIT = 10_000
 # Epoch seconds in a float are good to about a quarter of a microsecond, so a caller who waits exactly as long
-# as told could come up short by that much of a token.
+# as told could come too early by that much.
 GRAIN = 1e-4
 
 
 class Window(NamedTuple):
-    """At most `calls` at once, coming back evenly over `seconds`."""
+    """At most `calls` within any `seconds`."""
 
     calls: int
     seconds: float
@@ -37,13 +38,8 @@ class Ruling(NamedTuple):
         return max(math.ceil(self.after), 0 if self.allowed else 1)
 
 
-class _Bucket(NamedTuple):
-    tokens: tuple[float, ...]
-    at: float
-
-
 class Pace:
-    """A bucket set for each of the KEYS_LIMIT keys used last; a refused call takes nothing from any window.
+    """The last calls of each of the KEYS_LIMIT keys used last; a refused call counts in no window.
 
     A key that was pushed out starts afresh, so size it above the number of credentials in use at once.
     """
@@ -53,38 +49,41 @@ class Pace:
             raise ValueError("a pace needs windows of at least one call and of more than no time")
         self.windows = windows
         self.keys = keys
-        self._full = tuple(float(window.calls) for window in windows)
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._most = max(window.calls for window in windows)
+        self._calls: OrderedDict[str, list[float]] = OrderedDict()
 
     def allow(self, key: str, now: float) -> Ruling:
-        """Takes one call from every window of `key`, or from none; `now` is in epoch seconds."""
-        bucket = self._buckets.pop(key, None) or _Bucket(self._full, now)
-        tokens = self._refilled(bucket, now)
-        allowed = min(tokens) >= 1.0 - GRAIN
-        if allowed:
-            tokens = tuple(level - 1.0 for level in tokens)
-        # Of a clock that was wrong and is put right, the wrong time must not stay: until it came again,
+        """Counts one call of `key` in every window, or in none; `now` is in epoch seconds."""
+        calls = self._calls.pop(key, [])
+        # Of a clock that was set back or put right, the wrong time must not stay: until it came again,
         # nothing would be given back.
-        self._buckets[key] = _Bucket(tokens, now)
-        if len(self._buckets) > self.keys:
-            self._buckets.popitem(last=False)
-        return self._ruling(allowed, tokens, now)
+        for at in range(bisect_right(calls, now), len(calls)):
+            calls[at] = now
+        allowed = self._wait(calls, now) <= 0.0
+        if allowed:
+            calls.append(now)
+            del calls[: -self._most]
+        self._calls[key] = calls
+        if len(self._calls) > self.keys:
+            self._calls.popitem(last=False)
+        return self._ruling(allowed, calls, now)
 
-    def _refilled(self, bucket: _Bucket, now: float) -> tuple[float, ...]:
-        # A clock that was set back must neither drain nor fill anything.
-        elapsed = max(0.0, now - bucket.at)
-        return tuple(
-            min(full, level + elapsed * window.calls / window.seconds)
-            for level, full, window in zip(bucket.tokens, self._full, self.windows, strict=True)
+    def _wait(self, calls: list[float], now: float) -> float:
+        """How long until every window has room for one more."""
+        return max(
+            calls[-window.calls] + window.seconds - now if _used(calls, window, now) >= window.calls else 0.0
+            for window in self.windows
         )
 
-    def _ruling(self, allowed: bool, tokens: tuple[float, ...], now: float) -> Ruling:
-        after = max(
-            (1.0 - level if level < 1.0 - GRAIN else 0.0) * window.seconds / window.calls
-            for level, window in zip(tokens, self.windows, strict=True)
+    def _ruling(self, allowed: bool, calls: list[float], now: float) -> Ruling:
+        left, window = min(
+            ((window.calls - _used(calls, window, now), window) for window in self.windows),
+            key=lambda pair: (pair[0] / pair[1].calls, pair[1].calls),
         )
-        level, window = min(
-            zip(tokens, self.windows, strict=True), key=lambda pair: (pair[0] / pair[1].calls, pair[1].calls)
-        )
-        missing = (window.calls - level) * window.seconds / window.calls
-        return Ruling(allowed, window.calls, int(max(0.0, level) + GRAIN), math.ceil(now + missing), after)
+        full = calls[-1] + window.seconds if left < window.calls else now
+        return Ruling(allowed, window.calls, left, math.ceil(full), self._wait(calls, now))
+
+
+def _used(calls: list[float], window: Window, now: float) -> int:
+    """How many of the calls are in the window that ends now."""
+    return min(len(calls) - bisect_right(calls, now - window.seconds + GRAIN), window.calls)
