@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import httptools
 
@@ -128,6 +128,18 @@ def path_of(url: bytes) -> str:
     except httptools.HttpParserInvalidURLError:
         return ""
     return unquote(path.decode("latin-1")) if path else ""
+
+
+def unread(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Target and header fields of a head whose first line no parser takes, for a refusal in the shape of whom
+    it was meant for; what no target may have is escaped. `data` is what the parser was given."""
+    lines = data.lstrip(b"\r\n").partition(b"\r\n\r\n")[0].split(b"\r\n")
+    words = lines[0].split(b" ")
+    target = words[1] if len(words) > 1 else b""
+    fields = [
+        (name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines[1:])
+    ]
+    return quote(target, safe=":/?&=%").encode(), fields
 
 
 def host_of(headers: Headers) -> str:

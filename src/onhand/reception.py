@@ -23,6 +23,7 @@ from onhand.doorman import (
     oversized_body,
     oversized_head,
     path_of,
+    unread,
 )
 
 TRY_AGAIN = 503
@@ -136,6 +137,8 @@ class Reception(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as stop:
                 self._stay(memoryview(data)[stop.args[0] :])
         except httptools.HttpParserError as error:
+            if self.receiving and not self.url:
+                self.url, self.headers = unread(data)
             self._refuse(self.verdict or _meant(error))
             return
         if not self.advanced:
