@@ -59,8 +59,8 @@ def test_a_read_knows_it_before_it_is_written(lent: Shop) -> None:
         )
         assert [[level.reserved for level in page.values()] for page in pages] == [[0, 0], [0, 0], [0]]
         assert standing(connection, DUE - 1) == [(1, 1, 10, 4, 0, 2, DUE), (1, 2, 4, 4, 0, 2, DUE)]
-        assert standing(connection, DUE) == [(1, 1, 10, 0, 0, 2, None), (1, 2, 4, 0, 0, 2, None)]
-        assert standing(connection, DUE, 1) == [(1, 1, 10, 0, 0, 2, None)]
+        assert standing(connection, DUE) == [(1, 1, 10, 0, 0, 3, None), (1, 2, 4, 0, 0, 3, None)]
+        assert standing(connection, DUE, 1) == [(1, 1, 10, 0, 0, 3, None)]
 
 
 def standing(connection: Connection, now: int, location: int | None = None) -> list[levels.Standing]:

@@ -253,9 +253,15 @@ async def shown(call: Call) -> Response:
         known.named[names] = place
         call.rendered.grown(1)
     tag, given = told.tag(text), call.headers.get(b"if-none-match")
-    if given is not None and given.strip() == tag:
+    if given is not None and _known_already(given, tag):
         return wire.respond(304, None, headers={"ETag": tag.decode()})
     return wire.tagged(told.after(text, seq), tag)
+
+
+def _known_already(given: bytes, tag: bytes) -> bool:
+    """Whether one of the tags in If-None-Match is ``tag``, or means any; weak ones count (RFC 9110)."""
+    tags = [one.strip(b" \t").removeprefix(b"W/") for one in given.split(b",")]
+    return tag in tags or tags == [b"*"]
 
 
 async def _looked_up(call: Call, known: Rendered | None, place: Place) -> tuple[bytes, int]:

@@ -53,7 +53,7 @@ _page_at = Packed(
     " AND l.present = 1 AND l.item > :item ORDER BY l.item LIMIT :limit",
 )
 _lapsed = Statement(
-    "SELECT n.item, n.location, SUM(n.held),"
+    "SELECT n.item, n.location, SUM(n.held), COUNT(*),"
     " (SELECT MIN(m.expires_at) FROM reservation_lines m WHERE m.account = n.account"
     " AND m.item = n.item AND m.location = n.location AND m.held > 0 AND m.expires_at > :now)"
     " FROM {rows} JOIN reservation_lines n ON n.account = r.account AND n.item = r.item"
@@ -69,7 +69,8 @@ _seq = Statement("SELECT seq FROM accounts WHERE id = :account")
 
 
 def current(connection: Connection, account: int, rows: Iterable[Any], now: int) -> dict[Place, Level]:
-    """Rows as levels, less what is still held although its time is up: expiry is exact at a read."""
+    """Rows as levels, less what is still held although its time is up: expiry is exact at a read. Their
+    versions count the movements that will say so, one a line of a hold, as if they were written."""
     found: dict[Place, Level] = {}
     due: list[tuple[int, int, int]] = []
     for item, location, on_hand, reserved, infinite, present, version, expiry in rows:
@@ -77,9 +78,11 @@ def current(connection: Connection, account: int, rows: Iterable[Any], now: int)
         found[item, location] = level
         if expiry is not None and expiry <= now:
             due.append((account, item, location))
-    for item, location, held, ahead in _lapsed.run(connection, due, now=now) if due else ():
+    for item, location, held, lines, ahead in _lapsed.run(connection, due, now=now) if due else ():
         level = found[item, location]
-        found[item, location] = replace(level, reserved=level.reserved - int(held), next_expiry=ahead)
+        found[item, location] = replace(
+            level, reserved=level.reserved - int(held), version=level.version + lines, next_expiry=ahead
+        )
     return found
 
 
@@ -145,6 +148,7 @@ _HELD = (
 _one = Statement(
     "SELECT a.seq, l.on_hand, l.reserved, l.infinite, l.version, l.next_expiry,"
     f" CASE WHEN l.next_expiry <= :now THEN (SELECT CAST(SUM(n.held) AS BIGINT) {_HELD} <= :now) END,"
+    f" CASE WHEN l.next_expiry <= :now THEN (SELECT COUNT(*) {_HELD} <= :now) END,"
     f" CASE WHEN l.next_expiry <= :now THEN (SELECT MIN(n.expires_at) {_HELD} > :now) END"
     " FROM accounts a LEFT JOIN levels l ON l.account = :account AND l.item = :item"
     " AND l.location = :location AND l.present = 1 WHERE a.id = :account"
@@ -181,9 +185,9 @@ def _without_lapsed(connection: Connection, account: int, rows: list[Standing], 
     return rows
 
 
-def _less(row: Standing, held: int, ahead: int | None) -> Standing:
+def _less(row: Standing, held: int, lines: int, ahead: int | None) -> Standing:
     item, location, on_hand, reserved, infinite, version, _ = row
-    return item, location, on_hand, reserved - int(held), infinite, version, ahead
+    return item, location, on_hand, reserved - int(held), infinite, version + lines, ahead
 
 
 def one(connection: Connection, account: int, place: Place, now: int) -> tuple[int, Level | None]:
@@ -192,11 +196,11 @@ def one(connection: Connection, account: int, place: Place, now: int) -> tuple[i
     rows = _one.run(connection, account=account, item=item, location=location, now=now)
     if not rows:
         return 0, None
-    seq, on_hand, reserved, infinite, version, expiry, held, ahead = rows[0]
+    seq, on_hand, reserved, infinite, version, expiry, held, lines, ahead = rows[0]
     if version is None:
         return seq, None
     if held is not None:
-        reserved, expiry = reserved - held, ahead
+        reserved, version, expiry = reserved - held, version + lines, ahead
     return seq, Level(on_hand, reserved, bool(infinite), True, version, expiry)
 
 
