@@ -82,7 +82,7 @@ def explain(refusal: AnyRefusal) -> str:
         case Expired(reference, expired_at):
             return f"The hold {reference!r} expired at {expired_at}"
         case Exists(reference, status):
-            return f"The reference {reference!r} is taken: {status}"
+            return f"The reference {reference!r} is taken: {status or 'another owner has it'}"
         case TooLarge(value, limit):
             return f"{value} is further from zero than {limit}"
         case Forbidden(why):

@@ -64,6 +64,7 @@ def test_the_same_reference_replaces_the_callers_own_hold(api: Api) -> None:
     assert (answer.status_code, counts(answer.json())) == (200, [(50, 0, 0, 0, 0)])
     other = api.caller().ask("POST", "/reservations", lines)
     assert (other.status_code, other.json()["code"]) == (409, "reference_taken")
+    assert "status" not in other.json()["errors"][0]
 
 
 def test_a_hold_runs_out_on_time(either: Api) -> None:

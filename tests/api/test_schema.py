@@ -264,6 +264,7 @@ def test_a_line_without_any_location() -> None:
             {"reference": "r", "expired_at": "1970-01-01T00:00:01.000000Z"},
         ),
         (model.Exists("r", HoldStatus.SHIPPED), "reference_taken", {"reference": "r", "status": "shipped"}),
+        (model.Exists("r", None), "reference_taken", {"reference": "r"}),
         (model.TooLarge(10**13), "quantity_out_of_range", {"value": 10**13, "limit": 10**12}),
         (model.Forbidden("no kits here"), "not_allowed", {}),
         (model.Undone(), "undone", {}),

@@ -306,7 +306,9 @@ def refusal(found: AnyRefusal, at: str) -> Fault:
             words = f"The hold ran out at {when}"
             return fault("hold_expired", words, pointer=at, reference=found.reference, expired_at=when)
         case model.Exists():
-            words = f"The reservation is {found.status}"
+            words = "The reservation is another caller's"
+            if found.status is not None:
+                words = f"The reservation is {found.status}"
             return fault("reference_taken", words, pointer=at, **_figures(found))
         case model.TooLarge():
             words = f"{found.value} is further from 0 than {found.limit}"

@@ -372,10 +372,10 @@ class Expired(Refusal, frozen=True):
 
 
 class Exists(Refusal, frozen=True):
-    """The reference is taken: by another owner, or by a reservation that has gone further."""
+    """The reference is taken: by one that has gone further, or (``status`` None) by another owner's."""
 
     reference: str
-    status: HoldStatus
+    status: HoldStatus | None
 
 
 class TooLarge(Refusal, frozen=True):

@@ -76,9 +76,11 @@ def _may_reserve(old: Reservation | None, command: Reserve, now: int, caller: st
         return Expired(command.reference, command.expires_at)
     if old is None:
         return None
+    if old.owner != caller:
+        return Exists(command.reference, None)
     shipped = any(line.shipped for line in old.lines)
     gone_further = (shipped or old.status is HoldStatus.CONFIRMED) and not command.force
-    return Exists(command.reference, old.status) if old.owner != caller or gone_further else None
+    return Exists(command.reference, old.status) if gone_further else None
 
 
 def _with_past(placed: tuple[HoldLine, ...], old: Reservation | None) -> tuple[HoldLine, ...]:
