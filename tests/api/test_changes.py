@@ -244,6 +244,15 @@ def test_a_transfer(api: Api) -> None:
     assert codes(short) == ("insufficient_stock", [""])
 
 
+def test_a_transfer_to_where_it_is_shows_the_level_once(api: Api) -> None:
+    body = api.post("/transfers", {"item": GIFT, "from": MAIN, "to": MAIN, "quantity": 7}, 201)
+    (done,) = body["changes"]
+    assert (done["seq"], [(one["location"], one["on_hand"]) for one in done["levels"]]) == (
+        None,
+        [(MAIN, 50)],
+    )
+
+
 def test_the_last_fifty_are_sold_once(either: Api) -> None:
     sent = {"headers": {"Authorization": f"Bearer {either.key}"}, "json": {"changes": [adjust(-1)]}}
     answers = either.hub.together([Call("POST", f"{PREFIX}/changes", sent)] * 64)

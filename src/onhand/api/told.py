@@ -213,7 +213,8 @@ def done(entries: Sequence[Entry], first: int, asked: AnyCommand, after: Mapping
         moved = entries[0].movement
         return Done("done", first, first, (brief(moved.item, moved.location, entries[0].level),))
     if not entries:
-        shown = [brief(*at, after[at]) for at in places(asked, NO_HOLDS) if at in after]
+        named = dict.fromkeys(places(asked, NO_HOLDS))
+        shown = [brief(*at, after[at]) for at in named if at in after]
         return Done("done", None, None, shown)
     levels = {(place := entry.movement.place): brief(*place, entry.level) for entry in entries}
     return Done("done", first, first + len(entries) - 1, list(levels.values()))
