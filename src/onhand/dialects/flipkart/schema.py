@@ -42,18 +42,20 @@ _STATUS_BODY = {status: f'{{"status":"{status}"}}' for status in (ENABLED, DISAB
 class Spot(msgspec.Struct, frozen=True):
     """What a request says of one location: ``at`` is where it stands, ``id`` is Flipkart's.
 
-    ``inventory`` None leaves the stock alone, ``status`` None enables, ``pending`` None says nothing.
+    ``inventory`` None leaves the stock alone, ``pending`` None says nothing. Of an entry with faults only
+    ``at`` and ``id`` count.
     """
 
     at: int
     id: str
     inventory: int | None
-    status: str | None
+    status: str
     pending: int | None
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One SKU's update as far as it can be read without knowing the catalogue."""
+    """One SKU's update as far as it can be read without knowing the catalogue; where there are no faults,
+    each location is one of ``spots``, and once."""
 
     sku: str
     product_id: str | None
@@ -139,19 +141,22 @@ def _spots(value: object, faults: list[Fault]) -> tuple[Spot, ...]:
         faults.append(Fault(Code.EMPTY, "must have at least one location", name, name))
     else:
         found: list[Spot] = []
+        faulty: list[Spot] = []
         for at, one in enumerate(value):
+            before = len(faults)
             spot = _spot(at, one, faults)
             if spot is not None:
-                found.append(spot)
-        return _distinct(found, faults) if len(found) > 1 else tuple(found)
+                (found if len(faults) == before else faulty).append(spot)
+        # Whether a location is known can be told of a faulty entry, too; whether it contradicts cannot.
+        return (*(_distinct(found, faults) if len(found) > 1 else found), *faulty)
     return ()
 
 
 def _spot(at: int, value: object, faults: list[Fault]) -> Spot | None:
+    """What an entry says; None for one that names no location."""
     if not isinstance(value, dict):
         faults.append(Fault(Code.NOT_A_LOCATION, "must be an object", "locations", f"locations[{at}]"))
         return None
-    before = len(faults)
     name = value.get("id")
     if name is None:
         faults.append(Fault(Code.REQUIRED, "is required", "id", _path(at, "id")))
@@ -168,9 +173,10 @@ def _spot(at: int, value: object, faults: list[Fault]) -> Spot | None:
         faults.append(Fault(Code.REQUIRED, "is required", "inventory", _path(at, "inventory")))
     if pending is not None:
         pending = _quantity(pending, "pending_inventory", at, faults)
-    if not isinstance(name, str) or len(faults) > before:
+    if not isinstance(name, str):
         return None
-    return Spot(at, name, inventory, status, pending)
+    # An update without a status makes the listing buyable at the location (Flipkart's release notes).
+    return Spot(at, name, inventory, status or ENABLED, pending)
 
 
 def _path(at: int, name: str) -> str:
@@ -247,8 +253,7 @@ def _unknown(spot: Spot) -> Fault:
 
 
 def _notes(offer: Offer, location: int, spot: Spot) -> list[Companion]:
-    # An update without a status makes the listing buyable at the location (Flipkart's release notes).
-    body = _STATUS_BODY[spot.status or ENABLED]
+    body = _STATUS_BODY[spot.status]
     notes: list[Companion] = [PutDetail(offer.space, STATUS_DETAIL, offer.item, location, body)]
     if spot.pending is not None:
         body = f'{{"pending_inventory":{spot.pending}}}'
