@@ -215,6 +215,28 @@ def test_a_location_is_enabled_by_an_update_and_disabled_on_request(hub: Hub) ->
     assert send({"id": east, "inventory": 5})[1]["pending_inventory"] == 6
 
 
+def test_two_listings_of_one_item_share_its_number_and_nothing_else(hub: Hub) -> None:
+    known = hub.section["skus"][0]
+    link = hub.read(lambda c: channels.links(c, hub.account, "flipkart"))[0].id
+    item = hub.read(lambda c: catalog.items_by_sku(c, hub.account, [known["sku"]]))[known["sku"]].id
+    hub.write(lambda c: channels.add_listing(c, hub.account, channels.Listing(0, link, "ALIAS", item), 1))
+    before = locations(hub, known["sku"])
+    quiet = update(known, 3, status="DISABLED", pending_inventory=9)
+    assert post(hub, {"ALIAS": quiet}).json() == {"ALIAS": SUCCESS}
+    assert locations(hub, "ALIAS")[0] == {
+        "id": known["locations"][0],
+        "status": "DISABLED",
+        "inventory": 3,
+        "pending_inventory": 9,
+    }
+    assert locations(hub, known["sku"]) == [before[0] | {"inventory": 3}, before[1]]
+    # In one request each says of itself what it says, and the last number is the item's.
+    both = {known["sku"]: update(known, 5, status="DISABLED"), "ALIAS": update(known, 6)}
+    assert post(hub, both).json() == {known["sku"]: SUCCESS, "ALIAS": SUCCESS}
+    found = [locations(hub, sku)[0] for sku in (known["sku"], "ALIAS")]
+    assert [(one["status"], one["inventory"]) for one in found] == [("DISABLED", 6), ("ENABLED", 6)]
+
+
 def test_a_sku_named_errors_is_a_sku(hub: Hub) -> None:
     link = hub.read(lambda c: channels.links(c, hub.account, "flipkart"))[0].id
     listing = channels.Listing(0, link, "errors", 13, attributes={"product_id": "P" * 13})

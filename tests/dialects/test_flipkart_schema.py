@@ -31,7 +31,7 @@ from onhand.work import Accepted, PutDetail
 PRODUCT = "SHTABCDEFGH12345"
 HERE, THERE = "LOC" + "0" * 31 + "1", "LOC" + "0" * 31 + "2"
 PLACES = {HERE: 1, THERE: 2}
-OFFER = Offer(99, 13, "connection:5", PRODUCT)
+OFFER = Offer(99, 13, PRODUCT)
 
 
 def update(*locations: object, product_id: object = PRODUCT) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def test_what_goes_to_the_ledger(
     assert len(group.commands) == len(commands)
     kept = [one for one in group.also if isinstance(one, PutDetail)]
     assert [(one.other, *json.loads(one.body or "").values()) for one in kept] == notes
-    assert {(one.dialect, one.item) for one in kept} == {("connection:5", 13)}
+    assert {(one.dialect, one.item) for one in kept} == {("flipkart", 99)}
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,10 @@ _details = Statement(
 def details(
     connection: Connection, account: int, dialect: str, kind: str, items: Iterable[int]
 ) -> dict[tuple[int, int], dict[str, Any]]:
-    """What a dialect keeps about these items, by (item, other); written with `work.PutDetail`."""
+    """What a dialect keeps about these items, by (item, other); written with `work.PutDetail`.
+
+    A dialect that says so keeps it about listings, by their numbers.
+    """
     rows = [(account, dialect, kind, item) for item in sorted(set(items))]
     found = _details.run(connection, rows) if rows else []
     return {(row[0], row[1]): msgspec.json.decode(row[2]) for row in found}

@@ -15,7 +15,8 @@ from onhand.store.channels import Link, Listing
 CURRENCY = "INR"
 FULFILLMENT = "NON_FBF"
 
-Details = Mapping[Place, Mapping[str, Any]]
+Details = Mapping[tuple[int, int], Mapping[str, Any]]
+"""What is kept by (listing, location)."""
 
 
 class Asked(NamedTuple):
@@ -36,20 +37,14 @@ class Shelf(NamedTuple):
     names: Mapping[int, str]
 
 
-def space(connection: int) -> str:
-    """Where details about this connection's listings are kept."""
-    return f"connection:{connection}"
-
-
 def offer(listing: Listing) -> Offer:
     """What the rules need to know of a listing; that it is not open makes it inactive where that counts."""
     told = listing.attributes
     inactive = told.get("listing_status") == "INACTIVE"
     archived = told.get("archived_status") == "ARCHIVED"
     product_id = told.get("product_id")
-    where, is_open = space(listing.connection), listing.status == "open"
-    closes = listing.closes_at_zero
-    return Offer(listing.id, listing.item, where, product_id, inactive, archived, is_open, closes)
+    is_open, closes = listing.status == "open", listing.closes_at_zero
+    return Offer(listing.id, listing.item, product_id, inactive, archived, is_open, closes)
 
 
 def asked(raw: bytes) -> Asked:
@@ -93,16 +88,16 @@ def listing(one: Listing, shelf: Shelf) -> dict[str, Any]:
         "listing_status": "INACTIVE" if seen.inactive or one.status != "open" else "ACTIVE",
         "fulfillment_profile": told.get("fulfillment_profile") or FULFILLMENT,
         "archived_status": "ARCHIVED" if seen.archived else "NONE",
-        "locations": locations(one.item, shelf),
+        "locations": locations(one, shelf),
     }
 
 
-def locations(item: int, shelf: Shelf) -> list[dict[str, Any]]:
+def locations(one: Listing, shelf: Shelf) -> list[dict[str, Any]]:
     """Where the listing is offered: locations it was written for, and those that hold stock of the item."""
     found = []
     for number in shelf.link.locations:
-        place = (item, number)
-        status, level = shelf.statuses.get(place), shelf.levels.get(place)
+        place = (one.id, number)
+        status, level = shelf.statuses.get(place), shelf.levels.get((one.item, number))
         if number not in shelf.names or (status is None and level is None):
             continue
         shown = {

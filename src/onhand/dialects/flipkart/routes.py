@@ -25,7 +25,7 @@ from onhand.store.channels import Link, Listing
 from onhand.wire import Incoming
 from onhand.work import Group, Recorded, Work
 
-DIALECT = tokens.DIALECT
+DIALECT = schema.DIALECT
 SPACE, LOCATION = DIALECT, "location"
 """Where the ids that Flipkart has for locations are kept."""
 
@@ -293,14 +293,14 @@ def _shelf(
     connection: Connection, account: int, link: Link, found: dict[str, Listing], now: int
 ) -> rendering.Shelf:
     items = {listing.item for listing in found.values()}
-    space = rendering.space(link.id)
+    ids = [listing.id for listing in found.values()]
     places = [(item, location) for item in items for location in link.locations]
     names = channels.externals(connection, account, SPACE, LOCATION, map(str, link.locations))
     return rendering.Shelf(
         link,
         catalog.items(connection, account, items),
         levels.at(connection, account, places, now),
-        channels.details(connection, account, space, schema.STATUS_DETAIL, items),
-        channels.details(connection, account, space, schema.PENDING_DETAIL, items),
+        channels.details(connection, account, DIALECT, schema.STATUS_DETAIL, ids),
+        channels.details(connection, account, DIALECT, schema.PENDING_DETAIL, ids),
         {int(number): name for number, name in names.items()},
     )

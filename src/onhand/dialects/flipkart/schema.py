@@ -31,10 +31,11 @@ from onhand.stock.model import (
 from onhand.wire import is_int
 from onhand.work import Companion, Group, Outcome, PutDetail
 
+DIALECT = "flipkart"
 SKUS_LIMIT = 10
 ENABLED, DISABLED = "ENABLED", "DISABLED"
 STATUS_DETAIL, PENDING_DETAIL = "flipkart_status", "flipkart_pending"
-"""Kinds of detail kept about (item, location), in the connection's own space."""
+"""Kinds of detail kept about (listing, location): several listings may be of one item."""
 
 _STATUS_BODY = {status: f'{{"status":"{status}"}}' for status in (ENABLED, DISABLED)}
 
@@ -64,12 +65,11 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Offer(NamedTuple):
-    """A listing as the rules see it. ``product_id`` None accepts any; ``space`` is its connection's. ``open``
-    is as it was read: a commit may close a listing that ``closes`` with its level."""
+    """A listing as the rules see it. ``product_id`` None accepts any. ``open`` is as it was read: a commit
+    may close a listing that ``closes`` with its level."""
 
     listing: int
     item: int
-    space: str
     product_id: str | None
     inactive: bool = False
     archived: bool = False
@@ -254,10 +254,10 @@ def _unknown(spot: Spot) -> Fault:
 
 def _notes(offer: Offer, location: int, spot: Spot) -> list[Companion]:
     body = _STATUS_BODY[spot.status]
-    notes: list[Companion] = [PutDetail(offer.space, STATUS_DETAIL, offer.item, location, body)]
+    notes: list[Companion] = [PutDetail(DIALECT, STATUS_DETAIL, offer.listing, location, body)]
     if spot.pending is not None:
         body = f'{{"pending_inventory":{spot.pending}}}'
-        notes.append(PutDetail(offer.space, PENDING_DETAIL, offer.item, location, body))
+        notes.append(PutDetail(DIALECT, PENDING_DETAIL, offer.listing, location, body))
     return notes
 
 

@@ -128,11 +128,9 @@ def demo(connection: Connection, sample: Sample, now: int) -> Part:
     for item in sample.block(FIRST, LAST):
         told = {"product_id": _PRODUCT_ID.format(item.id), "price": _price(item.id)}
         listing = Listing(0, link.id, item.sku or "", item.id, attributes=told)
-        channels.add_listing(connection, sample.account, listing, now)
+        made = channels.add_listing(connection, sample.account, listing, now)
         offered = ours[:1] if item.id == SHARED else ours
-        also += [
-            PutDetail(rendering.space(link.id), schema.STATUS_DETAIL, item.id, at, _STATUS) for at in offered
-        ]
+        also += [PutDetail(DIALECT, schema.STATUS_DETAIL, made.id, at, _STATUS) for at in offered]
     return Part(also=tuple(also))
 
 
@@ -146,14 +144,13 @@ def section(connection: Connection, sample: Sample, now: int) -> dict[str, Any]:
     told = credentials(connection, sample.account, link, now, label="demo")
     names = name_locations(connection, sample.account, link)
     listings = channels.listings(connection, sample.account, link.id)
-    items, space = [one.item for one in listings], rendering.space(link.id)
-    kept = channels.details(connection, sample.account, space, schema.STATUS_DETAIL, items)
+    ids = [one.id for one in listings]
+    kept = channels.details(connection, sample.account, DIALECT, schema.STATUS_DETAIL, ids)
     skus = [
         {
             "sku": one.external_id,
             "product_id": one.attributes["product_id"],
-            "locations": [names[at] for at in link.locations if (one.item, at) in kept]
-            or list(names.values()),
+            "locations": [names[at] for at in link.locations if (one.id, at) in kept] or list(names.values()),
         }
         for one in listings
         if one.status == "open" and "product_id" in one.attributes

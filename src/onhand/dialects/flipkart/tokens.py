@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from onhand import auth
 from onhand.dialects.flipkart import oauth
+from onhand.dialects.flipkart.schema import DIALECT
 from onhand.store import keys
 
-DIALECT = "flipkart"
 TOKENS_LIMIT = 8
 """Live tokens of one application: the oldest beyond it are ended (the lifetime was set shorter)."""
 
