@@ -271,6 +271,20 @@ def test_stock_of_many(hub: Hub) -> None:
     assert shown(get(hub, BULB))[1]["count_on_hand"] == 5
 
 
+def test_two_variants_of_one_item_do_not_contradict_each_other(hub: Hub) -> None:
+    link = hub.read(lambda c: channels.links(c, hub.account, "marketplacer"))[0].id
+    hub.write(lambda c: channels.add_listing(c, hub.account, Listing(0, link, "202", SHADE), hub.clock()))
+    before = shown(get(hub, SHADE))
+    for other in (9, "INFINITE"):
+        answer = call(hub, "post", STOCK, {"count_on_hand": {"2": 7, "3": 1, "202": other}})
+        assert error(answer) == (422, "count_on_hand/202", "Validation error")
+        assert "differs from that of variant 2" in answer.text
+    assert shown(get(hub, SHADE)) == before
+    answer = call(hub, "post", STOCK, {"count_on_hand": {"2": 7, "202": 7}})
+    assert (answer.status_code, answer.text) == (201, '{"count_on_hand":{"2":7,"202":7}}')
+    assert shown(get(hub, SHADE))[1]["count_on_hand"] == 7
+
+
 def test_a_member_sets_its_own_stock_of_many(hub: Hub) -> None:
     before = shown(get(hub, SHADE))
     assert call(hub, "post", STOCK, {"count_on_hand": {"2": 7, "4": 8}}, seller=3).status_code == 201

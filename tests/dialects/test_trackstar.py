@@ -1,4 +1,4 @@
-"""Trackstar over HTTP: adjustments of every integration, the product in the answer, batches, plans."""
+"""Trackstar over HTTP: adjustments of every integration, the product in the answer, plans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +16,7 @@ from onhand.dialects.trackstar import setup
 from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.stock.model import Line, Reserve, SetInfinite, SetOnHand
 from onhand.store import levels
-from trackstar_calls import BATCH, CONTRACT, Shop, call, faults, get, product, put, shop
+from trackstar_calls import CONTRACT, Shop, call, faults, get, product, put, shop
 
 FIRST = 22
 PUBLISHED_KEYS = [
@@ -297,45 +296,6 @@ def test_many_at_once_sell_what_there_is_and_no_more(hub: Hub) -> None:
         if answer.status_code == 200
     )
     assert left == list(range(42))
-
-
-# --- batches ------------------------------------------------------------------------------------------
-
-
-def line(name: str, quantity: Any, warehouse: str | None = None, **more: Any) -> dict[str, Any]:
-    place = {} if warehouse is None else {"warehouse_id": warehouse}
-    return {"product_id": name, "quantity": quantity, **place, **more}
-
-
-def test_a_batch_sets_every_line(hub: Hub) -> None:
-    at = shop(hub, "bigcommerce")
-    first, second = at.warehouses
-    lines = [
-        line("bigcommerce-22", 5, first),
-        line("bigcommerce-23", 0, second, reason="sold"),
-        line("bigcommerce-22", 6, second),
-    ]
-    answer = put(hub, at, {"line_items": lines}, path=BATCH)
-    assert answer.status_code == 200
-    assert list(answer.json()) == ["data", "unused_fields"]
-    assert answer.json()["unused_fields"] == ["reason"]
-    found = {one["id"]: one["inventory_by_warehouse_id"] for one in answer.json()["data"]}
-    assert found == {"bigcommerce-22": {first: 5, second: 6}, "bigcommerce-23": {first: 43, second: 0}}
-    assert answer.json()["data"][0] == product(hub, at)
-
-
-def test_a_batch_is_done_whole_or_not_at_all(hub: Hub) -> None:
-    at = shop(hub, "mirakl")
-    good = line("mirakl-22", 1)
-    unknown = put(hub, at, {"line_items": [good, line("mirakl-99", 1)]}, path=BATCH)
-    assert (unknown.status_code, unknown.json()["id"]) == (404, "mirakl-99")
-    parent = put(hub, at, {"line_items": [good, line("mirakl-21", 1)]}, path=BATCH)
-    assert list(faults(parent)) == ["line_items.1.product_id"]
-    hub.record(Reserve("order-1", (Line(23, 1, (1,)),)))
-    high = put(hub, at, {"line_items": [good, line("mirakl-23", 10**12)]}, path=BATCH)
-    assert (high.status_code, high.json()["origin"]) == (422, "integration")
-    assert list(high.json()["detail"]["json"]) == ["line_items.1.quantity"]
-    assert hub.levels(at.sku)["MAIN"].on_hand == 42
 
 
 # --- NuORDER's future ---------------------------------------------------------------------------------

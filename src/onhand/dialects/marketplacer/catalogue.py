@@ -151,9 +151,13 @@ async def post_stock(front: Front, caller: Caller, request: Incoming) -> Respons
         raise Problem(403, NO_PLACE)
     commands: list[AnyCommand] = []
     names: list[str] = []
+    first: dict[int, str] = {}
     for name, count in asked.items():
         if name not in found:
             raise schema.unknown_variant(name)
+        # Two variants may be of one item, and the answer says of both what was set.
+        if asked[other := first.setdefault(found[name].item.id, name)] != count:
+            raise schema.contradicted(name, other)
         made = schema.stock_commands(count, found[name].item.id, here.mine.location)
         commands += made
         names += [name] * len(made)

@@ -251,6 +251,12 @@ def unknown_variant(name: str) -> Problem:
     return invalid(_stock_source(name), "Variant could not be found")
 
 
+def contradicted(name: str, other: str) -> Problem:
+    """The refusal of a call that says something else of a variant's item under another variant."""
+    words = f"Count on hand differs from that of variant {other}, which has the same stock"
+    return invalid(_stock_source(name), words)
+
+
 def stock_refused(refusal: AnyRefusal, name: str) -> Problem:
     """The ledger's refusal of what a call says of the variant ``name``, one of thousands perhaps."""
     problem = refused(refusal, name)

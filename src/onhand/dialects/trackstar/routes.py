@@ -78,6 +78,7 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             _variant(rendering.pick(found, line.product), line.product, f"line_items.{at}.product_id")
             for at, line in enumerate(wanted.lines)
         ]
+        _agree(wanted.lines, chosen)
         return await _record(inventory, *_settings(visit, place, wanted, chosen, key))
 
     routes = [
@@ -146,6 +147,17 @@ def _variant(product: Product | None, name: str, field: str) -> Product:
     return product
 
 
+def _agree(lines: Sequence[Line], chosen: Sequence[Product]) -> None:
+    """422 for lines that set one level to different numbers: two products may be of one item."""
+    first: dict[tuple[int, int], int] = {}
+    faults: schema.Faults = {}
+    for at, (line, product) in enumerate(zip(lines, chosen, strict=True)):
+        if first.setdefault((product.item, line.location), line.quantity) != line.quantity:
+            faults[f"line_items.{at}.product_id"] = [schema.OTHER_NUMBER]
+    if faults:
+        raise Turned(schema.invalid(faults))
+
+
 def _adjustment(
     visit: Visit, place: Place, product: Product, change: Change, key: Key | None
 ) -> tuple[Work, Callable[[Recorded], Made]]:
@@ -175,7 +187,7 @@ def _settings(
     """All lines in one group: a batch is done whole or not at all."""
     pairs = list(zip(wanted.lines, chosen, strict=True))
     group = Group(tuple(_set(line, product) for line, product in pairs))
-    # Two ids may be one item: what is shown is each product that was named, once.
+    # Two ids may be one product, and two products of one item: what is shown is each product, once.
     shown = {product.external_id: product for product in chosen}
 
     def made(recorded: Recorded) -> Made:

@@ -367,4 +367,5 @@ def unknown(what: str, name: str) -> Problem:
     return problem(404, f"{what} not found", id=name)
 
 
+OTHER_NUMBER = "An earlier line has another quantity for the same item and warehouse."
 PARENT = "A parent product has no inventory of its own: adjust its variants."
