@@ -15,7 +15,7 @@ from hubs import Hub, demo_hub
 from onhand.dialects.trackstar import setup
 from onhand.dialects.trackstar.rules import RULES, Need
 from onhand.stock.model import Line, Reserve, SetInfinite, SetOnHand
-from onhand.store import levels
+from onhand.store import catalog, levels, requests
 from trackstar_calls import CONTRACT, Shop, call, faults, get, product, put, shop
 
 FIRST = 22
@@ -316,6 +316,17 @@ def test_a_future_change_waits_until_it_is_due(hub: Hub) -> None:
     assert product(hub, at)["inventory"] == 60
     (last,) = hub.read(lambda c: levels.history(c, hub.account, (FIRST, 1), limit=1))
     assert '"future_date":"2030-01-01T00:00:00Z"' in (last.context or "")
+
+
+def test_a_future_change_of_a_kit_is_refused_at_once(hub: Hub) -> None:
+    at = shop(hub, "nuorder")
+    hub.write(lambda c: catalog.set_kit(c, hub.account, FIRST, {23: 2}, hub.clock()))
+    now = put(hub, at, at.body(quantity=8))
+    body = at.body(quantity=8, future_date="2030-01-01T00:00:00Z")
+    for key in (None, "delivery-1", "delivery-1"):
+        planned = put(hub, at, body, key=key)
+        assert (planned.status_code, planned.content) == (422, now.content)
+    assert not hub.read(lambda c: requests.plans(c, hub.account))
 
 
 def test_a_past_date_is_now(hub: Hub) -> None:

@@ -19,7 +19,7 @@ from onhand.dialects.trackstar.schema import Batch, Change, Line, Site
 from onhand.inventory import Inventory
 from onhand.settings import Settings
 from onhand.stock.ledger import Refused
-from onhand.stock.model import AnyCommand, SetAvailable
+from onhand.stock.model import AnyCommand, Forbidden, SetAvailable
 from onhand.store import products, requests
 from onhand.store.products import Product
 from onhand.wire import Incoming
@@ -53,7 +53,9 @@ def app(inventory: Inventory, settings: Settings) -> ASGIApp:
             kept = _remembered(inventory, visit, name) or await _kept(inventory, visit, place.site, name)
         if kept is None:
             product = await _product(inventory, visit, place.site, name)
+            _feasible(change, product)
             return await _record(inventory, *_adjustment(visit, place, product, change, key))
+        _feasible(change, kept)
         work, made = _adjustment(visit, place, kept, change, None)
         recorded = await inventory.record(work)
         if isinstance(recorded.outcomes[0], Accepted) and not _moved(recorded):
@@ -145,6 +147,12 @@ def _variant(product: Product | None, name: str, field: str) -> Product:
     if product.has_variants:
         raise Turned(schema.invalid({field: [schema.PARENT]}))
     return product
+
+
+def _feasible(change: Change, product: Product) -> None:
+    """422 for a plan that could only be refused when it is due; at once, the ledger says the same."""
+    if change.due is not None and product.kit:
+        raise Turned(schema.refused(Forbidden(schema.KIT), product.external_id))
 
 
 def _agree(lines: Sequence[Line], chosen: Sequence[Product]) -> None:
