@@ -51,10 +51,12 @@ usual = commands(usual_item, usual_place)
 odd = commands(odd_item, odd_place)
 caller = st.none() | st.just("another")
 money = st.sampled_from(["0.50", "1.00", None, UNSET])
-body = st.sampled_from(["{}", '{"status":"ENABLED"}', None])
+body = st.sampled_from(["{}", '{"status":"ENABLED"}', '{"bin":"A","status":"x"}', None])
 written: st.SearchStrategy[Companion] = st.one_of(
     st.builds(PutPrice, usual_item, st.just(1), money, money, st.sampled_from(["EUR", None, UNSET])),
-    st.builds(PutDetail, st.sampled_from(["a", "b"]), st.just("place"), usual_item, usual_place, body),
+    st.builds(
+        PutDetail, st.sampled_from(["a", "b"]), st.just("place"), usual_item, usual_place, body, st.booleans()
+    ),
 )
 """Companions that are rows and nothing else."""
 companion: st.SearchStrategy[Companion] = st.one_of(

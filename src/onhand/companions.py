@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from operator import itemgetter
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 from msgspec import UNSET
@@ -38,6 +38,16 @@ _put_details = Insert(
     "ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET body = excluded.body",
 )
 _KEY = "account int, dialect text, kind text, item int, other int"
+_INTO_DETAILS = (
+    "INSERT INTO details (account, dialect, kind, item, other, body)"
+    " SELECT account, dialect, kind, item, other, body FROM {rows} WHERE true"
+    " ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET body ="
+)
+_put_parts = Statement(
+    rows=f"{_KEY}, body text",
+    sqlite=f"{_INTO_DETAILS} json_patch(details.body, excluded.body)",
+    postgresql=f"{_INTO_DETAILS} (details.body::jsonb || excluded.body::jsonb)::text",
+)
 _drop_details = Statement(
     rows=_KEY,
     sqlite="DELETE FROM details WHERE (account, dialect, kind, item, other) IN"
@@ -51,6 +61,9 @@ _set_status = Statement(
     rows="account int, id int, status text",
 )
 
+Details: TypeAlias = dict[tuple[int, str, str, int, int], PutDetail]
+"""By account, dialect, kind, item and other."""
+
 
 class _Rows:
     """Prices and details as they are to be, by key; the last word about one thing stands."""
@@ -59,14 +72,15 @@ class _Rows:
 
     def __init__(self) -> None:
         self.prices: dict[tuple[int, int, int], PutPrice] = {}
-        self.details: dict[tuple[int, str, str, int, int], str | None] = {}
+        self.details: Details = {}
 
     def say(self, account: int, one: PutPrice | PutDetail) -> None:
         if isinstance(one, PutPrice):
             key = (account, one.item, one.seller)
             self.prices[key] = _later(self.prices.get(key), one)
         else:
-            self.details[account, one.dialect, one.kind, one.item, one.other] = one.body
+            detail = (account, one.dialect, one.kind, one.item, one.other)
+            self.details[detail] = _added(self.details.get(detail), one) if one.part else one
 
 
 def rows(accepted: Iterable[tuple[int, str, Companion]]) -> list[Row]:
@@ -75,7 +89,7 @@ def rows(accepted: Iterable[tuple[int, str, Companion]]) -> list[Row]:
     for account, _, one in accepted:
         if isinstance(one, PutPrice | PutDetail):
             found.say(account, one)
-    made = [onestep.detail(*key, body) for key, body in found.details.items()]
+    made = [onestep.detail(key, one.body, one.part) for key, one in found.details.items()]
     for key, price in found.prices.items():
         if said := _said(price):
             made.append(onestep.price(*key, said))
@@ -117,6 +131,16 @@ def _later(before: PutPrice | None, one: PutPrice) -> PutPrice:
     return msgspec.structs.replace(before, **_said(one))
 
 
+def _added(before: PutDetail | None, one: PutDetail) -> PutDetail:
+    """``one``, a part, with what it leaves open as an earlier word of the same commit has it."""
+    if before is None or one.body is None:
+        return one
+    if before.body is None:
+        return msgspec.structs.replace(one, part=False)
+    members = msgspec.json.decode(before.body) | msgspec.json.decode(one.body)
+    return msgspec.structs.replace(before, body=msgspec.json.encode(members).decode())
+
+
 def _said(one: PutPrice) -> dict[str, str | None]:
     """What is said of a price."""
     return {name: value for name in _PRICE if (value := getattr(one, name)) is not UNSET}
@@ -131,10 +155,18 @@ def _prices(connection: Connection, prices: dict[tuple[int, int, int], PutPrice]
         _put_prices[columns].run(connection, these)
 
 
-def _details(connection: Connection, details: dict[tuple[int, str, str, int, int], str | None]) -> None:
-    kept = [(*key, body) for key, body in sorted(details.items()) if body is not None]
-    gone = [key for key, body in sorted(details.items()) if body is None]
+def _details(connection: Connection, details: Details) -> None:
+    kept: list[Row] = []
+    parts: list[Row] = []
+    gone: list[Row] = []
+    for key, one in sorted(details.items(), key=itemgetter(0)):
+        if one.body is None:
+            gone.append(key)
+        else:
+            (parts if one.part else kept).append((*key, one.body))
     _put_details.run(connection, kept)
+    if parts:
+        _put_parts.run(connection, parts)
     if gone:
         _drop_details.run(connection, gone)
 

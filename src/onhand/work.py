@@ -29,7 +29,8 @@ class PutPrice(msgspec.Struct, frozen=True, tag=True):
 class PutDetail(msgspec.Struct, frozen=True, tag=True):
     """What a dialect keeps about (item, other), as JSON text; None deletes it.
 
-    ``kind`` says what ``other`` is, for instance a location.
+    ``kind`` says what ``other`` is, for instance a location. With ``part`` the body is an object of texts and
+    numbers, and its members alone are put: the others stay as they are in the database, whoever wrote them.
     """
 
     dialect: str
@@ -37,6 +38,7 @@ class PutDetail(msgspec.Struct, frozen=True, tag=True):
     item: int
     other: int
     body: str | None
+    part: bool = False
 
 
 class SetStatus(msgspec.Struct, frozen=True, tag=True):

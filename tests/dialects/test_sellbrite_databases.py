@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hubs import demo_hub
+from hubs import Call, Hub, demo_hub
 from onhand.appliers import APPLIERS
 from onhand.dialects.sellbrite import queue
 from onhand.dialects.sellbrite.schema import Change, queued
-from onhand.stock.model import SetOnHand
+from onhand.stock.model import Forget, SetOnHand
 from onhand.store import catalog, levels, requests
 from onhand.store.catalog import Item, Location
-from sellbrite_calls import NOTEBOOK, PEN, call, open_incidents, put, record, row, shown
+from onhand.work import Group, PutDetail, Work
+from sellbrite_calls import NOTEBOOK, PEN, auth, call, open_incidents, put, record, row, shown
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -112,22 +114,64 @@ def test_calls_of_several_clients_are_applied_in_one_commit(
         assert [one.body["caller"] for one in open_incidents(hub)] == ["three"]
 
 
-def test_what_a_skipped_patch_said_is_not_kept(tmp_path: Path) -> None:
-    """Also when the PUT that makes the record is applied in the same commit."""
-    with demo_hub(tmp_path, "sellbrite") as hub:
-        calls = [
-            (False, Change("FRESH", "w", 1, bin_location="skipped")),
-            (True, Change("FRESH", "w", 2, cost="1.50")),
-            (False, Change("FRESH", "w", 3, bin_location="B-2")),
-            (True, Change("FRESH", "w", 4, cost="2.50")),
-        ]
-        for create, change in calls[:2]:
-            body = queued(create, [change], {"w": 1})
-            hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
-        hub.run(queue.apply, hub.inventory, hub.account, hub.read(lambda c: requests.waiting(c, hub.account)))
-        assert (row(hub, "FRESH")["bin_location"], row(hub, "FRESH")["cost"]) == (None, 1.5)
-        for create, change in calls[2:]:
-            body = queued(create, [change], {"w": 1})
-            hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
-        hub.run(queue.apply, hub.inventory, hub.account, hub.read(lambda c: requests.waiting(c, hub.account)))
-        assert (row(hub, "FRESH")["bin_location"], row(hub, "FRESH")["cost"]) == ("B-2", 2.5)
+def at_once(hub: Hub, *calls: tuple[bool, Change]) -> tuple[Any, Any]:
+    """Apply calls in one commit; the bin and the cost of FRESH after that."""
+    for create, change in calls:
+        body = queued(create, [change], {"w": 1})
+        hub.run(hub.inventory.accept, hub.account, queue.NAME, "test", body)
+    hub.run(queue.apply, hub.inventory, hub.account, hub.read(lambda c: requests.waiting(c, hub.account)))
+    found = row(hub, "FRESH")
+    return found["bin_location"], found["cost"]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_a_skipped_patch_said_is_not_kept(
+    database: str, elsewhere: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Also when the PUT that makes the record is applied in the same commit, whatever that says, and whether
+    or not the SKU is known from another warehouse."""
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    skipped = (False, Change("FRESH", "w", 1, bin_location="skipped"))
+    with demo_hub(where, "sellbrite") as hub:
+        if elsewhere:
+            put(hub, record(hub, "FRESH", 1, on_hand=1))
+        assert at_once(hub, skipped, (True, Change("FRESH", "w", 2, cost="1.50"))) == (None, 1.5)
+        later = [Change("FRESH", "w", 3, bin_location="B-2"), Change("FRESH", "w", 4, cost="2.50")]
+        assert at_once(hub, (False, later[0]), (True, later[1])) == ("B-2", 2.5)
+        # A PUT that says no more than a quantity, and what goes on from it.
+        item = hub.read(lambda c: catalog.item_ids(c, hub.account, ["FRESH"]))["FRESH"]
+        hub.run(hub.inventory.record, Work(hub.account, (forgotten(item),), "test"))
+        plain = (True, Change("FRESH", "w", 1))
+        assert at_once(hub, skipped, plain, (False, Change("FRESH", "w", 2, cost="3.00"))) == (None, 3.0)
+        made = hub.read(lambda c: levels.history(c, hub.account, (item, 1), limit=2))
+        assert [one.on_hand_after for one in made] == [2, 1]
+
+
+def forgotten(item: int) -> Group:
+    """A place becomes one that was never there."""
+    return Group((Forget(item, 1),), also=(PutDetail(queue.NAME, queue.KIND, item, 1, None),))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_what_two_calls_say_at_once_is_kept_of_both(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A POST is not in the line of the PUTs: what it says may be committed while one is being applied."""
+    where = tmp_path if database == "sqlite" else request.getfixturevalue("postgres_url")
+    found = set()
+    with demo_hub(where, "sellbrite", appliers=APPLIERS) as hub:
+        for number in range(40):
+            sku = f"FRESH-{number}"
+            bodies = {
+                "POST": record(hub, sku, on_hand=9, bin_location="Z"),
+                "PUT": record(hub, sku, on_hand=4, cost=3),
+            }
+            calls = [
+                Call(method, "/sellbrite/inventory", {"auth": auth(hub), "json": {"inventory": body}})
+                for method, body in bodies.items()
+            ]
+            first = hub.together(calls)[0].status_code
+            shown(hub, sku)
+            found.add((first, *[row(hub, sku)[name] for name in ("on_hand", "bin_location", "cost")]))
+    assert found <= {(201, 4, "Z", 3.0), (409, 4, None, 3.0)}

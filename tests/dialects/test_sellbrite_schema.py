@@ -128,10 +128,16 @@ def test_commands() -> None:
     assert schema.command(Change("A", "w", 3, available=True), 1, 2) == SetAvailable(1, 2, 3)
 
 
-def test_details_are_merged() -> None:
-    kept = schema.detail({}, Change("A", "w", 1, bin_location="B", cost="1.00"))
-    assert schema.detail(kept, Change("A", "w", 1)) == {"bin_location": "B", "cost": "1.00"}
-    assert schema.detail(kept, Change("A", "w", 1, cost="2.00")) == {"bin_location": "B", "cost": "2.00"}
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (Change("A", "w", 1), None),
+        (Change("A", "w", 1, cost="2.00"), '{"cost":"2.00"}'),
+        (Change("A", "w", 1, bin_location="", cost="1.00"), '{"bin_location":"","cost":"1.00"}'),
+    ],
+)
+def test_of_a_detail_only_what_is_sent_is_said(change: Change, part: str | None) -> None:
+    assert schema.detail(change) == part
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One transaction writes everything: movements, levels, holds, marks, listings, prices, details and plans."""
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from onhand.stock.model import (
@@ -133,6 +134,32 @@ def test_companions_are_in_the_commit_and_the_last_word_stands(shop: Shop) -> No
     shop.say(also=(PutDetail("treet", "level", 1, 1, None), PutDetail("treet", "level", 3, 1, None)))
     with shop.reading() as connection:
         assert channels.details(connection, 1, "treet", "level", [1, 2, 3]) == {}
+
+
+def test_a_part_of_a_detail_leaves_the_others(shop: Shop) -> None:
+    """Within a commit and after another, whatever was read before: nobody writes back what others said."""
+
+    def part(body: str | None, item: int = 1) -> PutDetail:
+        return PutDetail("treet", "level", item, 1, body, part=True)
+
+    def kept() -> dict[tuple[int, int], dict[str, object]]:
+        with shop.reading() as connection:
+            return channels.details(connection, 1, "treet", "level", [1, 2])
+
+    gone, whole = (PutDetail("treet", "level", 1, 1, body) for body in (None, '{"d":4}'))
+    odd = "'\"\\\n\u0001ä\u2028\U0001f4e6{rows}:now"
+    shop.say(also=(part('{"a":1}'), part('{"b":"1.50"}'), part(encode({"b": odd}).decode(), 2)))
+    assert kept() == {(1, 1): {"a": 1, "b": "1.50"}, (2, 1): {"b": odd}}
+    shop.say(
+        SetOnHand(1, 1, 5), also=(part('{"b":"2"}'), part('{"c":"0.10"}'), part('{"b":""}'), part("{}", 2))
+    )
+    assert kept() == {(1, 1): {"a": 1, "b": "", "c": "0.10"}, (2, 1): {"b": odd}}
+    assert isinstance(shop.say(Adjust(1, 1, -99), also=(part('{"a":7}'),)), Insufficient)
+    assert kept()[1, 1]["a"] == 1
+    shop.say(also=(part('{"d":6}'), gone, part('{"f":7}')))
+    assert kept()[1, 1] == {"f": 7}
+    shop.say(also=(part('{"f":8}'), whole, part('{"e":5}'), part(None, 2)))
+    assert kept() == {(1, 1): {"d": 4, "e": 5}}
 
 
 PLACES: list[tuple[AnyCommand, AnyRefusal]] = [

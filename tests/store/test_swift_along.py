@@ -38,3 +38,26 @@ def test_prices_and_details_go_along(shop: Shop, door: Door) -> None:
     assert door.swift == 4
     door.close()
     shop.check()
+
+
+def test_parts_of_a_detail_are_put_along(shop: Shop, door: Door) -> None:
+    def part(body: str, item: int = 1) -> PutDetail:
+        return PutDetail("a", "place", item, 1, body, part=True)
+
+    door.fill(SetOnHand(1, 1, 5))
+    door.say(Adjust(1, 1, 1), also=(part('{"x":1}'), part('{"y":2}')))
+    door.say(Adjust(1, 1, 1), also=(part('{"x":3}'), part('{"z":"0"}', 2)))
+    assert shop.sql(DETAILS) == [("a", "place", 1, 1, '{"x":3,"y":2}'), ("a", "place", 2, 1, '{"z":"0"}')]
+    door.ahead(
+        [shop.work(Adjust(1, 1, 1), also=(part('{"y":4}'),))],
+        [shop.work(Adjust(1, 1, -99), also=(part('{"x":"no"}'),)), shop.work(also=(part('{"n":5}'),))],
+    )
+    assert shop.sql(DETAILS)[0][-1] == '{"x":3,"y":4,"n":5}'
+    gone = PutDetail("a", "place", 1, 1, None)
+    door.say(also=(gone, part('{"x":6}'), part('{"y":7}')))
+    assert shop.sql(DETAILS)[0][-1] == '{"x":6,"y":7}'
+    door.say(also=(part('{"x":8}'), gone, PutDetail("a", "place", 2, 1, '{"x":9}'), part('{"y":1}', 2)))
+    assert shop.sql(DETAILS) == [("a", "place", 2, 1, '{"x":9,"y":1}')]
+    assert (door.swift, door.followed) == (6, 1)
+    door.close()
+    shop.check()

@@ -33,7 +33,7 @@ _MOVEMENT = (
 _KEY = ("account", "scope", "key", "fingerprint", "status", "body", "headers", "created_at")
 _STALE = ("moved", "now")
 _WIDTH = 2 + len(_MOVEMENT)
-_DETAIL = ("account", "dialect", "kind", "item", "other", "body")
+_DETAIL = ("account", "dialect", "kind", "item", "other", "body", "part")
 _PRICE = ("account", "item", "seller", "price", "sale_price", "currency")
 _SAYS = ("says_price", "says_sale_price", "says_currency")
 _NOTHING, _MOVED, _KEPT, _MARKED, _DETAILED, _PRICED = range(6)
@@ -109,7 +109,8 @@ _ALSO = (
         _DETAIL,
         "INSERT INTO details (account, dialect, kind, item, other, body)"
         " SELECT :account, :dialect, :kind, :item, :other, :body WHERE :body IS NOT NULL"
-        " ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET body = excluded.body;"
+        " ON CONFLICT (account, dialect, kind, item, other) DO UPDATE SET"
+        " body = CASE WHEN :part THEN json_patch(details.body, excluded.body) ELSE excluded.body END;"
         "DELETE FROM details WHERE account = :account AND dialect = :dialect AND kind = :kind"
         " AND item = :item AND other = :other AND :body IS NULL",
     ),
@@ -188,9 +189,9 @@ def deed(
     return _text(_ALL if also else _FEW, size), values
 
 
-def detail(account: int, dialect: str, kind: str, item: int, other: int, body: str | None) -> Row:
-    """What a dialect keeps about (item, other); None deletes it."""
-    return (_DETAILED, account, dialect, kind, item, other, body, *_REST_OF_DETAIL)
+def detail(key: tuple[int, str, str, int, int], body: str | None, part: bool) -> Row:
+    """What is kept under (account, dialect, kind, item, other), or a ``part`` of it; None deletes it."""
+    return (_DETAILED, *key, body, part, *_REST_OF_DETAIL)
 
 
 def price(account: int, item: int, seller: int, said: Mapping[str, str | None]) -> Row:

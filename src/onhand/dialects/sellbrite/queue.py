@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
-
-import msgspec
-from sqlalchemy import Connection
+from typing import NamedTuple
 
 from onhand.dialects.sellbrite import schema
 from onhand.dialects.sellbrite.schema import Change, Queued
 from onhand.inventory import Inventory
-from onhand.store import catalog, channels, requests
+from onhand.store import catalog, requests
 from onhand.store.requests import Message
 from onhand.work import Group, PutDetail, Recorded, Work
 
@@ -24,8 +21,6 @@ RECORDS_AT_ONCE = 1_000
 """Records in one commit: the work of others goes between two."""
 PATIENCE_SECONDS = 0.25
 STEP_SECONDS = 0.002
-
-Details = dict[tuple[int, int], dict[str, Any]]
 
 
 class Call(NamedTuple):
@@ -58,35 +53,25 @@ async def settled(inventory: Inventory, account: int) -> None:
 
 
 def _runs(calls: Sequence[Call]) -> Iterator[list[Call]]:
-    """Neighbours, as many as make a commit. What a PATCH says about a bin or a cost is kept if its record
-    is there: a PUT that goes on from it waits until that is known."""
+    """Neighbours, as many as make a commit."""
     run: list[Call] = []
     count = 0
-    patched: set[tuple[int, str]] = set()
     for call in calls:
-        create, changes = call.queued.create, call.queued.changes
-        detailed = {(location, change.sku) for location, change in changes if has_detail(change)}
-        count += len(changes)
-        if run and (count > RECORDS_AT_ONCE or (create and not patched.isdisjoint(detailed))):
+        records = len(call.queued.changes)
+        count += records
+        if run and count > RECORDS_AT_ONCE:
             yield run
-            run, count, patched = [], len(changes), set()
+            run, count = [], records
         run.append(call)
-        if not create:
-            patched |= detailed
     if run:
         yield run
 
 
 async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> Recorded:
     skus = {change.sku for call in run for _, change in call.queued.changes}
-    detailed = {change.sku for call in run for _, change in call.queued.changes if has_detail(change)}
     ids = await inventory.recall_many(
         account, "item of", skus, lambda c, some: catalog.item_ids(c, account, some)
     )
-    details: Details = {}
-    if detailed:
-        wanted = [ids[sku] for sku in detailed if sku in ids]
-        details = await inventory.read(account, lambda c: channels.details(c, account, NAME, KIND, wanted))
     made = {
         change.sku for call in run if call.queued.create for _, change in call.queued.changes
     } - ids.keys()
@@ -101,7 +86,6 @@ async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> Re
             change,
             ids[change.sku],
             location,
-            details,
             existing=None if call.queued.create else True,
             caller=call.message.principal,
         )
@@ -115,36 +99,14 @@ async def _record(inventory: Inventory, account: int, run: Sequence[Call]) -> Re
     return await inventory.record(work)
 
 
-def has_detail(change: Change) -> bool:
-    """Whether a change says more than a quantity."""
-    return change.bin_location is not None or change.cost is not None
-
-
-def look_up(
-    connection: Connection, account: int, skus: set[str], detailed: set[str]
-) -> tuple[dict[str, int], Details]:
-    """The item ids of ``skus``, and what is kept about those of ``detailed``."""
-    ids = catalog.item_ids(connection, account, skus)
-    wanted = [ids[sku] for sku in detailed if sku in ids]
-    return ids, channels.details(connection, account, NAME, KIND, wanted)
-
-
 def group(
-    change: Change,
-    item: int,
-    location: int,
-    details: Details,
-    existing: bool | None,
-    caller: str | None = None,
+    change: Change, item: int, location: int, existing: bool | None, caller: str | None = None
 ) -> Group:
-    """One change with what goes with it; ``details`` is brought up to date for those behind it."""
+    """One change with what goes with it: of a bin and a cost only what was sent, for others may be saying
+    something of the place at the same time."""
     command = schema.command(change, item, location)
-    if not has_detail(change):
+    part = schema.detail(change)
+    if part is None:
         return Group((command,), existing=existing, caller=caller)
-    kept = schema.detail(details.get((item, location), {}), change)
-    details[item, location] = kept
-    return Group((command,), also=(_put(item, location, kept),), existing=existing, caller=caller)
-
-
-def _put(item: int, location: int, kept: Mapping[str, Any]) -> PutDetail:
-    return PutDetail(NAME, KIND, item, location, msgspec.json.encode(kept).decode())
+    also = (PutDetail(NAME, KIND, item, location, part, part=True),)
+    return Group((command,), also=also, existing=existing, caller=caller)

@@ -182,23 +182,20 @@ async def _create(inventory: Inventory, caller: Caller, request: Incoming) -> Re
         return shape(404, schema.WAREHOUSE_MISSING)
     await queue.settled(inventory, caller.account)
     account, now, skus = caller.account, inventory.now(), {change.sku for change in changes}
-    detailed = {change.sku for change in changes if queue.has_detail(change)}
 
-    def look(connection: Connection) -> tuple[dict[str, int], queue.Details, bool]:
-        ids, details = queue.look_up(connection, account, skus, detailed)
+    def look(connection: Connection) -> tuple[dict[str, int], bool]:
+        ids = catalog.item_ids(connection, account, skus)
         places = [(ids[one.sku], locations[one.warehouse]) for one in changes if one.sku in ids]
-        return ids, details, bool(levels.at(connection, account, places, now))
+        return ids, bool(levels.at(connection, account, places, now))
 
-    ids, details, exists = await inventory.read(account, look)
+    ids, exists = await inventory.read(account, look)
     if exists:
         return wire.respond(409, {"body": schema.EXISTS})
     if skus - ids.keys():
         ids = await inventory.write(
             account, lambda c: catalog.ensure_items(c, account, skus, now), quiet=True
         )
-    groups = [
-        queue.group(one, ids[one.sku], locations[one.warehouse], details, existing=False) for one in changes
-    ]
+    groups = [queue.group(one, ids[one.sku], locations[one.warehouse], existing=False) for one in changes]
     return await _record(inventory, caller, groups)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 
@@ -203,7 +203,9 @@ def command(change: Change, item: int, location: int) -> SetOnHand | SetAvailabl
     return SetOnHand(item, location, change.quantity, reason=change.reason)
 
 
-def detail(kept: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """What is kept about a place besides its stock, after ``change``."""
+def detail(change: Change) -> str | None:
+    """What a change says of its place besides the stock, as JSON text: bin, cost or both; or None."""
+    if change.bin_location is None and change.cost is None:
+        return None
     sent = {"bin_location": change.bin_location, "cost": change.cost}
-    return dict(kept) | {name: value for name, value in sent.items() if value is not None}
+    return msgspec.json.encode({name: value for name, value in sent.items() if value is not None}).decode()
