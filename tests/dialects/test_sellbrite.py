@@ -244,6 +244,8 @@ def test_bins_and_costs_are_kept(hub: Hub) -> None:
     put(hub, record(hub, on_hand=3, cost=1), record(hub, on_hand=3, bin_location="A-04"))
     assert (row(hub)["bin_location"], row(hub)["cost"]) == ("A-04", 1.0)
     assert (row(hub, at=1)["bin_location"], row(hub, at=1)["cost"]) == (None, 3.8)
+    put(hub, record(hub, on_hand=3, bin_location=""), record(hub, on_hand=3, bin_location=None))
+    assert (row(hub)["bin_location"], row(hub)["cost"]) == (None, 1.0)
 
 
 def test_measurements_are_numbers(hub: Hub) -> None:

@@ -22,6 +22,10 @@ NO_QUANTITY: tuple[Any, ...] = (
     *(-1, 1.5, True, False, 2**31, 10**30, [], {}),
     *("", "-1", "+1", " 1", "1.0", "1e3", "x", "٣", "2147483648", "0" * 11, "9" * 400),
 )
+NOT_ON_HAND_ALONE: tuple[dict[str, Any], ...] = (
+    *({}, {"on_hand": None}, {"available": 1}, {"on_hand": None, "available": 1}),
+    {"on_hand": 1, "available": 1},
+)
 NO_COST: tuple[Any, ...] = (-1, -0.01, True, "", "1e3", "-1", 100_000_000, 1e300, [])
 NO_OPTION: tuple[Any, ...] = (1, True, [], {})
 
@@ -79,7 +83,7 @@ def test_no_request_at_all(body: Any) -> None:
         ({"inventory": {"sku": "A", "on_hand": 1}}, "warehouse_uuid is required"),
         ({"inventory": {"warehouse_uuid": "w", "on_hand": 1}}, "inventory: sku is required"),
         *((of(sku=bad, on_hand=1), "sku is required") for bad in NO_TEXT),
-        *((of(warehouse_uuid=bad, on_hand=1), "warehouse_uuid") for bad in NO_TEXT),
+        *((of(warehouse_uuid=bad, on_hand=1), "warehouse_uuid is required, .* 1 to 255") for bad in NO_TEXT),
         *((of(on_hand=bad), "whole number") for bad in NO_QUANTITY),
         *((of(available=bad), "whole number") for bad in NO_QUANTITY),
         *((of(on_hand=1, cost=bad), "cost") for bad in NO_COST),
@@ -101,11 +105,16 @@ def test_a_float_is_no_quantity() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [of(available=1), {"inventory": [OK | {"on_hand": 1}, OK | {"on_hand": 2}]}],
+    ("body", "words"),
+    [
+        *((of(**said), "'A'.: on_hand is required, without available$") for said in NOT_ON_HAND_ALONE),
+        ({"inventory": [OK | {"on_hand": 1}, OK | {"on_hand": 2}]}, "twice"),
+        ({"inventory": [OK | {"on_hand": 1}, OK | {"available": 2}]}, r"inventory\[1\] .* without available"),
+        (of(on_hand="x"), "on_hand must be a whole number"),
+    ],
 )
-def test_bad_creations(body: Any) -> None:
-    with pytest.raises(Invalid):
+def test_bad_creations(body: Any, words: str) -> None:
+    with pytest.raises(Invalid, match=words):
         schema.creations(body)
 
 

@@ -40,7 +40,7 @@ def rendered(record: Record) -> dict[str, Any]:
         **{f"package_{name}": _size(item.measurements.get(name)) for name in _PACKAGE},
         "cost": None if cost is None else float(cost),
         **{code: item.barcodes.get(code) for code in _CODES},
-        "bin_location": detail.get("bin_location"),
+        "bin_location": detail.get("bin_location") or None,
     }
 
 

@@ -82,30 +82,28 @@ def unqueued(body: str) -> Queued:
 # --- bodies in ----------------------------------------------------------------------------------------
 
 
-def changes(body: object) -> list[Change]:
-    """The records of a PUT or PATCH body, all of them valid. Raises Malformed or Invalid.
+def changes(body: object, *, new: bool = False) -> list[Change]:
+    """The records of a PUT or PATCH body, all of them valid, or ``new`` ones. Raises Malformed or Invalid.
 
     ``{"inventory": record}`` or ``{"inventory": [record, ...]}`` with at most `RECORDS_LIMIT`.
     """
     found = body.get("inventory") if isinstance(body, dict) else None
     if isinstance(found, dict):
-        return [_change(found, None)]
+        return [_change(found, None, new)]
     if not isinstance(found, list):
         raise Malformed('The body must be an object with the key "inventory": a record, or a list of them')
     if not found:
         raise Invalid("inventory: at least one record is required")
     if len(found) > RECORDS_LIMIT:
         raise Invalid(f"inventory: {len(found)} records, at most {RECORDS_LIMIT} are allowed in one call")
-    return [_change(record, at) for at, record in enumerate(found)]
+    return [_change(record, at, new) for at, record in enumerate(found)]
 
 
 def creations(body: object) -> list[Change]:
     """The records of a POST body: as `changes`, but each with on_hand and no two for one place."""
-    made = changes(body)
+    made = changes(body, new=True)
     seen: set[tuple[str, str]] = set()
     for change in made:
-        if change.available:
-            raise Invalid(f"{_named('inventory', change.sku)}: on_hand is required")
         place = (change.sku, change.warehouse)
         if place in seen:
             raise Invalid(f"{_named('inventory', change.sku)}: appears twice for one warehouse")
@@ -113,24 +111,26 @@ def creations(body: object) -> list[Change]:
     return made
 
 
-def _change(record: object, at: int | None) -> Change:
-    """A record, the only one where ``at`` is None."""
+def _change(record: object, at: int | None, new: bool) -> Change:
+    """A record, the only one where ``at`` is None; a ``new`` one has no available yet."""
     if not isinstance(record, dict):
         raise Invalid(f"{_name(at)}: must be an object")
     sku = record.get("sku")
     if not _is_text(sku, STRING_LIMIT):
         raise Invalid(f"{_name(at)}: sku is required, a string of 1 to {STRING_LIMIT} characters")
     try:
-        return _of_sku(sku, record)
+        return _of_sku(sku, record, new)
     except _Wrong as wrong:
         raise Invalid(f"{_named(_name(at), sku)}: {wrong}") from None
 
 
-def _of_sku(sku: str, record: Mapping[str, object]) -> Change:
+def _of_sku(sku: str, record: Mapping[str, object], new: bool) -> Change:
     warehouse = record.get("warehouse_uuid")
     if not _is_text(warehouse, STRING_LIMIT):
-        raise _Wrong("warehouse_uuid is required, a string")
+        raise _Wrong(f"warehouse_uuid is required, a string of 1 to {STRING_LIMIT} characters")
     on_hand, available = record.get("on_hand"), record.get("available")
+    if new and (on_hand is None or available is not None):
+        raise _Wrong("on_hand is required, without available")
     if (on_hand is None) == (available is None):
         raise _Wrong("exactly one of on_hand and available is required")
     field, value = ("on_hand", on_hand) if available is None else ("available", available)
