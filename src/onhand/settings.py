@@ -20,6 +20,9 @@ ANSWER_SECONDS = 40
 TOKEN_SECONDS_LIMIT = 100 * 366 * 24 * 3600
 """A hundred years: a time that is further away cannot be kept."""
 
+CALLS_LIMIT = 1_000_000
+"""Requests a second beyond which a limit is none."""
+
 
 class BadSetting(Exception):
     """A setting has an unknown name or a value that is not allowed, in words."""
@@ -49,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Answer 422 to every field that the connection's integration does not know."""
     lenient_marketplacer: bool = False
     """Accept application/json where application/vnd.api+json is asked for."""
+    limit_flipkart: Annotated[int, msgspec.Meta(ge=0, le=CALLS_LIMIT)] = 0
+    """Requests a second that a Flipkart connection has; 0 for any number, as Flipkart publishes no limit."""
+    flipkart_empty_lists: bool = False
+    """Send Flipkart's lists of errors also where they are empty."""
     treet_unknown_listing_status: Literal[400, 404] = 400
     """The status for an unknown Treet listing: 400 (the endpoint's own page) or 404 (the error table)."""
     flipkart_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=TOKEN_SECONDS_LIMIT)] = 5_184_000

@@ -73,6 +73,11 @@ def whole(fault: Fault) -> dict[str, Any]:
     return {"errors": [fault.wire]}
 
 
+def with_lists(change: dict[str, Any]) -> dict[str, Any]:
+    """The answer for one SKU with both lists, for clients that require them."""
+    return {"status": "", "errors": [], "attribute_errors": []} | change
+
+
 def per_sku(status: str, faults: Sequence[Fault]) -> dict[str, Any]:
     """The answer for one SKU. Empty lists are left out: clients look at the first entry of what is there."""
     change: dict[str, Any] = {"status": status}

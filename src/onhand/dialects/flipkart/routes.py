@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from sqlalchemy import Connection
@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 from onhand import asgi, auth, wire
 from onhand.auth import READ, WRITE, Caller, Gate
 from onhand.dialects.flipkart import oauth, rendering, schema, tokens
-from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole
+from onhand.dialects.flipkart.codes import BadRequest, Code, Fault, whole, with_lists
 from onhand.dialects.flipkart.schema import Offer
 from onhand.inventory import Inventory
+from onhand.pace import Pace, Window
 from onhand.settings import Settings
 from onhand.stock.model import Place
 from onhand.store import catalog, channels, levels
@@ -49,14 +50,32 @@ Looked = tuple[dict[str, Offer], dict[str, int]]
 """Listings by SKU, as the rules see them, and our locations by Flipkart's ids."""
 
 
+class Front(NamedTuple):
+    """What every request but those for tokens is handled with."""
+
+    inventory: Inventory
+    gate: Gate
+    pace: Pace | None
+    empty_lists: bool
+
+
+class TooOften(Exception):
+    """A connection has used up its requests; ``after`` is how many seconds to wait."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(after)
+        self.after = after
+
+
 _respond = partial(wire.respond, media_type=MEDIA_TYPE)
 
 
 def app(inventory: Inventory, settings: Settings) -> ASGIApp:
     """The dialect's application; its paths are relative to where it is mounted."""
-    gate = Gate(inventory, DIALECT)
-    update = partial(_update, inventory, gate)
-    listings = partial(_listings, inventory, gate)
+    calls = settings.limit_flipkart
+    pace = Pace(Window(calls, 1.0)) if calls else None
+    front = Front(inventory, Gate(inventory, DIALECT), pace, settings.flipkart_empty_lists)
+    update, listings = partial(_update, front), partial(_listings, front)
     routes = [Route(TOKEN_PATH, partial(_token, inventory, settings), methods=["GET", "POST"])]
     for prefix in PREFIXES:
         routes += [
@@ -80,6 +99,9 @@ def _refused(error: Exception) -> Response | None:
             return _respond(400, whole(error.fault))
         case oauth.Denied():
             return _respond(error.status, error.body, headers=error.headers | NO_STORE)
+        case TooOften():
+            body = whole(Fault(4290, "Too many requests"))
+            return _respond(429, body, headers={"Retry-After": str(error.after)})
         case _:
             return None
 
@@ -126,14 +148,19 @@ async def _form(request: Incoming) -> dict[str, str]:
         raise oauth.Denied(400, "invalid_request", "The form has too many fields") from None
 
 
-async def _caller(gate: Gate, request: Incoming, scope: str) -> Caller:
-    said = request.headers.get(b"authorization", b"")
+async def _caller(front: Front, request: Incoming, scope: str) -> Caller:
+    said, gate = request.headers.get(b"authorization", b""), front.gate
     caller = gate.at_once(said)
     if caller is None:
         token = oauth.bearer(said.decode("latin-1"))
         caller = await gate.identify(said, auth.digest(token))
         if caller is None:
             raise oauth.invalid_token(token)
+    if front.pace is not None:
+        name = f"{caller.account} {caller.principal}"
+        ruling = front.pace.allow(name, front.inventory.now() / 1_000_000)
+        if not ruling.allowed:
+            raise TooOften(ruling.retry_after)
     if not caller.may(scope):
         raise oauth.not_allowed(scope)
     return caller
@@ -142,8 +169,8 @@ async def _caller(gate: Gate, request: Incoming, scope: str) -> Caller:
 # --- updating inventory -------------------------------------------------------------------------------
 
 
-async def _update(inventory: Inventory, gate: Gate, request: Incoming) -> Response:
-    caller = await _caller(gate, request, WRITE)
+async def _update(front: Front, request: Incoming) -> Response:
+    caller, inventory = await _caller(front, request, WRITE), front.inventory
     if not wire.says_json(request.headers):
         raise BadRequest(Code.MEDIA_TYPE, "The Content-Type must be application/json")
     asked = schema.envelope(_json(await wire.body(request, wire.BODY_LIMIT)))
@@ -168,6 +195,8 @@ async def _update(inventory: Inventory, gate: Gate, request: Incoming) -> Respon
             answer[one.sku] = schema.answered(result, next(outcomes), recorded.levels)
         else:
             answer[one.sku] = schema.failed(result)
+    if front.empty_lists:
+        answer = {sku: with_lists(change) for sku, change in answer.items()}
     return _respond(200, answer)
 
 
@@ -265,11 +294,11 @@ def _link(connection: Connection, caller: Caller) -> Link | None:
 # --- showing listings -----------------------------------------------------------------------------------
 
 
-async def _listings(inventory: Inventory, gate: Gate, request: Incoming) -> Response:
+async def _listings(front: Front, request: Incoming) -> Response:
     raw = _segment(request)
     if b"/" in raw or not raw:
         return shape(404, "Not found")
-    caller = await _caller(gate, request, READ)
+    caller, inventory = await _caller(front, request, READ), front.inventory
     asked, now = rendering.asked(raw), inventory.now()
 
     def query(connection: Connection) -> dict[str, Any]:
