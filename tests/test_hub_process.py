@@ -251,6 +251,9 @@ def test_a_database_that_may_lose_commits(postgres_url: str, monkeypatch: pytest
     assert "synchronous_commit is off" in faults.json["faults"][0]
     monkeypatch.setenv("ONHAND_ACCEPT_DATA_LOSS", "true")
     assert onhand("init", "--db", postgres_url).code == 0
+    doctor = onhand("doctor", "--db", postgres_url, "--json")
+    assert (doctor.code, "accounts" in doctor.json) == (3, True)
+    assert "served by" not in doctor.json  # of a PostgreSQL nobody knows
 
 
 def refused_start(*options: object, **environment: str) -> str:

@@ -212,8 +212,9 @@ def _examine(store: engine.Store, facts: dict[str, object], settings: Settings) 
         if roles.passes_walls(connection):
             facts["walls"] = "none: this role is not held by row-level security, use an ordinary one"
     faults += _closed(store, settings, everyone)
-    held = holder(store.path.absolute()) if store.sqlite else None
-    facts["served by"] = f"process {held.pid} on {held.url}" if held and _alive(held.pid) else "nobody"
+    if store.sqlite:  # of a PostgreSQL nobody keeps which hubs serve it
+        held = holder(store.path.absolute())
+        facts["served by"] = f"process {held.pid} on {held.url}" if held and _alive(held.pid) else "nobody"
     return faults
 
 
