@@ -115,7 +115,7 @@ async def _page(
 async def _apply(way: Door, done: Import, digest: str, create: bool) -> None:
     """Apply the good lines in chunks, each once in this run of the file."""
     asked = {"account": done.account, "digest": digest}
-    done.changed = done.unchanged = 0
+    done.changed = done.unchanged = done.new = 0
     done.applied = True
     refused: dict[int, str] = {}
     run = await way.ask("find_import", **asked)
@@ -130,6 +130,7 @@ async def _apply(way: Door, done: Import, digest: str, create: bool) -> None:
                 told = msgspec.convert(answer, Imported)
                 done.changed += told.changed
                 done.unchanged += told.unchanged
+                done.new += told.new
                 done.before += len(rows) if told.before else 0
                 refused |= dict(told.refused)
             step(lines)

@@ -23,12 +23,14 @@ DONE = 200
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What became of a chunk; ``refused`` is (line, why), ``before`` that it was applied earlier."""
+    """What became of a chunk; ``refused`` is (line, why), ``before`` that it was applied earlier, ``new`` how
+    many items were made for it."""
 
     changed: int = 0
     unchanged: int = 0
     refused: tuple[tuple[int, str], ...] = ()
     before: bool = False
+    new: int = 0
 
 
 async def find_run(inventory: Inventory, *, account: int, digest: str) -> int:
@@ -64,14 +66,14 @@ async def apply(
 ) -> Imported:
     """Apply the lines of a chunk (see `stockfile.Count`), each on its own; once in this run."""
     counts = msgspec.convert(rows, list[Count])
-    items = await _items(inventory, account, [count.sku for count in counts], create)
+    items, new = await _items(inventory, account, [count.sku for count in counts], create)
     known = [count for count in counts if count.sku in items]
     groups = tuple(Group(_commands(count, items[count.sku])) for count in known)
     said = hashlib.sha256(msgspec.json.encode(counts)).hexdigest()
     # What the chunk says is part of its key: a line that was bad when the run began and is good now
     # must not be taken for done.
     key = Key(_scope(digest), f"{run}:{chunk}:{said[:32]}", said)
-    work = Work(account, groups, CALLER, key, lambda recorded: _answer(known, recorded))
+    work = Work(account, groups, CALLER, key, lambda recorded: _answer(known, new, recorded))
     imported = _imported(await inventory.record(work))
     gone = tuple(
         (count.line, f"there is no item {count.sku!r}") for count in counts if count.sku not in items
@@ -83,13 +85,17 @@ def _scope(digest: str) -> str:
     return f"import:{digest}"
 
 
-async def _items(inventory: Inventory, account: int, skus: list[str], create: bool) -> dict[str, int]:
+async def _items(
+    inventory: Inventory, account: int, skus: list[str], create: bool
+) -> tuple[dict[str, int], int]:
+    """The ids of these SKUs, and how many of them were made."""
     found = await inventory.read(account, lambda c: lookup.items(c, account, skus))
-    new = [sku for sku in skus if sku not in found]
-    if create and new:
-        now = inventory.now()
-        found |= await inventory.write(account, lambda c: catalog.ensure_items(c, account, new, now))
-    return found
+    new = list(dict.fromkeys(sku for sku in skus if sku not in found))
+    if not (create and new):
+        return found, 0
+    now = inventory.now()
+    found |= await inventory.write(account, lambda c: catalog.ensure_items(c, account, new, now))
+    return found, len(new)
 
 
 def _commands(count: Count, item: int) -> tuple[AnyCommand, ...]:
@@ -104,7 +110,7 @@ def _commands(count: Count, item: int) -> tuple[AnyCommand, ...]:
     return (first, SetInfinite(item, count.location, count.infinite, *ending))
 
 
-def _answer(counts: list[Count], recorded: Recorded) -> Answer:
+def _answer(counts: list[Count], new: int, recorded: Recorded) -> Answer:
     changed = 0
     refused: list[tuple[int, str]] = []
     for count, outcome in zip(counts, recorded.outcomes, strict=True):
@@ -112,7 +118,7 @@ def _answer(counts: list[Count], recorded: Recorded) -> Answer:
             refused.append((count.line, unheard.explain(outcome.refusal)))
         elif outcome.entries:
             changed += 1
-    told = Imported(changed, len(counts) - changed - len(refused), tuple(refused))
+    told = Imported(changed, len(counts) - changed - len(refused), tuple(refused), new=new)
     return Answer(DONE, msgspec.json.encode(told).decode())
 
 
