@@ -50,15 +50,21 @@ class NoAnswer(Exception):
     """The other side could not be reached or did not answer, in words."""
 
 
+class NotReached(NoAnswer):
+    """Nothing had been sent: nothing was done."""
+
+
 async def post(url: str, token: str, value: object) -> tuple[int, object]:
     """POST ``value`` as JSON with a bearer token: the status and the decoded answer, None if it is no JSON.
 
-    Follows no redirect and uses no proxy. Raises NoAnswer.
+    Follows no redirect and uses no proxy. Raises NoAnswer, and NotReached.
     """
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
         async with httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
             answer = await client.post(url, content=encode(value), headers=headers)
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise NotReached(f"{url}: {str(error) or type(error).__name__}") from error
     except httpx2.HTTPError as error:
         raise NoAnswer(f"{url}: {str(error) or type(error).__name__}") from error
     try:

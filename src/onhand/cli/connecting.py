@@ -27,6 +27,7 @@ UNMATCHED_SHOWN = 20
 LOOK_SECONDS = 0.2
 WAIT_SECONDS = 60
 HEALED = "'onhand drift --all': what was put right"
+GOES_ON = "not all is imported: the same command goes on from here"
 CONNECTION = typer.Argument(help="The connection's id, its name, or its channel.")
 WAIT = typer.Option(min=0, help="Wait at most so many seconds for the channel; 0: do not wait.")
 SET = typer.Option("--set", help="name=value, name=@FILE; may be given again.")
@@ -74,7 +75,7 @@ async def connect(
                 "rules": asking.rules(rule or []) or None,
                 "feeds": asking.feeds(feed or []) or None,
             }
-            with _saying(asyncio.CancelledError):
+            with _saying():
                 asked = await way.ask("connect_begin", account=number, **wanted)
             began = msgspec.convert(asked, Began)
             link = began.connection
@@ -82,7 +83,7 @@ async def connect(
                 _began(kind.CHANNEL, began)
         else:
             link = await named(way, number, again)
-        with _saying(Exception, asyncio.CancelledError):
+        with _saying(), frame.going_on(GOES_ON):
             found = await _import(way, number, link, began is None or began.pulls)
             asked_for = {"paused": paused, "begun": again is None}
             backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
@@ -113,12 +114,12 @@ def _began(channel: Channel, began: Began) -> None:
 
 
 @contextlib.contextmanager
-def _saying(*which: type[BaseException]) -> Iterator[None]:
-    """When the block is ended by one of ``which``: say how it is gone on with."""
+def _saying() -> Iterator[None]:
+    """When Ctrl-C ends the block: say how it is gone on with."""
     try:
         yield
-    except which:
-        frame.complain("not all is imported: the same command goes on from here")
+    except asyncio.CancelledError:
+        frame.complain(GOES_ON)
         raise
 
 

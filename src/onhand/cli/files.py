@@ -65,8 +65,9 @@ async def import_stock(
 ) -> int:
     """Set stock from a CSV file; a run that was killed goes on where it stopped.
 
-    If any line is bad nothing at all is changed, unless --skip-bad. Exit code 1: nothing was changed
-    because of bad lines; 3: the rest was done, or would be, and some lines were bad.
+    If any line is bad nothing at all is changed, unless --skip-bad. Exit code 1: it could not be done;
+    nothing was changed, unless it is said that it failed in the middle. 3: the rest was done, or would be,
+    and some lines were bad.
     """
     settings = frame.load(db)
     digest = sheets.digest(file)
@@ -77,7 +78,8 @@ async def import_stock(
         if sheets.digest(file) != digest:
             raise BadAsk(f"{file} was changed while it was read: nothing was done; import it again")
         async with door.writing(settings) as way:
-            await _apply(way, done, digest, create)
+            with frame.going_on(progress.KEPT):
+                await _apply(way, done, digest, create)
     if as_json:
         frame.print_json(_told(done, dry_run))
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -103,16 +104,16 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
         try:
             code = uvloop.run(run(*arguments, **options))
         except WORDED as error:
-            complain(str(error))
+            _failed(error, str(error))
             code = FAILED
         except DatabaseFailed as error:
-            complain(f"the database failed: {reason(error)}")
+            _failed(error, f"the database failed: {reason(error)}")
             code = FAILED
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         except OSError as error:
-            complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+            _failed(error, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
             code = FAILED
         except UnicodeEncodeError as error:
             complain(_unwritable(error))
@@ -133,6 +134,23 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
         raise typer.Exit(code or OK)
 
     return started
+
+
+def _failed(error: Exception, words: str) -> None:
+    """Say why a command failed, and what its notes say is to be done."""
+    complain(words)
+    for note in getattr(error, "__notes__", ()):
+        complain(note)
+
+
+@contextlib.contextmanager
+def going_on(words: str) -> Iterator[None]:
+    """When the block fails in the middle of its work, ``words`` are said behind it: how it goes on."""
+    try:
+        yield
+    except Exception as error:
+        error.__notes__ = [words]
+        raise
 
 
 def _unwritable(error: UnicodeEncodeError) -> str:

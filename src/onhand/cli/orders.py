@@ -61,7 +61,8 @@ async def replay(
     began = time.monotonic()
     async with door.writing(settings) as way:
         place = await way.ask("find_location", account=number, name=location)
-        sent = await _send(way, number, place["id"], orders, digest, units)
+        with frame.going_on(progress.KEPT):
+            sent = await _send(way, number, place["id"], orders, digest, units)
     seconds = time.monotonic() - began
     async with door.reading(settings) as inventory:
         now = inventory.now()

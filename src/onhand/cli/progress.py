@@ -16,6 +16,10 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
 
+KEPT = "what was done until then is kept: run the same command again to go on from there"
+"""Said when something failed in the middle, and the command does each thing once."""
+
+
 class Bar:
     """What is shown: call it with steps done."""
 

@@ -29,9 +29,13 @@ from onhand.store.engine import (
     require_head,
 )
 from onhand.transact import Busy, StoreFull, Unknowable
-from onhand.transport import NoAnswer
+from onhand.transport import NoAnswer, NotReached
 
 Operation = Callable[..., Awaitable[Any]]
+
+UNKNOWN = "it is not known whether this was done: look, or run the command again"
+AGAIN = "run the command again"
+"""What a person can do after the hub was asked and gave no answer, and after it could not be asked."""
 
 TOO_LARGE = "a number is larger than any that is kept"
 
@@ -116,9 +120,15 @@ class There:
         self._holder = holder
 
     async def ask(self, operation: str, **parameters: Any) -> Any:
-        """Have the hub do it."""
+        """Have the hub do it. Raises NoAnswer as well, with a note that says what to do then."""
         url = f"{self._holder.url}/_hub/{operation}"
-        status, answer = await transport.post(url, self._holder.token, parameters)
+        try:
+            status, answer = await transport.post(url, self._holder.token, parameters)
+        except NoAnswer as error:
+            reached = not isinstance(error, NotReached)
+            gone = NoAnswer(f"the hub {'stopped answering' if reached else 'cannot be reached'}: {error}")
+            gone.add_note(UNKNOWN if reached else AGAIN)
+            raise gone from error
         if status == 200:
             return answer
         words = answer.get("error") if isinstance(answer, dict) else None
