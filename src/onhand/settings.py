@@ -20,8 +20,8 @@ ANSWER_SECONDS = 40
 TOKEN_SECONDS_LIMIT = 100 * 366 * 24 * 3600
 """A hundred years: a time that is further away cannot be kept."""
 
-CALLS_LIMIT = 1_000_000
-"""Requests a second beyond which a limit is none."""
+CALLS_LIMIT = 1_000
+"""Requests a second that a limit may have: each of the last second's is remembered."""
 
 
 class BadSetting(Exception):
