@@ -299,6 +299,14 @@ def change(connection: Connection, kind: str, account: int, number: int, fields:
         raise Taken(f"{kind} {fields.get('name')!r}") from error
 
 
+_hold_location = Statement("UPDATE locations SET active = active WHERE account = :account AND id = :id")
+
+
+def hold_location(connection: Connection, account: int, number: int) -> None:
+    """Let nobody else change a location until the transaction ends."""
+    _hold_location.run(connection, account=account, id=number)
+
+
 def _numbered(connection: Connection, account: int, name: str, one: _Party, now: int) -> _Party:
     number = one.id or counters.take(connection, account, name)
     if one.id:

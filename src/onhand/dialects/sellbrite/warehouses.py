@@ -142,9 +142,12 @@ def update(
     connection: Connection, account: int, seller: int | None, name: str, sent: Mapping[str, Any]
 ) -> bool:
     """Set fields of a warehouse; False if there is none. Raises InvalidFields."""
-    location = by_uuid(connection, account, seller).get(name)
-    if location is None:
+    found = by_uuid(connection, account, seller).get(name)
+    if found is None:
         return False
+    # What is kept is read once nobody else can change it: another process may be doing so.
+    catalog.hold_location(connection, account, found.id)
+    location = by_uuid(connection, account, seller).get(name, found)
     kept = dict(location.attributes.get(KEPT, {})) | {k: v for k, v in sent.items() if k != "name"}
     kept = {key: value for key, value in kept.items() if value is not None}
     changed: dict[str, Any] = {"attributes": location.attributes | {KEPT: kept}}
