@@ -171,7 +171,9 @@ def test_the_documentation_needs_no_internet(hub: Running, name: str) -> None:
 def test_writing_commands_go_through_the_running_hub(hub: Running, tmp_path: Path) -> None:
     made = onhand("accounts", "create", "second", "--db", hub.db, "--json")
     assert (made.code, made.json["name"]) == (0, "second")
-    key = onhand("keys", "create", "native", "--account", "second", "--scopes", "admin", "--db", hub.db)
+    key = onhand(
+        "keys", "create", "native", "--account", "second", "--scopes", "admin", "--db", hub.db, "--json"
+    )
     headers = {"Authorization": f"Bearer {key.json['api_key']}"}
     answer = httpx2.get(f"{hub.server.url}/api/v1/locations", headers=headers)
     assert [one["name"] for one in answer.json()["data"]] == ["main"]

@@ -160,7 +160,8 @@ def test_a_database_without_an_account(sqlite_url: str, command: list[str], code
 def test_times_of_accounts_and_keys_are_written_as_everywhere(shop: str) -> None:
     onhand("accounts", "create", "new", "--db", shop)
     onhand("keys", "create", "native", "--account", "new", "--db", shop)
-    assert onhand("keys", "revoke", "native:1", "--account", "new", "--db", shop).code == 0
+    ended = onhand("keys", "revoke", "native:1", "--account", "new", "--db", shop, "--json")
+    assert ended.json == {"principal": "native:1", "revoked": 1}
     old, new = onhand("accounts", "list", "--json", "--db", shop).json
     key = onhand("keys", "list", "--account", "new", "--json", "--db", shop).json[0]
     for told in (old["created_at"], old["recorded_at"], key["created_at"], key["revoked_at"]):

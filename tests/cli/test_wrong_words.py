@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -65,6 +67,16 @@ def test_what_people_are_told_to_do_is_there() -> None:
     assert named
     assert named <= commands.keys()
     assert not ELSEWHERE.keys() & commands.keys()
+
+
+def test_whatever_a_program_may_read_is_there_as_json() -> None:
+    def lacking(command: Any, name: str) -> Iterator[str]:
+        for word, one in getattr(command, "commands", {}).items():
+            yield from lacking(one, f"{name} {word}".strip())
+        if not hasattr(command, "commands") and not any("--json" in one.opts for one in command.params):
+            yield name
+
+    assert set(lacking(typer.main.get_command(app), "")) == {"serve", "courier", "secrets new-key"}
 
 
 def test_a_key_file_that_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

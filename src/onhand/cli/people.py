@@ -74,6 +74,7 @@ async def create_key(
         typer.Option(help="trackstar: a warehouse of the connection, by name; may be given again."),
     ] = None,
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="They are JSON, with or without it.")] = False,
 ) -> None:
     """Create credentials and print them as JSON, this once."""
     async with door.writing(frame.load(db)) as way:
@@ -97,9 +98,13 @@ async def revoke_key(
     principal: Annotated[str, typer.Argument(help="Whose, as 'onhand keys list' shows it.")],
     db: Db = None,
     account: AccountName = None,
+    as_json: AsJson = False,
 ) -> None:
     """End a principal's credentials at once."""
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         ended = await way.ask("revoke_key", account=number, principal=principal)
+    if as_json:
+        frame.print_json({"principal": principal, "revoked": ended})
+        return
     frame.say(f"revoked {ended} {'key' if ended == 1 else 'keys'} of {principal}")

@@ -123,11 +123,15 @@ async def edit(
     quantity: Annotated[int, typer.Argument(min=0)],
     location: Annotated[str | None, typer.Option(help="A location of the channel.")] = None,
     file: CardFile = card.FILE,
+    as_json: AsJson = False,
 ) -> None:
     """Somebody sets a number on the channel by hand; nobody is told."""
     body = {"sku": sku, "quantity": quantity, "location": location}
     level = await _ask(file, "edit", body)
-    frame.say(f"{sku} shows {level['quantity']}")
+    if as_json:
+        frame.print_json(level)
+    else:
+        frame.say(f"{sku} shows {level['quantity']}")
 
 
 @app.command()
@@ -135,18 +139,26 @@ async def edit(
 async def faults(
     changes: Annotated[list[str] | None, typer.Argument(help="As throttle=3 retry_after=2.")] = None,
     file: CardFile = card.FILE,
+    as_json: AsJson = False,
 ) -> None:
     """Switch faults on and off, and show them."""
     fields = dict(_fault(one) for one in changes or [])
     found = await (_ask(file, "faults", fields) if fields else _ask(file, "faults", method="GET"))
-    frame.print_table(["fault", "now"], found.items())
+    if as_json:
+        frame.print_json(found)
+    else:
+        frame.print_table(["fault", "now"], found.items())
 
 
 @app.command()
 @frame.command
-async def expire(file: CardFile = card.FILE) -> None:
+async def expire(file: CardFile = card.FILE, as_json: AsJson = False) -> None:
     """Every access token ends now."""
-    frame.say(f"{(await _ask(file, 'expire'))['expired']} tokens have ended")
+    ended = await _ask(file, "expire")
+    if as_json:
+        frame.print_json(ended)
+    else:
+        frame.say(f"{ended['expired']} tokens have ended")
 
 
 def _fault(text: str) -> tuple[str, Any]:
