@@ -69,6 +69,14 @@ def test_what_a_copier_of_the_log_keeps_is_no_other_program(tmp_path: Path) -> N
     assert onhand("init", "--db", db).code == 0
 
 
+@pytest.mark.parametrize("words", [("demo", "--json"), ("serve", "--port", 0, "--demo", "--demo-json")])
+def test_credentials_that_cannot_be_written_are_not_made(words: tuple[object, ...], tmp_path: Path) -> None:
+    db, file = tmp_path / "new.db", tmp_path / "nope" / "x.json"
+    ran = onhand(*words, file, "--db", db)
+    assert (ran.code, ran.out, db.exists()) == (1, "", False)
+    assert ran.err == f"onhand: cannot write {file}: there is no folder {file.parent}\n"
+
+
 def test_a_backup_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
     ran = onhand("backup", tmp_path / "copy.db", "--db", tmp_path / "empty.db")

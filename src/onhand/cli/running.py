@@ -48,6 +48,8 @@ async def serve(
     changes = {name: value for name, value in (("port", port), ("host", host)) if value is not None}
     settings = frame.load(db, **changes)
     log.configure(as_json=settings.log_json)
+    if demo:
+        _require_place(demo_json)
 
     channel = DemoChannel(settings) if demo else None
     made: dict[str, Any] = {}
@@ -112,10 +114,20 @@ def _kept(file: Path | None) -> dict[str, Any] | None:
     return kept if isinstance(kept, dict) else None
 
 
-def _write(file: Path, made: dict[str, Any]) -> None:
-    """Write the credentials so that only their owner can read them, and never half."""
+def _require_place(file: Path | None) -> None:
+    """Refuse a file that cannot be written, before anything is made. Raises BadAsk."""
+    if file is None or (file.exists() and not file.is_file() and not file.is_dir()):
+        return  # a device or a pipe is written to as it is
     if file.is_dir():
         raise BadAsk(f"{file} is a folder, not a file for credentials")
+    if not (folder := file.resolve().parent).is_dir():
+        raise BadAsk(f"cannot write {file}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadAsk(f"cannot write {file}: this user may not write into its folder")
+
+
+def _write(file: Path, made: dict[str, Any]) -> None:
+    """Write the credentials so that only their owner can read them, and never half."""
     text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
     if file.exists() and not file.is_file():  # a device or a pipe is written to, and never replaced
         file.write_text(text, encoding="utf-8")
@@ -139,6 +151,7 @@ async def demo(
 ) -> None:
     """Make the demo account if it is not there, and write what a client needs to drive it."""
     settings = frame.load(db)
+    _require_place(file)
     base = url or _address(settings.db) or frontdoor.address(settings.host, settings.port)
     async with door.writing(settings, create=True) as way:
         made = await way.ask("demo", base_url=base, kept=_kept(file))
