@@ -174,7 +174,6 @@ def test_what_a_channel_needs_is_explained(module: Kind) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("connect", "nowhere"), "there is no channel"),
         (("connect", "sandbox"), "needs url, client_id, client_secret"),
         (("connect", "sandbox", "--set", "nothing=1"), "has no setting 'nothing'"),
         (("connect", "sandbox", "--settings", "card.json"), "has no setting 'admin_key': url, client_id"),
@@ -198,6 +197,10 @@ def test_mistakes_are_said_in_words(line: Line, words: tuple[str, ...], said: st
     write(Path("card.json"), '{"url": "http://127.0.0.1:1", "client_id": "c", "admin_key": "x"}')
     told = line.run(*words, code=1)
     assert told.startswith("onhand: ") and said in told and "Traceback" not in told
+
+
+def test_a_channel_that_is_none_is_a_wrong_word(line: Line) -> None:
+    assert "there is no channel 'nowhere': amazon" in line.run("connect", "nowhere", code=2)
 
 
 def test_keys_are_made(line: Line) -> None:

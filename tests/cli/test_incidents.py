@@ -84,7 +84,7 @@ def test_listed_shown_and_closed(shop: str) -> None:
         (("close", 9), 1),
         (("show", 0), 2),
         (("close", 1, "--note", "x" * 513), 1),
-        (("list", "--kind", "other"), 1),
+        (("list", "--kind", "other"), 2),
         (("--all", "show", 1), 2),
     ],
 )

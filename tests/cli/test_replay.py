@@ -273,7 +273,7 @@ def test_a_file_that_is_none(shop: str, tmp_path: Path, lines: tuple[str, ...], 
         (["{file}", "--account", "nobody"], 1, "no account named 'nobody'"),
         (["{file}", "--db", "{dir}/none.db"], 1, "there is no database at"),
         (["{file}", "--db", "{file}"], 1, "is not a database"),
-        (["{file}", "--stock", "-1"], 1, "--stock is a number from 0"),
+        (["{file}", "--stock", "-1"], 2, "--stock is a number from 0"),
         (["{file}", "--stock", "x"], 2, "--stock"),
     ],
 )

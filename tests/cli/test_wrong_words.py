@@ -42,6 +42,12 @@ def shop(made: Path, tmp_path: Path) -> str:
         ("rules",),
         ("reconnect", "shop"),
         ("init", "--roles", "--distribute"),
+        ("keys", "create", "nope"),
+        ("serve", "--port", "99999"),
+        ("serve", "--port", "-1"),
+        ("connect", "nope"),
+        ("incidents", "list", "--kind", "nope"),
+        ("replay", "a.csv", "--stock", "-1"),
     ],
 )
 def test_wrong_words_are_said_before_a_database_is_looked_at(words: tuple[str, ...], tmp_path: Path) -> None:

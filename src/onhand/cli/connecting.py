@@ -18,7 +18,7 @@ from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.connectors.channel import Channel
 from onhand.office import door
 from onhand.office.door import Door
-from onhand.office.people import BadAsk
+from onhand.office.people import BadAsk, BadWords
 from onhand.outward.connecting import Began, Imported, Unmatched
 
 app = typer.Typer()
@@ -62,7 +62,7 @@ async def connect(
     kind = connectors.by_name(channel)
     if kind is None:
         known = ", ".join(one.CHANNEL.name for one in connectors.ALL)
-        raise BadAsk(f"there is no channel {channel!r}: {known}")
+        raise BadWords(f"there is no channel {channel!r}: {known}")
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         began = None

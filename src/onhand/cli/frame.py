@@ -20,7 +20,7 @@ from rich.table import Table
 from onhand import settings
 from onhand.demo import DemoFailed
 from onhand.office.door import TOO_LARGE
-from onhand.office.people import BadAsk
+from onhand.office.people import BadAsk, BadWords
 from onhand.settings import BadSetting, Settings
 from onhand.store import integrity
 from onhand.store.engine import DatabaseFailed, StoreError, is_postgresql, open_store, reason
@@ -105,7 +105,7 @@ def command(run: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, No
             code = uvloop.run(run(*arguments, **options))
         except WORDED as error:
             _failed(error, str(error))
-            code = FAILED
+            code = USAGE if isinstance(error, BadWords) else FAILED
         except DatabaseFailed as error:
             _failed(error, f"the database failed: {reason(error)}")
             code = FAILED

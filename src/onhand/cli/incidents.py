@@ -11,7 +11,7 @@ from onhand.cli import frame
 from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.office import door, people
 from onhand.office import incidents as desk
-from onhand.office.people import BadAsk
+from onhand.office.people import BadWords
 from onhand.outward import telling
 from onhand.store import incidents
 from onhand.store.incidents import KINDS, OPEN
@@ -53,7 +53,7 @@ async def show_incidents(
 ) -> None:
     """List the incidents that are open, oldest first."""
     if kind is not None and kind not in KINDS:
-        raise BadAsk(f"there is no kind {kind!r}: {', '.join(KINDS)}")
+        raise BadWords(f"there is no kind {kind!r}: {', '.join(KINDS)}")
     state = "" if everything else OPEN
     async with door.reading(frame.load(db)) as inventory:
         number = await people.account_id(inventory, account)

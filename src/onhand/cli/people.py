@@ -8,7 +8,9 @@ import typer
 
 from onhand.cli import frame
 from onhand.cli.frame import AccountName, AsJson, Db
+from onhand.faces import face
 from onhand.office import door, people
+from onhand.office.people import BadWords
 
 accounts_app = typer.Typer(help="Create and list accounts.", no_args_is_help=True)
 keys_app = typer.Typer(help="Create, list and revoke credentials.", no_args_is_help=True)
@@ -77,6 +79,10 @@ async def create_key(
     as_json: Annotated[bool, typer.Option("--json", help="They are JSON, with or without it.")] = False,
 ) -> None:
     """Create credentials and print them as JSON, this once."""
+    try:
+        face(dialect)
+    except ValueError as error:
+        raise BadWords(str(error)) from error
     async with door.writing(frame.load(db)) as way:
         number = await way.ask("account_id", name=account)
         made = await way.ask(

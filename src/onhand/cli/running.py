@@ -29,6 +29,7 @@ from onhand.store.accounts import Account
 
 app = typer.Typer()
 
+PORT = "Port to listen on (else ONHAND_PORT, else 8080)."
 CLOSED_SHOWN = 5
 """Connections that are named when their secrets do not open."""
 
@@ -37,7 +38,7 @@ CLOSED_SHOWN = 5
 @frame.command
 async def serve(
     db: Db = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on (else ONHAND_PORT, else 8080).")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help=PORT)] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Make a demo account if there is none.")] = False,
     demo_json: Annotated[

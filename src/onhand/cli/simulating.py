@@ -14,7 +14,7 @@ from onhand.cli import frame, progress
 from onhand.cli.frame import AccountName, AsJson, Db
 from onhand.office import channels, door, orderfile, ordertimes, people
 from onhand.office.orderfile import Ask, Orders
-from onhand.office.people import BadAsk
+from onhand.office.people import BadAsk, BadWords
 from onhand.outward.equipment import Refusal
 from onhand.simulate import trade
 from onhand.simulate.market import Market, Outcome
@@ -179,13 +179,13 @@ async def _configured(
 
 def _within(name: str, value: float, least: float, most: float) -> float:
     if not least <= value <= most:
-        raise BadAsk(f"{name} is a number from {least:g} to {most:g}")
+        raise BadWords(f"{name} is a number from {least:g} to {most:g}")
     return value
 
 
 def _whole(name: str, value: int) -> int:
     if not 0 <= value <= 1_000_000:
-        raise BadAsk(f"{name} is a number from 0 to 1000000")
+        raise BadWords(f"{name} is a number from 0 to 1000000")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from onhand.office import sheets
-from onhand.office.people import BadAsk
+from onhand.office.people import BadWords
 from onhand.office.sheets import Bad, Row
 from onhand.stock.model import QUANTITY_LIMIT
 from onhand.store.catalog import SKU_LIMIT
@@ -147,7 +147,7 @@ def _digest(lines: list[tuple[str, int]]) -> str:
 
 
 def bounded(stock: int) -> int:
-    """``stock`` if a SKU can be given that many units. Raises BadAsk in words."""
+    """``stock`` if a SKU can be given that many units. Raises BadWords."""
     if not 0 <= stock <= QUANTITY_LIMIT:
-        raise BadAsk(f"--stock is a number from 0 to {QUANTITY_LIMIT}")
+        raise BadWords(f"--stock is a number from 0 to {QUANTITY_LIMIT}")
     return stock

@@ -19,6 +19,10 @@ class BadAsk(Exception):
     """The operator asked for something that cannot be, and why, in words."""
 
 
+class BadWords(BadAsk):
+    """What was asked for can be of no database: the command line itself is wrong."""
+
+
 def plain_name(name: str, what: str) -> str:
     """``name`` if it can be one: printable, not empty, not too long."""
     if not name.strip() or len(name) > NAME_LIMIT or not name.isprintable():
