@@ -107,8 +107,12 @@ def test_all_bad_lines_are_told_and_the_others_applied_if_wanted(shop: str, tmp_
 
 @pytest.mark.parametrize("sku", [" X", "X ", "X\u200b", "X\u0007"])
 def test_no_item_is_made_of_what_looks_like_a_slip(shop: str, tmp_path: Path, sku: str) -> None:
-    told = bring(shop, write(tmp_path / "s.csv", HEADER, f"{sku},main,1"), "--create", code=1)
+    file = write(tmp_path / "s.csv", HEADER, f"{sku},main,1")
+    told = bring(shop, file, "--create", code=1)
     assert "no item is made of" in told["bad"][0]["why"]
+    assert bring(shop, file, "--create", "--any-sku")["new_items"] == 1
+    assert numbers(shop)[sku, "main"] == 1
+    assert onhand("import", file, "--any-sku", "--db", shop).code == 2
 
 
 def test_a_dry_run_counts_and_changes_nothing(shop: str, tmp_path: Path) -> None:

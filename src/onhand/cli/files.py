@@ -59,6 +59,9 @@ async def import_stock(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count; change nothing.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Apply the good lines all the same.")] = False,
     create: Annotated[bool, typer.Option("--create", help="Make an item of each unknown sku.")] = False,
+    any_sku: Annotated[
+        bool, typer.Option("--any-sku", help="With --create: of odd ones, too, as an export may have them.")
+    ] = False,
     account: AccountName = None,
     db: Db = None,
     as_json: AsJson = False,
@@ -69,11 +72,13 @@ async def import_stock(
     nothing was changed, unless it is said that it failed in the middle. 3: the rest was done, or would be,
     and some lines were bad.
     """
+    if any_sku and not create:
+        raise typer.BadParameter("--any-sku says what items are made of: it goes with --create")
     settings = frame.load(db)
     digest = sheets.digest(file)
     async with door.reading(settings) as inventory:
         number = await people.account_id(inventory, account)
-        done = await _check(inventory, number, file, create)
+        done = await _check(inventory, number, file, create, any_sku)
     if not dry_run and (skip_bad or not done.bad):
         if sheets.digest(file) != digest:
             raise BadAsk(f"{file} was changed while it was read: nothing was done; import it again")
@@ -91,10 +96,10 @@ async def import_stock(
     return frame.FOUND if done.applied or dry_run else frame.FAILED
 
 
-async def _check(inventory: Inventory, account: int, file: Path, create: bool) -> Import:
+async def _check(inventory: Inventory, account: int, file: Path, create: bool, any_sku: bool) -> Import:
     """Read the whole file and look every line up."""
     locations = await inventory.read(account, lambda c: catalog.locations(c, account))
-    check = Check(account, locations, create=create)
+    check = Check(account, locations, create=create, any_sku=any_sku)
     done = Import(file, account, {one.name: one.id for one in locations})
     with sheets.opened(file) as sheet, progress.bar("check", None) as step:
         rows = stockfile.counts(sheet)

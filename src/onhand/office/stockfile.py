@@ -88,12 +88,15 @@ def _count(row: Row, columns: Columns) -> Count | Bad:
 
 
 class Check:
-    """Looks the lines of one file up in the ledger, a page at a time, and notices what is twice."""
+    """Looks the lines of one file up in the ledger, a page at a time, and notices what is twice. With
+    ``create`` an unknown SKU is good, one that looks like a slip only with ``any_sku``."""
 
-    def __init__(self, account: int, locations: Sequence[Location], *, create: bool) -> None:
+    def __init__(
+        self, account: int, locations: Sequence[Location], *, create: bool, any_sku: bool = False
+    ) -> None:
         self._account = account
         self._locations = {one.name: one for one in locations}
-        self._create = create
+        self._create, self._any_sku = create, any_sku
         self._seen: dict[tuple[str, int], int] = {}
         self.new: set[str] = set()
         self.changed = 0
@@ -120,10 +123,9 @@ class Check:
         if item is None:
             if not self._create:
                 return Bad(row.line, f"there is no item with the sku {row.sku!r} (--create makes it)")
-            if row.sku != row.sku.strip() or not row.sku.isprintable():
-                return Bad(
-                    row.line, f"no item is made of {row.sku!r}: it has blanks around it or odd characters"
-                )
+            if not self._any_sku and (row.sku != row.sku.strip() or not row.sku.isprintable()):
+                why = "it has blanks around it or odd characters (--any-sku makes it)"
+                return Bad(row.line, f"no item is made of {row.sku!r}: {why}")
         first = self._seen.setdefault((row.sku, location.id), row.line)
         if first != row.line:
             return Bad(row.line, f"{row.sku!r} at {row.place!r} was in line {first} already")
