@@ -50,7 +50,8 @@ async def replay(
 
     Each invoice is reserved and shipped whole, or refused; lines of invoices that begin with C are
     returns, other negative lines are losses. Goods are codes that begin with five digits. Exit code
-    3: the units do not add up, or an invoice was replayed before with other lines.
+    3: the units do not add up, an invoice was replayed before with other lines, or a line could not be
+    read: its invoice is done without it.
     """
     settings = frame.load(db)
     units = None if stock is None else orderfile.bounded(stock)
@@ -77,7 +78,7 @@ async def replay(
         _show(told, orders, sent, proof, seconds)
     if sent.stopped:
         return progress.INTERRUPTED
-    return frame.FOUND if proof.faults or told["conflicts"] else frame.OK
+    return frame.FOUND if proof.faults or told["conflicts"] or orders.bad else frame.OK
 
 
 # --- sending ------------------------------------------------------------------------------------------
