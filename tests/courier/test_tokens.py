@@ -76,6 +76,41 @@ def test_tokens_that_another_process_got_are_adopted(town: Town) -> None:
     play(town, story)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_tokens_that_are_taken_up_while_they_are_stored_are_used(town: Town, alone: bool) -> None:
+    """Whoever drives a connection looks at what is stored, and may see new tokens first; those that this
+    session got itself, or another process's while its own pair was refused."""
+
+    async def story(town: Town) -> None:
+        courier = town.courier()
+        session = await courier.session(1, 1)
+        town.stall.token = "another"
+        vault = session._vault
+        assert vault is not None
+        keep = vault.keep
+
+        async def taken_up(values: Any, *rest: Any) -> None:
+            await keep(values, *rest)
+            session._take(values)
+
+        async def elsewhere(wire: Wire) -> None:
+            if not wire.url.endswith("/token"):
+                return
+            town.stall.token, town.stall.refresh = "t9", "r9"
+            sealed = PlainSeals().seal(1, 1, {"token": "t9", "refresh": "r9"})
+            await town.change("connections", 1, secrets=sealed)
+            session._take({"token": "t9", "refresh": "r9"})
+
+        if alone:
+            vault.keep = taken_up  # type: ignore[assignment]
+        else:
+            town.stall.during = elsewhere
+        assert await session.run(bazaar.check) == "stall"
+        assert town.stall.refreshed == (1 if alone else 0)
+
+    play(town, story)
+
+
 def test_credentials_that_are_void_open_the_circuit(town: Town) -> None:
     async def story(town: Town) -> None:
         town.stall.token, town.stall.refresh = "x", "y"

@@ -231,8 +231,7 @@ class Session:
 
     async def _ask(self, request: Request, patience: float, *, paid: bool, tells: bool) -> Response:
         """Send a request, again where that does no harm, and with fresh tokens where they were refused."""
-        refreshed = False
-        tries = throttled = 0
+        refreshed, tries, throttled = False, 0, 0
         while True:
             generation = self._generation
             response, held = await self._once(request, paid=paid)
@@ -333,12 +332,14 @@ class Session:
             if 0 <= self._way.now() - self._refused_at < REFUSED_SECONDS:
                 return False
             try:
-                return await self._adopt() or await self._renew()
+                # Whoever drives this may have taken them up as soon as they were stored.
+                return await self._adopt() or await self._renew() or generation != self._generation
             except (Failed, ValueError) as error:
-                self._refused_at, self._refused = self._way.now(), f"no fresh token: {error}"
-                login = isinstance(error, Failed) and error.login
-                self.circuit.failed(self._refused, self._refused_at, self._way.lots, at_once=login)
-                return False
+                if generation == self._generation:
+                    now, void = self._way.now(), getattr(error, "login", False)
+                    self._refused_at, self._refused = now, f"no fresh token: {error}"
+                    self.circuit.failed(self._refused, now, self._way.lots, at_once=void)
+                return generation != self._generation
 
     async def _adopt(self) -> bool:
         """Take the stored tokens if they are others than ours: another process may have got them."""
