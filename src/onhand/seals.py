@@ -259,6 +259,7 @@ def reseal(connection: Connection, with_: Seals, account: int) -> tuple[int, dic
     be, by connection. For a unit of the writer. One that does not open must not keep the others on an old
     key."""
     count, closed = 0, dict[int, str]()
+    sealing.hold(connection, account)
     for link, envelope in sealing.envelopes(connection, account):
         try:
             made = with_.again(account, link, envelope)

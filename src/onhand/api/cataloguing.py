@@ -186,6 +186,7 @@ def _taken(faults: Sequence[Fault]) -> Problem:
 def _make_kit(
     connection: Connection, call: Call, kit: int, components: Sequence[Component], where: str
 ) -> None:
+    catalog.hold_kits(connection, call.account)
     skus = {one.sku for one in components if one.sku is not None}
     names = Names(lookup.items(connection, call.account, skus), {})
     parts: dict[int, int] = {}

@@ -14,7 +14,7 @@ from onhand.connectors.channel import (
 from onhand.connectors.kind import Kind
 from onhand.courier.ports import Seals
 from onhand.inventory import Inventory
-from onhand.store import drives
+from onhand.store import drives, linking
 from onhand.store.drives import Driven
 
 
@@ -38,6 +38,7 @@ class Vault:
         stored now; returns after the commit."""
 
         def unit(connection: Connection) -> None:
+            linking.hold(connection, self._account, self._link)
             row = drives.driven(connection, self._account, self._link)
             if row is None:
                 return

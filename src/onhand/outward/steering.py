@@ -130,6 +130,7 @@ async def change(
     is the ``same_shop`` all the same. Raises Refusal."""
 
     def unit(connection: Connection) -> Linked:
+        linking.hold(connection, account, link)
         found = _link(connection, account, link)
         values: dict[str, Any] = {}
         if name is not None:

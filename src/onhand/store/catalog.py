@@ -299,6 +299,12 @@ def change(connection: Connection, kind: str, account: int, number: int, fields:
         raise Taken(f"{kind} {fields.get('name')!r}") from error
 
 
+def hold_kits(connection: Connection, account: int) -> None:
+    """Let nobody else make kits of the account's until the transaction ends: what is a kit, and a component,
+    decides what may become one."""
+    counters.at_least(connection, account, "kit", 0)
+
+
 _hold_location = Statement("UPDATE locations SET active = active WHERE account = :account AND id = :id")
 
 

@@ -83,6 +83,7 @@ _change = {
     name: Statement(f"UPDATE connections SET {name} = :value WHERE account = :account AND id = :id")
     for name in CHANGES
 }
+_hold = Statement("UPDATE connections SET paused = paused WHERE account = :account AND id = :id")
 
 
 def links(connection: Connection, account: int, link: int = 0) -> list[Linked]:
@@ -130,6 +131,11 @@ def drop(connection: Connection, account: int, link: int) -> None:
         return
     _drop_drive.run(connection, account=account, id=link)
     _drop.run(connection, account=account, id=link)
+
+
+def hold(connection: Connection, account: int, link: int) -> None:
+    """Let nobody else change a connection until the transaction ends: what is read of it now stands."""
+    _hold.run(connection, account=account, id=link)
 
 
 def change(connection: Connection, account: int, link: int, values: Mapping[str, Any]) -> None:

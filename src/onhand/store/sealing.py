@@ -9,7 +9,13 @@ from onhand.store.sql import Statement
 _envelopes = Statement(
     "SELECT id, secrets FROM connections WHERE account = :account AND secrets IS NOT NULL ORDER BY id"
 )
+_hold = Statement("UPDATE connections SET secrets = secrets WHERE account = :account AND secrets IS NOT NULL")
 _keep = Statement("UPDATE connections SET secrets = :secrets WHERE account = :account AND id = :link")
+
+
+def hold(connection: Connection, account: int) -> None:
+    """Let nobody else change an envelope of the account's until the transaction ends."""
+    _hold.run(connection, account=account)
 
 
 def envelopes(connection: Connection, account: int) -> list[tuple[int, str]]:

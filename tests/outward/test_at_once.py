@@ -1,0 +1,167 @@
+"""Two processes on one PostgreSQL change the same connection, or make kits, at once: both changes stand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import Connection
+
+from market import make
+from onhand import seals
+from onhand.connectors import sandbox
+from onhand.courier.stored import Vault
+from onhand.inventory import Inventory
+from onhand.outward import steering
+from onhand.outward.equipment import Equipment
+from onhand.store import catalog, drives, linking
+from onhand.store.engine import open_store
+from ticking import Clock
+
+WAIT_SECONDS = 10
+OLD, NEW = seals.Key(bytes(32)), seals.Key(bytes([1] * 32))
+BEFORE, AFTER = seals.Seals(lambda: [OLD, NEW]), seals.Seals(lambda: [NEW, OLD])
+"""The keys while one is put in place of the other: before and after what is sealed follows."""
+
+TOKENS = {"access_token": "new", "client_secret": "new, too"}
+HOOK = {"webhook_secret": "a person's"}
+
+Job = Callable[[Inventory], Awaitable[object]]
+
+
+class Desk:
+    """What `steering` asks of its equipment here."""
+
+    seals = BEFORE
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory, self.now = inventory, inventory.now
+
+    def module(self, _channel: str) -> Any:
+        """Every connection is one to a sandbox."""
+        return sandbox
+
+    def forget(self, *_which: object) -> None:
+        """Nobody remembers anything."""
+
+
+class Pair:
+    """Two inventories on one database, as of two processes."""
+
+    def __init__(self, url: str) -> None:
+        self.one, self.two = (Inventory(open_store(url), Clock()) for _ in range(2))
+
+    async def both(self, first: Job, second: Job) -> None:
+        """Do both; the second begins when the first has done all but commit."""
+        wrote, may_end = threading.Event(), threading.Event()
+        write = self.one.write
+
+        def slow(account: int, unit: Callable[[Connection], Any], **options: Any) -> Any:
+            def whole(connection: Connection) -> Any:
+                found = unit(connection)
+                wrote.set()
+                assert may_end.wait(WAIT_SECONDS)
+                return found
+
+            return write(account, whole, **options)
+
+        self.one.write = slow  # type: ignore[method-assign, assignment]
+        doing = asyncio.ensure_future(first(self.one))
+        assert await asyncio.to_thread(wrote.wait, WAIT_SECONDS)
+        beside = asyncio.ensure_future(second(self.two))
+        await asyncio.sleep(0.3)
+        may_end.set()
+        await asyncio.gather(doing, beside)
+        self.one.write = write  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def play(postgres_url: str) -> Iterator[Callable[[Callable[[Pair, int], Awaitable[None]]], None]]:
+    """Plays a story in a shop with two connections."""
+    pair = Pair(postgres_url)
+
+    def run(story: Callable[[Pair, int], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            pair.one.start()
+            pair.two.start()
+            try:
+                await story(pair, await pair.one.write(0, make))
+            finally:
+                await pair.one.stop()
+                await pair.two.stop()
+
+        asyncio.run(whole())
+
+    yield run
+    pair.one.store.close()
+    pair.two.store.close()
+
+
+def refreshed(account: int) -> Job:
+    """Fresh tokens of connection 1 are stored."""
+    return lambda inventory: Vault(inventory, BEFORE, account, 1).keep(TOKENS)
+
+
+def changed(account: int, **settings: Any) -> Job:
+    """A person changes settings of connection 1."""
+
+    def job(inventory: Inventory) -> Awaitable[object]:
+        desk = cast(Equipment, Desk(inventory))
+        return steering.change(desk, account, 1, settings=settings)
+
+    return job
+
+
+def resealed(account: int) -> Job:
+    """The key is rotated."""
+    return lambda inventory: inventory.write(account, lambda c: seals.reseal(c, AFTER, account))
+
+
+PAIRS = [(refreshed, changed), (changed, refreshed), (resealed, refreshed), (resealed, changed)]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_secrets_that_are_changed_at_once(play: Any, first: Any, second: Any) -> None:
+    async def story(pair: Pair, account: int) -> None:
+        jobs = [job(account, **(HOOK if job is changed else {})) for job in (first, second)]
+        await pair.both(*jobs)
+        envelope = await pair.one.read(account, lambda c: drives.secrets(c, account, 1))
+        kept = BEFORE.open(account, 1, envelope or "")
+        if refreshed in (first, second):
+            assert TOKENS.items() <= kept.items()
+        if changed in (first, second):
+            assert HOOK.items() <= kept.items()
+
+    play(story)
+
+
+def test_settings_that_are_changed_at_once(play: Any) -> None:
+    async def story(pair: Pair, account: int) -> None:
+        await pair.both(changed(account, rate=5), changed(account, burst=7))
+        (found,) = await pair.one.read(account, lambda c: linking.links(c, account, 1))
+        assert (found.settings["rate"], found.settings["burst"]) == (5, 7)
+
+    play(story)
+
+
+def test_kits_are_made_one_after_the_other(play: Any) -> None:
+    """Whoever comes second sees what the first has made."""
+
+    async def story(pair: Pair, account: int) -> None:
+        seen: list[bool] = []
+
+        def makes(inventory: Inventory) -> Awaitable[object]:
+            def unit(connection: Connection) -> None:
+                catalog.hold_kits(connection, account)
+                seen.append(catalog.items(connection, account, [4])[4].kit)
+                catalog.set_kit(connection, account, 4, {1: 1}, 1)
+
+            return inventory.write(account, unit)
+
+        await pair.both(makes, makes)
+        assert seen == [False, True]
+
+    play(story)
