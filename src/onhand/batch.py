@@ -273,7 +273,7 @@ def _odd(desk: Desk, work: Work, command: AnyCommand) -> AnyRefusal | None:
                 return Unknown("location", str(place[1]))
             case "kit":
                 if isinstance(command, LEVEL_COMMANDS):
-                    return Forbidden("a kit has no stock of its own: set its components")
+                    return ledger.NO_STOCK_OF_A_KIT
             case _:
                 if not work.mirror:
                     return Forbidden("a mirrored location is written by its channel alone")

@@ -92,6 +92,10 @@ def apply(level: Level, movement: Movement) -> Level:
     )
 
 
+NO_STOCK_OF_A_KIT = Forbidden("a kit has no stock of its own: set its components")
+"""The refusal of a command that names the level of a kit."""
+
+
 def places(command: AnyCommand, books: Mapping[str, Reservation]) -> tuple[Place, ...]:
     """Every level that ``command`` may touch, given the reservations it names."""
     match command:

@@ -18,8 +18,8 @@ from onhand.dialects.trackstar.rendering import cart_product
 from onhand.dialects.trackstar.schema import Batch, Change, Line, Site
 from onhand.inventory import Inventory
 from onhand.settings import Settings
-from onhand.stock.ledger import Refused
-from onhand.stock.model import AnyCommand, Forbidden, SetAvailable
+from onhand.stock.ledger import NO_STOCK_OF_A_KIT, Refused
+from onhand.stock.model import AnyCommand, SetAvailable
 from onhand.store import products, requests
 from onhand.store.products import Product
 from onhand.wire import Incoming
@@ -152,7 +152,7 @@ def _variant(product: Product | None, name: str, field: str) -> Product:
 def _feasible(change: Change, product: Product) -> None:
     """422 for a plan that could only be refused when it is due; at once, the ledger says the same."""
     if change.due is not None and product.kit:
-        raise Turned(schema.refused(Forbidden(schema.KIT), product.external_id))
+        raise Turned(schema.refused(NO_STOCK_OF_A_KIT, product.external_id))
 
 
 def _agree(lines: Sequence[Line], chosen: Sequence[Product]) -> None:

@@ -367,8 +367,5 @@ def unknown(what: str, name: str) -> Problem:
     return problem(404, f"{what} not found", id=name)
 
 
-KIT = "a kit has no stock of its own: set its components"
-"""What the ledger says of a kit, for what it is asked only later."""
-
 OTHER_NUMBER = "An earlier line has another quantity for the same item and warehouse."
 PARENT = "A parent product has no inventory of its own: adjust its variants."
