@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from sqlalchemy import Connection
 
-from hubs import BASE_URL, demo_hub
+from hubs import Call, demo_hub
 from native_calls import GIFT, GIFT_SKU, LAMP, PREFIX, Api, admin, codes
-from onhand.inventory import Inventory
 from onhand.store import catalog, channels
-from onhand.store.engine import open_store
+from side_by_side import beside
 
 ITEM = {"marketplacer": {"multi_store": False, "external_id": "E-1", "notes": "fragile"}}
 PRICE = {"mrp": 500, "selling_price": 450, "currency": "INR"}
@@ -251,33 +247,11 @@ def test_two_hubs_that_tell_different_things(
 ) -> None:
     """Whoever comes second keeps what the first has told, though it began before that was committed."""
     with demo_hub(postgres_url, "native", "flipkart") as hub:
-        api, second = admin(hub), Inventory(open_store(postgres_url))
+        api = admin(hub)
         path, dialect = f"/items/{LAMP}", "marketplacer"
         if name == "listings":
             path, dialect = f"/listings/{listing(api, 'flipkart')['id']}", "flipkart"
-        wrote, may_end = threading.Event(), threading.Event()
-
-        def unit(connection: Connection) -> None:
-            other(connection, hub.account)
-            wrote.set()
-            assert may_end.wait(10)
-
-        async def both_at_once() -> httpx2.Response:
-            second.start()
-            first = asyncio.ensure_future(second.write(hub.account, unit))
-            assert await asyncio.to_thread(wrote.wait, 10)
-            transport = httpx2.ASGITransport(hub.client.app)
-            async with httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-                headers, body = {"Authorization": f"Bearer {api.key}"}, {"attributes": {dialect: ours}}
-                asked = asyncio.ensure_future(client.patch(PREFIX + path, json=body, headers=headers))
-                await asyncio.sleep(0.3)
-                may_end.set()
-                await first
-                return await asked
-
-        try:
-            assert hub.run(both_at_once).status_code == 200
-            assert api.get(path)["attributes"] == {dialect: both}
-        finally:
-            hub.run(second.stop)
-            second.store.close()
+        headers, body = {"Authorization": f"Bearer {api.key}"}, {"attributes": {dialect: ours}}
+        asked = Call("PATCH", PREFIX + path, {"json": body, "headers": headers})
+        assert beside(hub, postgres_url, lambda c: other(c, hub.account), asked).status_code == 200
+        assert api.get(path)["attributes"] == {dialect: both}

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from sqlalchemy import Connection
 
-from hubs import BASE_URL, Call, Hub, demo_hub
+from hubs import Call, Hub, demo_hub
 from onhand.appliers import APPLIERS
 from onhand.dialects.sellbrite import queue, warehouses
 from onhand.dialects.sellbrite.schema import Change, queued
-from onhand.inventory import Inventory
 from onhand.stock.model import Forget, SetOnHand
 from onhand.store import catalog, levels, requests
 from onhand.store.catalog import Item, Location
-from onhand.store.engine import open_store
 from onhand.work import Group, PutDetail, Work
 from sellbrite_calls import NOTEBOOK, PEN, auth, call, open_incidents, put, record, row, shown, warehouse
+from side_by_side import beside
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -186,32 +182,13 @@ def test_what_two_calls_say_at_once_is_kept_of_both(
 def test_two_hubs_that_set_different_fields_of_a_warehouse(postgres_url: str) -> None:
     """Whoever comes second keeps what the first has set, though it began before that was committed."""
     with demo_hub(postgres_url, "sellbrite") as hub:
-        name, second = warehouse(hub), Inventory(open_store(postgres_url))
-        wrote, may_end = threading.Event(), threading.Event()
+        name = warehouse(hub)
 
         def unit(connection: Connection) -> None:
             assert warehouses.update(connection, hub.account, None, name, {"city": "Bath"})
-            wrote.set()
-            assert may_end.wait(10)
 
-        async def both_at_once() -> httpx2.Response:
-            second.start()
-            first = asyncio.ensure_future(second.write(hub.account, unit))
-            assert await asyncio.to_thread(wrote.wait, 10)
-            transport = httpx2.ASGITransport(hub.client.app)
-            async with httpx2.AsyncClient(transport=transport, base_url=BASE_URL) as client:
-                body = {"warehouse": {"region": "ME", "name": "NORTH"}}
-                asked = client.put(f"/sellbrite/warehouses/{name}", json=body, auth=auth(hub))
-                asking = asyncio.ensure_future(asked)
-                await asyncio.sleep(0.3)
-                may_end.set()
-                await first
-                return await asking
-
-        try:
-            assert hub.run(both_at_once).status_code == 200
-            found = call(hub, "GET", "/warehouses").json()[0]
-            assert (found["name"], found["city"], found["state_region"]) == ("NORTH", "Bath", "ME")
-        finally:
-            hub.run(second.stop)
-            second.store.close()
+        sent = {"json": {"warehouse": {"region": "ME", "name": "NORTH"}}, "auth": auth(hub)}
+        asked = Call("PUT", f"/sellbrite/warehouses/{name}", sent)
+        assert beside(hub, postgres_url, unit, asked).status_code == 200
+        found = call(hub, "GET", "/warehouses").json()[0]
+        assert (found["name"], found["city"], found["state_region"]) == ("NORTH", "Bath", "ME")
