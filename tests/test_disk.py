@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
+from onhand.faults import EXIT_IO_ERROR
 from onhand.inventory import Inventory
 from onhand.office.door import perform
 from onhand.outward.equipment import Equipment
@@ -23,7 +24,7 @@ from onhand.settings import Settings
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import catalog, integrity, levels, pipeline
 from onhand.store.pipeline import COMMIT, Rows, Said
-from onhand.transact import EXIT_IO_ERROR, Busy, StoreFull, Unknowable
+from onhand.transact import Busy, StoreFull, Unknowable
 from onhand.work import Answer, Recorded
 from shops import START, Shop, answer, key, opened, running, together, told
 from stores import PostgresDatabases, SqliteDatabases

@@ -17,11 +17,12 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
+from onhand import faults
 from onhand.commit_queue import Batch, CommitQueue, light, passing, weigh
 from onhand.store.books import Marked
 from onhand.store.engine import WRITERS, Store
 from onhand.ticket import Ticket
-from onhand.transact import Busy, Opened, Transactions, stop_now
+from onhand.transact import Busy, Opened, Transactions
 from onhand.work import Arrival, Work
 
 WAITING_LIMIT = 20_000
@@ -162,7 +163,7 @@ class Commits:
         try:
             return self._transactions.open(batch.tickets, before) if light(batch) else None
         except Exception as error:  # noqa: BLE001 - whatever it is, the queue would stand still for ever
-            stop_now(f"the writer broke: {error!r}")
+            faults.stop_now(f"the writer broke: {error!r}")
 
     def _begin(self, queue: CommitQueue, batch: Batch, opened: Opened | None) -> None:
         if opened is not None and opened.may_be_followed:
@@ -224,7 +225,7 @@ class Commits:
                 turn()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would see it
             # Without its writer the hub would keep everybody waiting: better that it is started again.
-            stop_now(f"the writer broke: {error!r}")
+            faults.stop_now(f"the writer broke: {error!r}")
 
     def _turn(self, queue: CommitQueue) -> None:
         with self._guard:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import NoReturn
+
+import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from onhand.store.engine import reason
 from onhand.store.hearing import Silent
+
+EXIT_IO_ERROR = 74
 
 RETRY_STATES = frozenset({"40001", "40P01"})
 COLLIDED = "23505"
@@ -16,6 +22,8 @@ DISK_FULL = "53100"
 READ_ONLY = "25006"
 NOT_NOW = frozenset({LOCKED, "57014", "53000", "53200", "53300", "53400"})
 """A lock or a statement took longer than an operator allows; there is no memory or no connection left."""
+
+log = structlog.get_logger(__name__)
 
 
 def away(error: DBAPIError) -> bool:
@@ -61,3 +69,9 @@ def wide(error: DBAPIError) -> bool:
     """Whether it ends the whole transaction, and not what one unit did in its savepoint."""
     lost = error.connection_invalidated or state(error) in RETRY_STATES
     return lost or full(error) or broken(error)
+
+
+def stop_now(words: str) -> NoReturn:
+    """An I/O error leaves it open what is on the disk: stop, so that nothing untrue is said."""
+    log.critical("stopping", reason=words)
+    os._exit(EXIT_IO_ERROR)

@@ -18,9 +18,10 @@ from onhand.stock import ledger
 from onhand.stock.decision import Books
 from onhand.stock.ledger import SHIFTS, Entry, PlainCommand, Refused
 from onhand.stock.model import AnyRefusal, Level, Place
-from onhand.store import books, listed, posting
+from onhand.store import books, listed, posting, shelf
 from onhand.store.books import Marked, Spot, Spotted
 from onhand.store.posting import Caller, Page
+from onhand.store.shelf import Shelf
 from onhand.work import Accepted, Companion, Group, Outcome, PutOrder, Recorded, SetStatus, Work
 
 Fresh = Sequence[tuple[int, Work]]
@@ -90,7 +91,10 @@ def record(
     if named is None:
         return False
     sheets = named.sheets
-    spots = [(account, *place) for account, sheet in sheets.items() for place in sheet.places]
+    shelved = shelf.of(connection) if connection.dialect.name == "sqlite" else None
+    spots = _missing(sheets, shelved, now)
+    if spots is None:
+        return False
     # On PostgreSQL the next numbers are known with the levels, where these are all as they seem.
     levels, last = books.lock_usual(connection, spots, now) or (None, None)
     if not _load(connection, spots, sheets, now, levels):
@@ -110,6 +114,9 @@ def record(
     listed.mark_stale(connection, moved, lambda: posting.moved(pages), now, marked)
     if named.also:
         companions.write(connection, said(alone, made, sheets), now)
+    if shelved is not None:
+        for account, sheet in sheets.items():
+            shelved.count(account, sheet.levels)
     return True
 
 
@@ -189,6 +196,24 @@ def look(works: Iterable[Work]) -> Named | None:
                     if type(companion) is SetStatus:
                         listings.add((account, companion.listing))
     return Named(sheets, listings, alone, also)
+
+
+def _missing(sheets: Mapping[int, Sheet], shelved: Shelf | None, now: int) -> list[Spot] | None:
+    """Put the levels on the sheets that are remembered; those that are not, None where holds are due."""
+    if shelved is None:
+        return [(account, *place) for account, sheet in sheets.items() for place in sheet.places]
+    missing: list[Spot] = []
+    for account, sheet in sheets.items():
+        level_at, levels, loaded = shelved.known(account).level, sheet.levels, sheet.loaded
+        for place in sheet.places:
+            level = level_at(place)
+            if level is None:
+                missing.append((account, *place))
+            elif level.next_expiry is not None and level.next_expiry <= now:
+                return None
+            else:
+                levels[place] = loaded[place] = level
+    return missing
 
 
 def _load(
@@ -271,9 +296,11 @@ def _all(group: Group, work: Work, sheet: Sheet, touched: dict[Place, Level]) ->
     empty = False
     for index, command in enumerate(cast(Commands, group.commands)):
         place = (command.item, command.location)
-        found = SHIFTS[type(command)](levels[place], command)
+        old = levels[place]
+        found = SHIFTS[type(command)](old, command)
         if type(found) is Entry:
-            before.setdefault(place, levels[place])
+            if place not in before:
+                before[place] = old
             levels[place] = level = found.level
             entries.append(found)
             empty = empty or level.on_hand <= level.reserved

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import structlog
 from sqlalchemy import Connection
@@ -26,7 +25,6 @@ from onhand.ticket import Ticket
 from onhand.work import Work
 
 RETRIES = 5
-EXIT_IO_ERROR = 74
 
 More: TypeAlias = Callable[[], Sequence[Ticket]]
 """Takes those who have come since into a batch that is still to be decided."""
@@ -251,7 +249,7 @@ class Transactions:
         failure, hopeless = error, False
         if isinstance(error, DBAPIError):
             if faults.broken(error):
-                stop_now(reason(error))
+                faults.stop_now(reason(error))
             failure, hopeless = self._meant(error)
         for ticket in tickets:
             ticket.fail(failure)
@@ -298,6 +296,7 @@ class Transactions:
                 tickets += more()
             decided = self._decided(connection, tickets)
             self._commit(connection)
+            shelf.committed(connection)
             return decided
 
     def _forget(self, connection: Connection, tickets: Sequence[Ticket]) -> None:
@@ -344,6 +343,7 @@ class Transactions:
 
     def _decided(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened:
         marked: set[Marked] = set()
+        shelf.begin(connection)
         return Opened(connection, mixed.results(connection, tickets, self._now(), marked), marked)
 
     def _wait_at_most(self, connection: Connection, milliseconds: int) -> None:
@@ -371,7 +371,7 @@ class Transactions:
 
 def _not_opened(error: Exception) -> None:
     if isinstance(error, DBAPIError) and faults.broken(error):
-        stop_now(reason(error))
+        faults.stop_now(reason(error))
     log.debug("a batch is begun again", reason=repr(error))
 
 
@@ -380,6 +380,7 @@ def _finished(opened: Opened) -> Opened | None:
     try:
         if opened.unwritten is None:
             direct(opened.connection, "COMMIT")
+            shelf.committed(opened.connection)
         elif not swift.write(opened.connection, opened.unwritten):
             return None
     except DBAPIError as error:
@@ -392,9 +393,3 @@ def _finished(opened: Opened) -> Opened | None:
         undo(opened.connection)
         raise
     return opened
-
-
-def stop_now(words: str) -> NoReturn:
-    """An I/O error leaves it open what is on the disk: stop, so that nothing untrue is said."""
-    log.critical("stopping", reason=words)
-    os._exit(EXIT_IO_ERROR)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from onhand.transact import EXIT_IO_ERROR
+from onhand.faults import EXIT_IO_ERROR
 from powerloss import traced
 from powerloss.writer import CHANGES
 from shops import Shop, opened

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from onhand import transact
+from onhand import faults
 from onhand.stock.ledger import Refused
 from onhand.stock.model import Adjust, SetOnHand
 from onhand.store import onestep, shelf
@@ -172,7 +172,7 @@ def test_a_disk_that_fails_stops_the_process(shop: Shop, door: Door, monkeypatch
         raise DBAPIError.instance("", (), error, sqlite3.Error)
 
     door.fill(SetOnHand(1, 1, 5))
-    monkeypatch.setattr(transact, "stop_now", stop)
+    monkeypatch.setattr(faults, "stop_now", stop)
     monkeypatch.setattr(onestep, "do", do)
     with pytest.raises(Stopped, match="disk I/O error"):
         door.say(Adjust(1, 1, -2))

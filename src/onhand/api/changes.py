@@ -127,7 +127,13 @@ def _refused(outcome: Refused, asked: Sequence[AnyCommand]) -> Reply:
 
 def _watched(asked: Sequence[AnyCommand]) -> tuple[Place, ...]:
     """All levels that commands name."""
-    return tuple({place for one in asked for place in ledger.places(one, NO_HOLDS)})
+    found: set[Place] = set()
+    for one in asked:
+        if type(one) in ledger.SHIFTS:  # as nearly always
+            found.add((one.item, one.location))  # type: ignore[union-attr]
+        else:
+            found.update(ledger.places(one, NO_HOLDS))
+    return tuple(found)
 
 
 def _reply(recorded: Recorded, mode: str, rows: Sequence[object], done: int, status: int = 200) -> Reply:

@@ -201,8 +201,8 @@ def _write_levels(connection: Connection, levels: Mapping[Spot, Level], before: 
     sqlite = connection.dialect.name == "sqlite"
     same: list[tuple[Spot, Level]] = []
     rows: list[Row] = []
-    for spot, level in sorted(levels.items()):
-        old = before[spot]
+    for spot in sorted(levels):
+        level, old = levels[spot], before[spot]
         if sqlite and old.version and old.next_expiry == level.next_expiry:
             same.append((spot, level))
         else:

@@ -10,7 +10,7 @@ What is here is committed. It may be looked at in any thread; all else is for wh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +23,9 @@ from onhand.store.sql import Statement
 
 SHELF_LIMIT = 30_000
 """Levels remembered at most, in some ten megabytes; then it begins anew."""
+
+COUNTED_LIMIT = 20_000
+"""And of those of which it is not known who is told of them."""
 
 ALTERED_LIMIT = 1_000
 """Levels that were altered without a movement, remembered at most."""
@@ -41,14 +44,20 @@ _load = Statement(sqlite=books.packed(_TOLD), rows=PLACES, listed=True)
 
 class Known:
     """What is remembered of an account: levels of ordinary items at locations of ours, the connections that
-    are told of them, where there are any, and the number and time of the last movement."""
+    are told of them, where there are any, and the number and time of the last movement. Of the ``counted``
+    levels, which are others, it is not known who is told."""
 
-    __slots__ = ("last", "levels", "told")
+    __slots__ = ("counted", "last", "levels", "told")
 
     def __init__(self) -> None:
         self.levels: dict[Place, Level] = {}
+        self.counted: dict[Place, Level] = {}
         self.told: dict[Place, tuple[int, ...]] = {}
         self.last: tuple[int, int] | None = None
+
+    def level(self, place: Place) -> Level | None:
+        """A level, whether it is known who is told of it or not."""
+        return self.levels.get(place) or self.counted.get(place)
 
 
 class Altered(NamedTuple):
@@ -71,13 +80,14 @@ NOTHING = Altered(0, ())
 class Shelf:
     """What is remembered, by account."""
 
-    __slots__ = ("_accounts", "_count", "age", "altered")
+    __slots__ = ("_accounts", "_count", "_counted", "_under_way", "age", "altered")
 
     def __init__(self) -> None:
         self.age = 0
         """Another one once anything was forgotten: what was decided before may rest on what is not so."""
         self._accounts: dict[int, Known] = {}
-        self._count = 0
+        self._count = self._counted = 0
+        self._under_way: list[tuple[int, Mapping[Place, Level]]] = []
         # No number is one of another shelf.
         self.altered = Altered((next(_SHELVES) + 1) << 40, ())
 
@@ -104,6 +114,7 @@ class Shelf:
                 if kit == 0 and kind is not None and kind != "mirrored":
                     known = self.known(account)
                     known.levels[item, at] = level
+                    self._uncount(known, (item, at))
                     known.told.pop((item, at), None)
                     if told:
                         known.told[item, at] = tuple(told)
@@ -122,7 +133,40 @@ class Shelf:
         """These levels are about to be written."""
         for account, item, at in spots:
             if account in self._accounts:
-                self._accounts[account].levels.pop((item, at), None)
+                known = self._accounts[account]
+                known.levels.pop((item, at), None)
+                self._uncount(known, (item, at))
+
+    def begin(self) -> None:
+        """A transaction begins, or another one was undone."""
+        self._under_way = []
+
+    def count(self, account: int, levels: Mapping[Place, Level]) -> None:
+        """The transaction leaves these levels, none of them of a kit, mirrored or of something unknown."""
+        self._under_way.append((account, levels))
+
+    def committed(self) -> None:
+        """The transaction was committed: what it left may be remembered."""
+        new = sum([len(levels) for _, levels in self._under_way])
+        if new > COUNTED_LIMIT:
+            return
+        if self._counted + new > COUNTED_LIMIT:
+            for known in self._accounts.values():
+                known.counted = {}
+            self._counted = 0
+        for account, levels in self._under_way:
+            known = self.known(account)
+            self._counted -= len(known.counted)
+            known.counted.update(
+                {place: level for place, level in levels.items() if place not in known.levels}
+                if known.levels
+                else levels
+            )
+            self._counted += len(known.counted)
+
+    def _uncount(self, known: Known, place: Place) -> None:
+        if known.counted.pop(place, None) is not None:
+            self._counted -= 1
 
     def advanced(self, accounts: Iterable[int]) -> None:
         """These accounts are about to have movements."""
@@ -141,9 +185,10 @@ class Shelf:
         """Anything may change, of this account or of all."""
         self.age += 1
         if account is None:
-            gone, self._accounts, self._count = self._accounts, {}, 0
+            gone, self._accounts, self._count, self._counted = self._accounts, {}, 0, 0
         else:
             gone = {account: self._accounts.pop(account, Known())}
+            self._counted -= len(gone[account].counted)
         for known in gone.values():
             known.last = None  # for who is looking at this moment
 
@@ -156,3 +201,15 @@ def of(connection: Connection) -> Shelf:
         # Two threads may ask at once: both are to have the same.
         shelf = info.setdefault(_SHELF, Shelf())
     return shelf
+
+
+def begin(connection: Connection) -> None:
+    """A transaction begins on a connection, or another one was undone; PostgreSQL's have no shelf."""
+    if connection.dialect.name == "sqlite":
+        of(connection).begin()
+
+
+def committed(connection: Connection) -> None:
+    """It was committed."""
+    if connection.dialect.name == "sqlite":
+        of(connection).committed()
