@@ -336,6 +336,8 @@ def _mine(
 def _keep(
     connection: Connection, account: int, link: int, module: Kind, shown: Page, at: int, now: int
 ) -> Imported:
+    if linking.held(connection, account, link) is None:
+        unknown_connection()  # it was removed while the channel was asked
     items = lookup.items(connection, account, {one.sku for one in shown.seen if one.sku})
     good: list[Found] = []
     unmatched: list[Unmatched] = []

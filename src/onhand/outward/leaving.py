@@ -83,8 +83,8 @@ def _begin(
     connection: Connection, account: int, link: int, orders: str | None
 ) -> tuple[Linked, list[tuple[str, int]]]:
     """Pause it, if nothing stands against its removal."""
-    links = linking.links(connection, account, link) if link else []
-    if not links:
+    found = linking.held(connection, account, link)
+    if found is None:
         unknown_connection()
     held = unlinking.held(connection, account, link, ORDERS_AT_ONCE)
     if held and orders is None:
@@ -95,7 +95,7 @@ def _begin(
         words += f" or say that they are to {RELEASE} or to {KEEP} them"
         raise Refusal("not_allowed", words, "orders")
     linking.change(connection, account, link, {"paused": True})
-    return links[0], held
+    return found, held
 
 
 async def _lease(equipment: Equipment, account: int, link: int) -> None:
@@ -106,13 +106,19 @@ async def _lease(equipment: Equipment, account: int, link: int) -> None:
     while True:
         now = equipment.now()
         until = now + LEASE_SECONDS * 1_000_000
-        take = partial(drives.take, account=account, link=link, owner=CALLER, until=until, now=now)
+        take = partial(_take, account=account, link=link, until=until, now=now)
         if await equipment.inventory.write(account, take, quiet=True):
             return
         if loop.time() > ends:
             words = "a courier has it still, and it is paused now: try again in a moment"
             raise Refusal("not_allowed", words, "connection")
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def _take(connection: Connection, account: int, link: int, until: int, now: int) -> bool:
+    if linking.held(connection, account, link) is None:
+        unknown_connection()  # somebody else has removed it
+    return drives.take(connection, account, link, CALLER, until, now)
 
 
 async def _release(equipment: Equipment, account: int, references: list[str]) -> None:
@@ -156,6 +162,7 @@ def _forget(connection: Connection, account: int, link: int, orders: str | None)
 
 def _end(connection: Connection, account: int, link: int) -> bool:
     """Delete it; False when something has come in meanwhile."""
+    linking.hold(connection, account, link)
     if unlinking.left(connection, account, link):
         return False
     for place in unlinking.mirrored(connection, account, link):

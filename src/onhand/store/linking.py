@@ -138,6 +138,14 @@ def hold(connection: Connection, account: int, link: int) -> None:
     _hold.run(connection, account=account, id=link)
 
 
+def held(connection: Connection, account: int, link: int) -> Linked | None:
+    """A connection that the hub tells, and that nobody else changes until the transaction ends; None when
+    there is none."""
+    hold(connection, account, link)
+    found = links(connection, account, link) if link else []
+    return found[0] if found else None
+
+
 def change(connection: Connection, account: int, link: int, values: Mapping[str, Any]) -> None:
     """Set some of `CHANGES`."""
     for name in sorted(values):
