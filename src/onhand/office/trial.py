@@ -12,6 +12,7 @@ from onhand.faces import FACES, face
 from onhand.inventory import Inventory
 from onhand.office.people import BadAsk
 from onhand.sample import KeyWish
+from onhand.store import linking
 
 
 async def create(
@@ -43,6 +44,7 @@ async def add_key(
     wish = KeyWish(scopes, seller, integration, label, tuple(locations))
 
     def unit(connection: Connection) -> dict[str, Any]:
+        linking.hold_links(connection, account)  # the API's connection is made where there is none
         made: dict[str, Any] = setup.issue(connection, account, now, wish)
         return made
 

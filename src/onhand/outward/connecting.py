@@ -108,6 +108,7 @@ async def begin(
     inventory = equipment.inventory
 
     def unit(connection: Connection) -> tuple[int, bool]:
+        linking.hold_links(connection, account)
         there = sameness.of_the_same_shop(connection, equipment, account, channel, open_values, hidden)
         if there is not None and not there.unfinished:
             raise Refusal("not_allowed", TWICE.format(there.id, there.name), "settings")

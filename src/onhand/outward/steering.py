@@ -130,6 +130,8 @@ async def change(
     is the ``same_shop`` all the same. Raises Refusal."""
 
     def unit(connection: Connection) -> Linked:
+        if settings is not None:
+            linking.hold_links(connection, account)  # another one may come to be of the same shop
         linking.hold(connection, account, link)
         found = _link(connection, account, link)
         values: dict[str, Any] = {}

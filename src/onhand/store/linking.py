@@ -104,6 +104,12 @@ def links(connection: Connection, account: int, link: int = 0) -> list[Linked]:
     ]
 
 
+def hold_links(connection: Connection, account: int) -> None:
+    """Let nobody else make a connection of the account's until the transaction ends: which there are decides
+    which may be made."""
+    counters.at_least(connection, account, "connection", 0)
+
+
 def number(connection: Connection, account: int) -> int:
     """The id of a connection that is about to be made: its secrets are sealed for it."""
     return counters.take(connection, account, "connection")
