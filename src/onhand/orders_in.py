@@ -19,7 +19,7 @@ from onhand.grounding import grounds, tracked
 from onhand.inventory import Inventory
 from onhand.stock import ordering
 from onhand.stock.ordering import Footing, Kept, Snapshot, State, Told
-from onhand.store import channels, counters, drives, orders, requests, wakeups
+from onhand.store import channels, counters, drives, linking, orders, requests, wakeups
 from onhand.store.requests import Message
 
 SOURCE = "orders"
@@ -194,7 +194,7 @@ class Polls:
             return
         found: Orders = await session.run(_from(ask, None))
         bodies = told(connection, found.orders, session.module.CHANNEL, _off(session))
-        await self._keep(account, connection, bodies, found.cursor)
+        await self._keep(account, connection, bodies, found.cursor, leased=False)
 
     async def reread(
         self, account: int, connection: int, session: Session, names: Sequence[str] | None = None
@@ -237,11 +237,16 @@ class Polls:
         query = partial(orders.holding, account=account, link=connection, after=after)
         return await self._inventory.read(account, query, long=True)
 
-    async def _keep(self, account: int, connection: int, bodies: Sequence[str], cursor: str) -> int:
-        """Accept orders and move the cursor; the number of the last message, 0 for none."""
+    async def _keep(
+        self, account: int, connection: int, bodies: Sequence[str], cursor: str, *, leased: bool = True
+    ) -> int:
+        """Accept orders and move the cursor; the number of the last message, 0 for none. Without a lease the
+        connection may have been removed meanwhile, and then nothing is kept."""
         now = self._inventory.now()
 
         def unit(c: Connection) -> int:
+            if not leased and linking.held(c, account, connection) is None:
+                return 0
             drives.note(c, account, connection, {"orders_cursor": cursor})
             return arrive(c, account, bodies, now) if bodies else 0
 

@@ -90,8 +90,6 @@ def test_a_killed_connect_is_gone_on_with(
         while not count(db, point):
             assert time.monotonic() < ends and first.poll() is None
             time.sleep(0.01)
-        # What is there just now may not have come back to who made it: the channel takes longer to answer.
-        time.sleep(0.2)
         first.send_signal(number)
         assert says in first.communicate()[1]
     finally:

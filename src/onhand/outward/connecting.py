@@ -9,6 +9,8 @@ that is connected already is refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +27,7 @@ from onhand.courier import mirroring
 from onhand.courier.flows import Session, Stopping
 from onhand.orders_in import CALLER as ORDERS
 from onhand.orders_in import CLOCK_OFF_LIMIT, Polls
-from onhand.outward import sameness
+from onhand.outward import beginning
 from onhand.outward.equipment import ASKING_SECONDS, Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
@@ -33,19 +35,15 @@ from onhand.store import catalog, channels, drives, feeding, linking, lookup, ob
 from onhand.store.catalog import Location
 from onhand.store.linking import Found, Linked
 from onhand.store.observing import Sight
+from onhand.transact import Busy, StoreFull, Unknowable
 
 log = structlog.get_logger(__name__)
 
 NAME_LIMIT = 100
-LOCATIONS_LIMIT = 100
 CURSOR_LIMIT = 4_000
 """Characters of an import's cursor; so many digits are still a number to Python."""
 KEPT_NAMED = 3
 """Orders of removed connections that are named."""
-TWICE = (
-    "this shop is connected already, as connection {} ({}): a second one would take each of its orders again."
-    " Import what is new there with that one, or change its settings"
-)
 
 
 class Began(msgspec.Struct, frozen=True):
@@ -100,34 +98,19 @@ async def begin(
     """Make a connection with these settings, and ask the channel who we are and for its places.
 
     ``feeds`` names our locations for places of the channel (by id or name; "" where it has none). Raises
-    Refusal, and then nothing is left behind that was not there before.
+    Refusal, and then nothing is left behind that was not there before, unless another request has gone on
+    with it. The same where it is cut off before the places are written; once they are, it stays, unfinished.
     """
     module = equipment.module(channel)
     named = plain_name(name or module.CHANNEL.title)
     open_values, hidden = split(module, values)
-    inventory = equipment.inventory
-
-    def unit(connection: Connection) -> tuple[int, bool]:
-        linking.hold_links(connection, account)
-        there = sameness.of_the_same_shop(connection, equipment, account, channel, open_values, hidden)
-        if there is not None and not there.unfinished:
-            raise Refusal("not_allowed", TWICE.format(there.id, there.name), "settings")
-        old = None if there is None else there.id
-        link = linking.number(connection, account) if old is None else old
-        sealed = equipment.seals.seal(account, link, hidden) if hidden else None
-        usual = tuple(lookup.usual(connection, account, None, LOCATIONS_LIMIT))
-        new = Linked(link, channel, named, usual, open_values, rules or Rules(), True, 0)
-        if old is None:
-            linking.add(connection, account, new, sealed, equipment.now())
-        else:
-            changed = ("name", "locations", "settings", "rules")
-            values = {name: getattr(new, name) for name in changed} | {"secrets": sealed}
-            linking.change(connection, account, old, values)
-        return link, old is not None
-
-    link, resumed = await inventory.write(account, unit)
-    equipment.forget(account, link)
+    new = Linked(0, channel, named, (), open_values, rules or Rules(), True, 0)
+    inventory, mark, link = equipment.inventory, secrets.token_hex(8), 0
     try:
+        link, resumed = await inventory.write(
+            account, lambda c: beginning.begin(c, equipment, account, new, hidden, mark)
+        )
+        equipment.forget(account, link)
         session = await equipment.session(account, link)
         who = await asked(session, module.check)
         began = equipment.now() + _ahead(session)
@@ -135,16 +118,19 @@ async def begin(
         places = [] if locate is None else await asked(session, locate)
 
         def placed(c: Connection) -> Began:
+            found = beginning.place(c, account, link, mark, resumed=resumed)
             if not resumed:
                 # What an order was before or after is decided by the channel's clock, which dates orders.
                 linking.change(c, account, link, {"created_at": began})
-            return _place(c, account, link, module, who, places, rules, feeds, equipment.now())
+            return _place(c, account, found, module, who, places, rules, feeds, equipment.now())
 
         made = await inventory.write(account, placed)
-    except BaseException:
+    except BaseException as error:
         equipment.forget(account, link)
-        if not resumed:
-            await inventory.write(account, lambda c: linking.drop(c, account, link))
+        # Who is cut off may not have heard of what was done.
+        if link or not isinstance(error, Exception):
+            with contextlib.suppress(Busy, StoreFull, Unknowable):  # it stays unfinished, as after a kill
+                await inventory.write(account, lambda c: beginning.take_back(c, account, mark))
         raise
     await _first_orders(equipment, account, link, session)
     return msgspec.structs.replace(made, resumed=resumed)
@@ -194,7 +180,7 @@ def plain_name(name: str) -> str:
 def _place(
     connection: Connection,
     account: int,
-    link: int,
+    link: Linked,
     module: Kind,
     who: str,
     places: Sequence[Place],
@@ -202,13 +188,10 @@ def _place(
     feeds: Mapping[str, Sequence[str]] | None,
     now: int,
 ) -> Began:
-    found = linking.links(connection, account, link)
-    if not found:
-        unknown_connection()
     mine = [one for one in catalog.locations(connection, account) if one.kind == "stock" and one.active]
     named = {one.id: one.name for one in mine}
     writable = [place for place in places if place.ours]
-    fed = _feeds(mine, found[0].locations, writable, feeds)
+    fed = _feeds(mine, link.locations, writable, feeds)
     made = rules or Rules()
     if made.places is None and made.locations is None:
         made = (
@@ -216,15 +199,15 @@ def _place(
             if writable
             else msgspec.structs.replace(made, locations=fed.get(""))
         )
-        linking.change(connection, account, link, {"rules": made})
+    linking.change(connection, account, link.id, {"rules": made})
     mirrored = [place for place in places if not place.ours]
-    _mirror(connection, account, found[0], mirrored, now)
+    _mirror(connection, account, link, mirrored, now)
     titles = {place.id: place.name for place in places}
     used = {at for some in fed.values() for at in some}
     return Began(
-        link,
-        found[0].channel,
-        found[0].name,
+        link.id,
+        link.channel,
+        link.name,
         who,
         {titles.get(place, place): [named[at] for at in some] for place, some in fed.items()},
         [one.name for one in mine if one.id not in used],

@@ -21,6 +21,11 @@ ROLES = frozenset({"orders"})
 PASSING = frozenset({"access_token", "expires_at", "public_keys"})
 """Settings that change by themselves: they do not say which shop it is."""
 
+TWICE = (
+    "this shop is connected already, as connection {} ({}): a second one would take each of its orders again."
+    " Import what is new there with that one, or change its settings"
+)
+
 
 def of_the_same_shop(
     connection: Connection,

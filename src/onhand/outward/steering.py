@@ -230,7 +230,7 @@ def _settings(
     )
     elsewhere = sameness.leads_elsewhere(module, found.settings, open_values)
     if elsewhere and there is not None and not there.unfinished:
-        raise Refusal("not_allowed", connecting.TWICE.format(there.id, there.name), "settings")
+        raise Refusal("not_allowed", sameness.TWICE.format(there.id, there.name), "settings")
     if elsewhere and not same_shop and _has_something(connection, account, found.id):
         raise Refusal("not_allowed", ELSEWHERE.format(" and ".join(elsewhere)), "settings")
     before = {**found.settings, **kept}

@@ -125,6 +125,27 @@ def require(connection: Connection, account: int, link: int, owner: str) -> None
         raise LeaseLost(f"connection {link} of account {account}")
 
 
+# --- who connects it ------------------------------------------------------------------------------------
+
+_connects = Statement(
+    "INSERT INTO drives (account, connection, owner) VALUES (:account, :link, :mark)"
+    " ON CONFLICT (account, connection) DO UPDATE SET owner = excluded.owner, until = 0"
+)
+_connected = Statement("SELECT connection FROM drives WHERE account = :account AND owner = :mark")
+
+
+def connects(connection: Connection, account: int, link: int, mark: str) -> None:
+    """Note who connects a connection, "" for nobody any more, in the place of who will drive it: as a lease
+    that is over, which is in nobody's way."""
+    _connects.run(connection, account=account, link=link, mark=mark)
+
+
+def connected_by(connection: Connection, account: int, mark: str) -> int:
+    """The connection of which `connects` noted ``mark`` last; 0 for none."""
+    found = _connected.run(connection, account=account, mark=mark)
+    return found[0][0] if found else 0
+
+
 # --- what is to be driven -----------------------------------------------------------------------------
 
 _DUE = (
@@ -315,7 +336,8 @@ class Status(NamedTuple):
 
 
 _status = Statement(
-    "SELECT c.id, c.channel, c.name, c.paused, COALESCE(d.owner, ''), COALESCE(d.until, 0),"
+    "SELECT c.id, c.channel, c.name, c.paused, CASE WHEN d.until > 0 THEN d.owner ELSE '' END,"
+    " COALESCE(d.until, 0),"
     " (SELECT COUNT(*) FROM outbox o WHERE o.account = c.account AND o.connection = c.id),"
     " (SELECT MIN(o.marked_at) FROM outbox o WHERE o.account = c.account AND o.connection = c.id),"
     " (SELECT COUNT(*) FROM listings g WHERE g.account = c.account AND g.connection = c.id"

@@ -72,9 +72,6 @@ _add = Statement(
     " paused, unfinished, created_at) VALUES (:account, :id, :channel, :name, 1, :locations, :settings,"
     " :secrets, :rules, 1, 1, :now)"
 )
-_drop_drive = Statement("DELETE FROM drives WHERE account = :account AND connection = :id")
-_drop = Statement("DELETE FROM connections WHERE account = :account AND id = :id")
-_listed = Statement("SELECT 1 FROM listings WHERE account = :account AND connection = :id LIMIT 1")
 CHANGES = frozenset(
     {"name", "locations", "settings", "secrets", "rules", "paused", "unfinished", "created_at"}
 )
@@ -129,14 +126,6 @@ def add(connection: Connection, account: int, new: Linked, secrets: str | None, 
         rules=_text(new.rules),
         now=now,
     )
-
-
-def drop(connection: Connection, account: int, link: int) -> None:
-    """Take a connection back; one that has listings stays."""
-    if _listed.run(connection, account=account, id=link):
-        return
-    _drop_drive.run(connection, account=account, id=link)
-    _drop.run(connection, account=account, id=link)
 
 
 def hold(connection: Connection, account: int, link: int) -> None:

@@ -58,9 +58,9 @@ outbox = table(
     Index("outbox_due", "account", "connection", "due"),
 )
 
-# Who drives a connection and until when, where its polls stand, and how it goes: ``stats`` is a JSON object
-# of lags and counts, ``hints`` a JSON array of what webhooks said to look at. Apart from `connections`, so
-# that a lease renewed every few seconds touches no setting.
+# Who drives a connection and until when (who connects it, where ``until`` is 0), where its polls stand, and
+# how it goes: ``stats`` is a JSON object of lags and counts, ``hints`` a JSON array of what webhooks said to
+# look at. Apart from `connections`, so that a lease renewed every few seconds touches no setting.
 drives = table(
     "drives",
     account(),
