@@ -73,7 +73,7 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     link = done["connection"]
     assert done["backlog"] == 2
     said = line.run("connect", "sandbox", "--again", link, code=3)
-    assert f"connection {link} is told when 'onhand serve' runs; 0 listings wait" in said
+    assert f"connection {link} is told when 'onhand serve' runs; 2 listings wait" in said
     found = {one["sku"]: one for one in line.json("listings")}
     assert {one["state"] for one in found.values()} == {"stale"}
     cut = onhand("listings", "--limit", 1, "--json")
@@ -93,6 +93,8 @@ def test_without_a_hub(line: Line, shop: Any) -> None:
     assert (again["created"], again["known"]) == (0, 2)
     this = {"connection": link, "name": "Our shop"}
     assert line.json("pause", "Our shop") == this | {"paused": True}
+    said = line.run("connect", "sandbox", "--again", link, code=3)
+    assert f"connection {link} is paused: 'onhand resume {link}' begins to tell it" in said
     assert line.json("connections")[0]["paused"] is True
     assert line.json("resume", "sandbox") == this | {"paused": False}
     assert json.loads(line.run("rules", link, "--set", "cap=4")) == line.json("rules", link)

@@ -249,6 +249,36 @@ def test_what_is_removed_before_its_first_orders_are_in(migrated_url: str) -> No
     asyncio.run(go())
 
 
+# --- finished and paused --------------------------------------------------------------------------------
+
+
+def test_who_finishes_leaves_what_was_paused_meanwhile(migrated_url: str) -> None:
+    async def go() -> None:
+        async with crossings.crossing(migrated_url) as one:
+            await one.begin()
+            await one.start(3)
+            await steering.change(one.equipment, 1, 3, paused=True)
+            done = await connecting.finish(one.equipment, 1, 3)
+            assert (done.backlog, done.paused) == (1, True)
+            (link,) = await one.links()
+            assert (link.paused, link.unfinished) == (True, False)
+
+    asyncio.run(go())
+
+
+def test_who_finishes_beside_a_pause_elsewhere(postgres_url: str) -> None:
+    async def go() -> None:
+        async with crossings.crossing(postgres_url) as one, crossings.crossing(postgres_url) as other:
+            await one.begin()
+            pausing = partial(linking.change, account=1, link=3, values={"paused": True, "unfinished": False})
+            done = await behind(
+                other.here.inventory, 1, pausing, partial(connecting.finish, one.equipment, 1, 3)
+            )
+            assert done.paused
+
+    asyncio.run(go())
+
+
 # --- one shop, two connections --------------------------------------------------------------------------
 
 ELSEWHERE = HERE | {"url": "http://127.0.0.1:8082"}

@@ -41,6 +41,19 @@ def available(server: Server, made: dict[str, Any]) -> int:
     return found
 
 
+def channel(server: Server, made: dict[str, Any], **change: Any) -> dict[str, Any]:
+    """The connection to it, changed if something is to be."""
+    headers = {"Authorization": f"Bearer {made['native']['api_key']}"}
+    here = f"{server.url}/api/v1/connections"
+    (link,) = [
+        one["id"] for one in httpx2.get(here, headers=headers).json()["data"] if one["channel"] == "sandbox"
+    ]
+    if change:
+        assert httpx2.patch(f"{here}/{link}", headers=headers, json=change).is_success
+    found: dict[str, Any] = httpx2.get(f"{here}/{link}", headers=headers).json()
+    return found
+
+
 def within(what: Callable[[], bool]) -> bool:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
@@ -76,6 +89,9 @@ def test_a_sale_and_a_receipt_as_they_are_printed(tmp_path: Path) -> None:
         assert shown(server) == before
         assert pasted(server, "A sale").status_code == 200
         assert within(lambda: available(server, made) == shown(server) == before - 2)
+        assert channel(server, made, paused=True)["paused"] is True
+    with demo_server(tmp_path) as (server, made):
+        assert channel(server, made)["paused"] is True
 
 
 def test_on_postgresql_with_a_key(tmp_path: Path, postgres_url: str) -> None:

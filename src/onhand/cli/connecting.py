@@ -19,7 +19,7 @@ from onhand.connectors.channel import Channel
 from onhand.office import door
 from onhand.office.door import Door
 from onhand.office.people import BadAsk, BadWords
-from onhand.outward.connecting import Began, Imported, Unmatched
+from onhand.outward.connecting import Began, Finished, Imported, Unmatched
 
 app = typer.Typer()
 
@@ -85,17 +85,17 @@ async def connect(
             link = await named(way, number, again)
         with _saying(), frame.going_on(GOES_ON):
             found = await _import(way, number, link, began is None or began.pulls)
-            asked_for = {"paused": paused, "begun": again is None}
-            backlog = await way.ask("connect_finish", account=number, link=link, **asked_for)
+            answer = await way.ask("connect_finish", account=number, link=link, paused=paused)
+            done = msgspec.convert(answer, Finished)
     if as_json:
         told: dict[str, Any] = msgspec.to_builtins(began) if began else {"connection": link}
-        frame.print_json(told | _totals(found) | {"backlog": backlog, "paused": paused})
+        frame.print_json(told | _totals(found) | msgspec.to_builtins(done))
     else:
         _imported(found)
         begins = "when 'onhand serve' runs" if way.alone else "from now on"
         stays = f"is paused: 'onhand resume {link}' begins to tell it"
-        goes_on = f"is told {begins}; {backlog} listings wait to be told"
-        frame.say(f"connection {link} {stays if paused else goes_on}")
+        goes_on = f"is told {begins}; {done.backlog} listings wait to be told"
+        frame.say(f"connection {link} {stays if done.paused else goes_on}")
     return frame.FOUND if found[1] else frame.OK
 
 

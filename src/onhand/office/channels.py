@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand.outward import connecting, leaving, rotation, steering, watching
-from onhand.outward.connecting import Began, Imported
+from onhand.outward.connecting import Began, Finished, Imported
 from onhand.outward.equipment import Equipment, Refusal
 from onhand.outward.needs import needs, typed
 from onhand.stock.offering import PLAIN, Rules, stacked
@@ -40,14 +40,8 @@ async def connect_page(
     return await connecting.page(equipment, account, link, cursor)
 
 
-async def connect_finish(
-    equipment: Equipment, *, account: int, link: int, paused: bool = False, begun: bool = True
-) -> int:
-    """Let the courier tell the connection; how many listings are to be told. Without ``begun`` only one that
-    is unfinished, and else nothing happens."""
-    found = await equipment.inventory.read(account, lambda c: linking.links(c, account, link))
-    if not begun and found and not found[0].unfinished:
-        return 0
+async def connect_finish(equipment: Equipment, *, account: int, link: int, paused: bool = False) -> Finished:
+    """Let the courier tell the connection if it is unfinished."""
     return await connecting.finish(equipment, account, link, paused=paused)
 
 

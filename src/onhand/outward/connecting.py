@@ -82,6 +82,13 @@ class Imported(msgspec.Struct, frozen=True):
     unmatched: list[Unmatched]
 
 
+class Finished(msgspec.Struct, frozen=True):
+    """A connection whose listings are in: how many it is to be told of, and whether it is paused."""
+
+    backlog: int
+    paused: bool
+
+
 # --- the connection -----------------------------------------------------------------------------------
 
 
@@ -361,16 +368,19 @@ def _why_not(seen: Seen, items: Mapping[str, int], name: str) -> str | None:
     return None
 
 
-async def finish(equipment: Equipment, account: int, link: int, *, paused: bool = False) -> int:
-    """Let the courier tell the connection, unless it stays ``paused``; how many listings it has to be told
-    of."""
+async def finish(equipment: Equipment, account: int, link: int, *, paused: bool = False) -> Finished:
+    """Let the courier tell the connection, unless it stays ``paused``. One that is finished already stays as
+    it is: somebody may have paused it meanwhile. Raises Refusal."""
 
-    def unit(connection: Connection) -> int:
-        if not linking.links(connection, account, link):
+    def unit(connection: Connection) -> Finished:
+        found = linking.held(connection, account, link)
+        if found is None:
             unknown_connection()
-        linking.change(connection, account, link, {"paused": paused, "unfinished": False})
-        return drives.status(connection, account, link)[0].backlog
+        if found.unfinished:
+            linking.change(connection, account, link, {"paused": paused, "unfinished": False})
+        state = drives.status(connection, account, link)[0]
+        return Finished(state.backlog, state.paused)
 
-    backlog = await equipment.inventory.write(account, unit)
+    done = await equipment.inventory.write(account, unit)
     equipment.inventory.marked({(account, link)})
-    return backlog
+    return done
