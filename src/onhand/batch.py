@@ -21,6 +21,7 @@ from onhand.stock.model import (
     Level,
     Place,
     Reservation,
+    Undone,
     Unknown,
 )
 from onhand.store import books, listed, posting, requests
@@ -51,6 +52,7 @@ class Done(NamedTuple):
     upto: int
     holds: dict[str, Reservation]
     known: frozenset[str]
+    outdated: bool = False
 
 
 def commit(
@@ -84,10 +86,10 @@ def commit(
             fresh.append((at, work))
             if name is not None:
                 taken.add(name)
-    requests.consume(connection, ended)
     requests.free(connection, sorted(idle - taken))
     if fresh:
         _record(connection, fresh, recorded, now, set() if marked is None else marked)
+    requests.consume(connection, _consumed(ended, fresh, recorded))
     return recorded
 
 
@@ -102,7 +104,7 @@ def _record(
         _in_general(connection, fresh, recorded, now, marked)
     for at, work in fresh:
         made = recorded[at]
-        if made is not None and (work.consume or work.plan is not None):
+        if made is not None and not made.outdated and (work.consume or work.plan is not None):
             unheard.write(connection, work, made.outcomes, now)
     _answer(connection, fresh, recorded, now)
 
@@ -168,6 +170,19 @@ def _end(
     return True
 
 
+def _consumed(
+    ended: list[tuple[int, int]], fresh: list[tuple[int, Work]], recorded: list[Recorded | None]
+) -> list[tuple[int, int]]:
+    """``ended`` but for the messages of works that are outdated: they are for another look."""
+    stay = {
+        (work.account, message)
+        for at, work in fresh
+        if (made := recorded[at]) is not None and made.outdated
+        for message in work.consume
+    }
+    return [one for one in ended if one not in stay] if stay else ended
+
+
 def _answer(
     connection: Connection, fresh: list[tuple[int, Work]], recorded: list[Recorded | None], now: int
 ) -> None:
@@ -212,6 +227,9 @@ def _nothing_done(made: Recorded) -> bool:
 
 
 def _decide(desk: Desk, job: Job, now: int) -> Done:
+    if job.work.seen and any(desk.draft.reservations.get(name) != hold for name, hold in job.work.seen):
+        undone: list[Outcome] = [Refused(0, Undone())] * len(job.work.groups)
+        return Done(job.at, job.work, undone, {}, len(desk.draft.entries), {}, NOBODY, outdated=True)
     outcomes: list[Outcome] = []
     touched: dict[Place, Level] = {}
     levels, wanted = desk.draft.levels, job.work.holds
@@ -293,7 +311,8 @@ def _recorded(one: Done, desk: Desk) -> Recorded:
     )
     # Not the last of the batch: what later works of it did is not in these levels.
     seq = before + one.upto
-    return Recorded(outcomes, one.levels, seq, desk.recorded_at, holds=one.holds, known=one.known)
+    made = Recorded(outcomes, one.levels, seq, desk.recorded_at, holds=one.holds, known=one.known)
+    return msgspec.structs.replace(made, outdated=True) if one.outdated else made
 
 
 def _write(

@@ -136,6 +136,7 @@ def _needs(jobs: list[Job]) -> Needs:
             if not isinstance(command, LEVEL_COMMANDS):
                 names.add((account, command.reference))
         spots.update([(account, item, at) for item, at in work.watch])
+        names.update([(account, reference) for reference, _ in work.seen])
     return Needs(spots, names, listings)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,7 +43,7 @@ from onhand.work import Group, PutOrder, Recorded, Work
 LONG_READ = 20
 """Orders that are read on the event loop itself at most."""
 ATTEMPTS = 2
-"""How often an order is tried that the ledger refuses: another hand may have moved its units meanwhile."""
+"""How often an order is tried that the ledger refuses: what its lines stand on may have changed meanwhile."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +64,14 @@ class Change(NamedTuple):
     """By how many microseconds the channel's clock is ahead of ours."""
 
     @property
+    def reference(self) -> str:
+        """What its reservation is called."""
+        return reference(self.connection.id, self.id)
+
+    @property
     def commands(self) -> tuple[AnyCommand, ...]:
         """What the order asks of the ledger."""
-        return ordering.commands(reference(self.connection.id, self.id), self.new, self.hold)
+        return ordering.commands(self.reference, self.new, self.hold)
 
 
 def applier(loses: str = oversold.NEWEST) -> Applier:
@@ -76,35 +82,45 @@ def applier(loses: str = oversold.NEWEST) -> Applier:
 async def _apply(
     inventory: Inventory, account: int, messages: Sequence[Message], loses: str = oversold.NEWEST
 ) -> None:
-    for run in _runs(messages):
-        notices = [notice for _, notice in run]
-        query = partial(_look, account=account, notices=notices)
-        long = sum(_size(notice) for notice in notices) > LONG_READ
-        changes = await inventory.read(account, query, long=long)
-        groups = tuple(_group(change, loses) for change in changes)
-        numbers = tuple(message.id for message, _ in run)
-        context = f"orders in message {numbers[0]}"
-        recorded = await inventory.record(Work(account, groups, CALLER, consume=numbers, context=context))
+    left = [(message.id, msgspec.json.decode(message.body, type=Notice)) for message in messages]
+    at_once = ORDERS_AT_ONCE
+    while left:
+        run = _run(left, at_once)
+        numbers, notices = zip(*run, strict=True)
+        changes = await _changes(inventory, account, notices)
+        recorded = await inventory.record(_work(account, numbers, changes, loses))
         if recorded.done_before:
             # Another process has the oldest of these messages: what we read is old. Only who has the oldest
             # message commits, so that nobody ever writes on what somebody else is about to change.
             return
+        if recorded.outdated:
+            # Another hand has moved units of one of these orders, which is to be decided on, too. Of fewer
+            # orders fewer change before the commit.
+            at_once = 1
+            continue
         await _once_more(inventory, account, notices, changes, recorded)
+        left = left[len(run) :]
 
 
-def _runs(messages: Sequence[Message]) -> Iterator[list[tuple[Message, Notice]]]:
-    """Neighbours, as many as make a commit."""
-    run: list[tuple[Message, Notice]] = []
-    count = 0
-    for message in messages:
-        notice = msgspec.json.decode(message.body, type=Notice)
-        count += _size(notice)
-        if run and count > ORDERS_AT_ONCE:
-            yield run
-            run, count = [], _size(notice)
-        run.append((message, notice))
-    if run:
-        yield run
+def _run(left: Sequence[tuple[int, Notice]], at_once: int) -> Sequence[tuple[int, Notice]]:
+    """The first of the messages, as many as make a commit: one, or more with no more than so many orders."""
+    sizes = accumulate(_size(notice) for _, notice in left)
+    return left[: max(1, sum(1 for size in sizes if size <= at_once))]
+
+
+async def _changes(inventory: Inventory, account: int, notices: Sequence[Notice]) -> list[Change]:
+    query = partial(_look, account=account, notices=notices)
+    long = sum(_size(notice) for notice in notices) > LONG_READ
+    return await inventory.read(account, query, long=long)
+
+
+def _work(account: int, messages: tuple[int, ...], changes: Sequence[Change], loses: str) -> Work:
+    """What ends these messages, on the holds that it was made from."""
+    groups = tuple(_group(change, loses) for change in changes)
+    pairs = zip(changes, groups, strict=True)
+    seen = tuple((change.reference, change.hold) for change, group in pairs if group.commands)
+    context = f"orders in message {messages[0]}"
+    return Work(account, groups, CALLER, consume=messages, context=context, seen=seen)
 
 
 def _size(notice: Notice) -> int:
@@ -204,7 +220,7 @@ def _group(change: Change, loses: str) -> Group:
     put = PutOrder(
         connection=change.connection.id,
         external_id=change.id,
-        reference=reference(change.connection.id, change.id),
+        reference=change.reference,
         name=change.name,
         updated=change.new.updated,
         holds=change.new.holds,
@@ -260,7 +276,7 @@ async def _once_more(
     changes: Sequence[Change],
     recorded: Recorded,
 ) -> None:
-    """Accept the snapshots of refused orders anew: another hand may have shipped or released their units
+    """Accept the snapshots of refused orders anew: a location or an item of theirs may have been changed
     between our look and the commit. What is refused again stays an incident."""
     outcomes = zip(changes, recorded.outcomes, strict=False)
     refused = {(one.connection.id, one.id) for one, outcome in outcomes if isinstance(outcome, Refused)}

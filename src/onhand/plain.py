@@ -169,7 +169,7 @@ def look(works: Iterable[Work]) -> Named | None:
     alone, also = True, False
     usual = SHIFTS
     for work in works:
-        if work.holds or work.mirror:
+        if work.holds or work.mirror or work.seen:
             return None
         if work.consume or work.plan is not None:
             alone = False

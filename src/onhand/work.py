@@ -150,7 +150,8 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     left it, ``holds`` the reservations it asked for, and ``known`` names those of them that were there
     before. ``seq`` is the account's last movement this work saw. ``replay`` is set, and the rest empty,
     when the key was known; ``fresh`` is the answer that was just made and kept. ``done_before`` is True
-    when what it consumes was consumed already.
+    when what it consumes was consumed already, ``outdated`` when a reservation is not as the work has
+    ``seen`` it: then every group is refused as `Undone`.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -160,6 +161,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     replay: Answer | Conflict | None = None
     fresh: Answer | None = None
     done_before: bool = False
+    outdated: bool = False
     holds: Mapping[str, Reservation] = NOTHING
     known: frozenset[str] = frozenset()
 
@@ -179,7 +181,9 @@ class Work(msgspec.Struct, frozen=True):
     name and whose state it needs. ``answer`` makes the wire answer that is
     stored under ``key`` in the same transaction; an answer with a status of 400 or more is not kept.
     ``consume`` are inbox messages, ``plan`` a planned change, that this work ends: it is done only
-    if they were still there. ``mirror`` allows writing at mirrored locations.
+    if they were still there. ``mirror`` allows writing at mirrored locations. ``seen`` are reservations
+    (None: there was none) that the groups were made from, and not for a planned change: if one is another by
+    now, nothing is done and no message consumed.
     """
 
     account: int
@@ -193,3 +197,4 @@ class Work(msgspec.Struct, frozen=True):
     mirror: bool = False
     context: str | None = None
     holds: tuple[str, ...] = ()
+    seen: tuple[tuple[str, Reservation | None], ...] = ()

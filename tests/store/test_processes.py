@@ -199,6 +199,23 @@ def test_the_same_message_or_plan_at_once(two: Two) -> None:
     assert two.one.kinds(after=4) == ["adjusted", "adjusted"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_hold_that_is_not_as_it_was_seen(two: Two, there: bool) -> None:
+    if there:
+        two.one.say(hold("a", want(1, 4)))
+    with two.one.writing() as connection:
+        requests.receive(connection, 1, Message(1, "test", "someone", "{}", START))
+    seen = (("a", two.one.hold("a")),)
+    first = two.one.work(hold("a", want(1, 5)))
+    for outdated in (True, False):
+        then = two.other.work(hold("a", want(2, 6)), Ship("a"), consume=(1,), seen=seen)
+        recorded = two.overlap(first, then)[1]
+        assert recorded is not None
+        assert (recorded.outdated, recorded.done_before) == (outdated, False)
+        first, seen = two.one.work(PLUS), (("a", two.one.hold("a")),)
+    assert hold_text(two.one.hold("a")) == "shipped: 2@1 6s"
+
+
 def test_the_same_new_items_at_once(two: Two) -> None:
     """Both have found them missing; the second gets those that the first has made."""
     skus = ["NEW-1", "NEW-2"]

@@ -2,12 +2,13 @@
 
 import pytest
 
-from onhand.stock.model import Adjust, Insufficient, SetOnHand
+from onhand.stock.model import Adjust, Insufficient, Part, Release, SetOnHand, Ship
 from onhand.store import requests
 from onhand.store.requests import BODY_KEPT_US, Message
 from onhand.store.sql import Statement
 from onhand.work import Answer, Conflict, Group, Key, Plan, Recorded, Work
 from shops import START, Shop, answer, key, second, told
+from transcript import hold, hold_text, want
 
 K = key("k")
 OTHER = key("k", "something else")
@@ -25,6 +26,8 @@ def shape(recorded: Recorded | None) -> str:
             return "waits"
         case Recorded(done_before=True):
             return "done before"
+        case Recorded(outdated=True):
+            return "outdated"
         case Recorded(replay=Conflict()):
             return "conflict"
         case Recorded(replay=Answer(status, body)):
@@ -196,6 +199,30 @@ def test_a_work_that_is_not_done_keeps_no_key(shop: Shop) -> None:
     assert shape(shop.batch(keyed(shop, PLUS, consume=(7,)))[0]) == "done before"
     assert shop.sql("SELECT COUNT(*) FROM idempotency") == [(0,)]
     assert shape(shop.batch(keyed(shop, PLUS))[0]) == "fresh 200 1"
+
+
+def test_a_work_that_has_seen_an_older_hold_is_not_done(shop: Shop) -> None:
+    """Nor does anything of it end, while its neighbours are done."""
+    shop.say(SetOnHand(1, 1, 10))
+    shop.say(hold("a", want(1, 4)))
+    before = shop.hold("a")
+    receive(shop, 1, 2)
+    works = [
+        shop.work(Release("a", (Part(1, 1),))),
+        shop.works(Group((Ship("a"),)), Group((PLUS,)), consume=(1,), seen=(("a", before),), key=K),
+        shop.work(PLUS, consume=(2,), seen=(("b", None),)),
+    ]
+    assert list(map(shape, shop.batch(*works))) == ["done", "outdated", "done"]
+    assert waiting(shop) == [1]
+    assert shop.kinds(after=2) == ["released", "adjusted"]
+    assert (
+        shop.sql("SELECT COUNT(*) FROM incidents") == shop.sql("SELECT COUNT(*) FROM idempotency") == [(0,)]
+    )
+    again = shop.works(*works[1].groups, consume=(1,), seen=(("a", shop.hold("a")),), key=K)
+    assert list(map(shape, shop.batch(again))) == ["done"]
+    assert waiting(shop) == []
+    assert hold_text(shop.hold("a")) == "shipped: 1@1 3s1r"
+    shop.check()
 
 
 # --- planned changes ----------------------------------------------------------------------------------
