@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from onhand.appliers import APPLIERS
 from onhand.stock.model import Adjust, SetInfinite, SetOnHand
 from onhand.store import incidents, oversold
 from onhand.store.incidents import Incident
+from side_by_side import behind
 from ticking import clock_of, ticking
 
 DAY = 24 * 3600 * 1_000_000
@@ -160,6 +162,34 @@ def test_what_a_person_has_closed_is_left_alone(migrated_url: str) -> None:
             assert await only(here) == found
             await here.take(order("R", 9, line(2, 2)))
             assert [one.resolved_at for one in await here.incidents()] == [77, None]
+
+    asyncio.run(go())
+
+
+def test_what_a_person_is_about_to_close_is_left_alone(postgres_url: str) -> None:
+    """By another process, while an order brings it up to date."""
+
+    async def go() -> None:
+        async with open_market(postgres_url) as here, market(postgres_url) as beside:
+            await sold_too_much(here)
+            number = (await only(here)).id
+            close = partial(
+                incidents.close,
+                account=here.account,
+                number=number,
+                note="they wait",
+                caller="native:1",
+                now=77,
+            )
+            more = order("R", 9, line(2, 2))
+            await behind(beside.inventory, here.account, close, partial(here.take, more))
+            assert [one.resolved_at for one in await here.incidents()] == [77, None]
+            await here.record(SetOnHand(2, 1, 100))
+
+            async def good() -> bool:
+                return all(one.resolved_at for one in await here.incidents())
+
+            await here.until(good)
 
     asyncio.run(go())
 

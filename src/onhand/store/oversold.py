@@ -78,10 +78,11 @@ _short_at = Statement(
 )
 
 
-def _both(text: str, rows: str | None = None) -> Statement:
-    """A statement whose index is named on SQLite, which knows nothing of how few the rows are."""
+def _both(text: str, rows: str | None = None, lock: str = "") -> Statement:
+    """A statement whose index is named on SQLite, which knows nothing of how few the rows are, and which may
+    ``lock`` what it finds on PostgreSQL, where others write."""
     plain = text.replace(" INDEXED BY incidents_watched", "").replace(" INDEXED BY movements_level", "")
-    return Statement(sqlite=text, postgresql=plain, rows=rows)
+    return Statement(sqlite=text, postgresql=plain + lock, rows=rows)
 
 
 _watched = _both(
@@ -89,6 +90,7 @@ _watched = _both(
     " JOIN incidents n INDEXED BY incidents_watched ON n.account = r.account AND n.item = r.item"
     " AND n.location = r.location AND n.watched = 1",
     rows="account int, item int, location int",
+    lock=" ORDER BY n.id FOR UPDATE OF n",
 )
 _again = Statement(
     "UPDATE incidents SET body = r.body, opened_at = r.opened_at, resolved_at = NULL, resolution = NULL,"
@@ -164,6 +166,8 @@ def _bodies(
 def _known(
     connection: Connection, account: int, places: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], _Watched]:
+    """The watched incidents of these levels, by level. Nobody closes one, or opens it again, until the
+    transaction ends."""
     rows = [(account, *place) for place in sorted(places)]
     return {(row[0], row[1]): _Watched(*row[2:]) for row in _watched.run(connection, rows)}
 
@@ -207,6 +211,7 @@ def settle(connection: Connection, account: int, now: int, limit: int = 500) -> 
     """End incidents whose level is good again, and open those anew whose level is short again, at the time of
     the movement that did it; how many."""
     found = turned(connection, account, limit)
+    known = _known(connection, account, [(one.item, one.location) for one in found]) if found else {}
     for one in found:
         if not one.short:
             cause = _mover(connection, account, one)
@@ -217,9 +222,9 @@ def settle(connection: Connection, account: int, now: int, limit: int = 500) -> 
     rows = [(account, *place, one.loses) for place, one in sorted(again.items())]
     short = {(row[0], row[1]): row for row in _short_at.run(connection, rows)} if rows else {}
     bodies = _bodies(connection, account, short, now)
-    for place, old in _known(connection, account, short).items():
+    for place in sorted(short.keys() & known.keys()):
         cause = _mover(connection, account, again[place])
-        _open_again(connection, account, old, bodies[place], cause["recorded_at"] if cause else now)
+        _open_again(connection, account, known[place], bodies[place], cause["recorded_at"] if cause else now)
     return len(found)
 
 
