@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -15,8 +16,11 @@ from onhand.auth import check
 from onhand.demo import DemoFailed
 from onhand.inventory import Inventory
 from onhand.sample import SHARED
+from onhand.stock.model import Adjust
 from onhand.store import accounts, catalog, levels
 from onhand.store.engine import Store, open_store
+from onhand.work import Group, Recorded, Work
+from side_by_side import behind
 
 T = TypeVar("T")
 SETUPS = setups(["treet"])
@@ -124,6 +128,52 @@ def test_the_stock_is_recorded_although_the_hub_was_killed_before(store: Store) 
     created(store)
     assert stock(store)[7, 1] == 5
     assert len(stock(store)) == LEVELS
+
+
+def test_what_is_sold_while_the_demo_is_made_twice_stays_sold(store: Store) -> None:
+    async def sold_in_between(inventory: Inventory) -> None:
+        record, ends = inventory.record, asyncio.Event()
+        works: list[Work] = []
+
+        async def late(work: Work) -> Recorded:
+            works.append(work)
+            if len(works) == 2:
+                await ends.wait()
+            return await record(work)
+
+        inventory.record = lambda work: asyncio.ensure_future(late(work))  # type: ignore[method-assign]
+        first, second = (
+            asyncio.ensure_future(demo.create(inventory, BASE_URL, SETUPS, name="demo")) for _ in range(2)
+        )
+        await first
+        await record(Work(1, (Group((Adjust(SHARED, 1, -5),)),), "native:1"))
+        ends.set()
+        await second
+        assert len(works) == 2
+
+    with_inventory(store, sold_in_between)
+    assert stock(store)[SHARED, 1] == 45
+    assert len(with_inventory(store, lambda i: i.read(1, lambda c: levels.movements(c, 1)))) == LEVELS + 1
+
+
+def test_two_processes_make_it_at_once(postgres_url: str) -> None:
+    one, two = open_store(postgres_url), open_store(postgres_url)
+
+    async def both(inventory: Inventory) -> dict[str, Any]:
+        other = Inventory(two)
+        other.start()
+        try:
+            ensure = partial(demo.ensure, name="demo", setups=SETUPS, now=other.now())
+            return await behind(other, 0, ensure, partial(demo.create, inventory, BASE_URL, SETUPS))
+        finally:
+            await other.stop()
+
+    try:
+        assert with_inventory(one, both)["treet"]["base_url"] == f"{BASE_URL}/treet"
+        assert len(stock(one)) == LEVELS
+    finally:
+        one.close()
+        two.close()
 
 
 def test_an_account_of_this_name_that_is_somebody_elses(store: Store) -> None:

@@ -24,8 +24,8 @@ from onhand.sample import SHARED, Sample, Setup
 from onhand.stock.ledger import Refused
 from onhand.stock.model import SetOnHand
 from onhand.store import accounts, catalog, channels
-from onhand.store.catalog import Location, Seller
-from onhand.work import Group, PutDetail, Work
+from onhand.store.catalog import Location, Seller, Taken
+from onhand.work import Group, Key, PutDetail, Work
 
 ACCOUNT = "demo"
 CALLER = "onhand:demo"
@@ -115,7 +115,10 @@ def ensure(connection: Connection, name: str, setups: Mapping[str, Setup], now: 
     found = {one.name: one.id for one in accounts.accounts(connection)}.get(name)
     if found is not None:
         return found
-    account = accounts.add(connection, name, now).id
+    try:
+        account = accounts.add(connection, name, now).id
+    except Taken:  # another process has just made it
+        return ensure(connection, name, setups, now)
     groups = build(connection, account, setups, now)
     # Kept with the world until it is recorded: the hub may be killed between the two.
     _note(connection, account, _WORLD, {"stock": json.loads(msgspec.json.encode(groups))}, now)
@@ -132,7 +135,9 @@ async def _stock(inventory: Inventory, account: int) -> None:
         return
     groups = msgspec.convert(body["stock"], tuple[Group, ...])
     done = Group((), also=(PutDetail("demo", _WORLD, 0, 0, "{}"),))
-    recorded = await inventory.record(Work(account, (*groups, done), CALLER))
+    # Others may make the same demo, and sell of it: its stock is set once.
+    key = Key(CALLER, "stock", "opening stock")
+    recorded = await inventory.record(Work(account, (*groups, done), CALLER, key))
     refused = [outcome for outcome in recorded.outcomes if isinstance(outcome, Refused)]
     if refused:
         raise DemoFailed(f"the opening stock was refused: {refused[0]}")
