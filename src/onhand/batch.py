@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from onhand import companions, plain, unheard
-from onhand.desk import LEVEL_COMMANDS, Desk, Job, expand, load
+from onhand.desk import LEVEL_COMMANDS, Desk, Job, expand, load, misses_a_kit
 from onhand.stock import ledger
 from onhand.stock.ledger import Refused
 from onhand.stock.model import (
@@ -118,6 +118,9 @@ def _in_general(
 ) -> None:
     jobs = expand(connection, fresh)
     desks = load(connection, jobs, now)
+    if any(misses_a_kit(desks[job.work.account], job) for job in jobs):
+        jobs = expand(connection, fresh)
+        desks = load(connection, jobs, now)
     done = [_decide(desks[job.work.account], job, now) for job in jobs]
     counts = {account: len(desk.draft.entries) for account, desk in desks.items()}
     for account, (last, recorded_at) in posting.advance_each(connection, counts, now).items():

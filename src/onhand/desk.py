@@ -113,6 +113,20 @@ def _unkit(
     return msgspec.structs.replace(command, lines=tuple(lines))
 
 
+def misses_a_kit(desk: Desk, job: Job) -> bool:
+    """Whether an item to reserve has become a kit since it was asked for its components: by another process,
+    which was waited for at its level."""
+    if "kit" not in desk.odd.values():
+        return False
+    return any(
+        desk.odd.get((line.item, at)) == "kit"
+        for command in chain.from_iterable(job.commands)
+        if isinstance(command, Reserve)
+        for line in command.lines
+        for at in line.locations
+    )
+
+
 class Needs(NamedTuple):
     """What jobs name: the levels that they touch whatever reservations hold, reservations, listings."""
 

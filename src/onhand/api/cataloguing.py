@@ -116,6 +116,7 @@ async def changed(call: Call) -> Response:
             except catalog.Taken as taken:
                 raise _taken([_sku_fault(asked.sku, "")]) from taken
         if not isinstance(asked.components, UnsetType):
+            catalog.hold_levels(connection, call.account, item.id)
             _make_kit(connection, call, item.id, asked.components, "")
         return Reply(200, rendered(connection, call.caller, [found_item(connection, call, item.id)])[0])
 

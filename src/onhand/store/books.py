@@ -49,7 +49,7 @@ _load = Statement(
 # The account's row comes after the levels, and only where no more levels are to be locked (decision 0001).
 _load_usual = Statement(
     f"WITH l AS MATERIALIZED ({_ON_POSTGRESQL}), a AS MATERIALIZED (SELECT seq, recorded_at FROM accounts"
-    " WHERE id = :account AND (SELECT COUNT(*) FROM l WHERE kit = 0 AND kind <> 'mirrored'"
+    " WHERE id = :account AND (SELECT COUNT(*) FROM l WHERE kit = 0 AND kind <> 'mirrored' AND present = 1"
     " AND (next_expiry IS NULL OR next_expiry > :now)) = :count FOR NO KEY UPDATE)"
     " SELECT l.*, a.seq, a.recorded_at FROM l JOIN a ON true",
     rows=PLACES,
@@ -62,7 +62,8 @@ _prepare = Statement(
     " JOIN items i ON i.account = r.account AND i.id = r.item"
     " JOIN locations p ON p.account = r.account AND p.id = r.location"
     " WHERE NOT EXISTS (SELECT 1 FROM levels l WHERE l.account = r.account AND l.item = r.item"
-    " AND l.location = r.location) ORDER BY r.account, r.item, r.location ON CONFLICT DO NOTHING",
+    " AND l.location = r.location) ORDER BY r.account, r.item, r.location ON CONFLICT DO NOTHING"
+    " RETURNING account, item, location",
     rows=PLACES,
 )
 
@@ -93,8 +94,8 @@ def lock_usual(
     connection: Connection, spots: Iterable[Spot], now: int
 ) -> tuple[dict[Spot, Spotted], tuple[int, int]] | None:
     """The levels at ``spots``, all of one account, with its last movement and when that was recorded: the
-    levels and then the account locked. None, and no account locked, where one of the levels is not there
-    yet, of a kit or mirrored, or has holds that are due; and on SQLite, which has nothing to gain."""
+    levels and then the account locked. None, and no account locked, where one of the levels is absent, of a
+    kit or mirrored, or has holds that are due; and on SQLite, which has nothing to gain."""
     rows = sorted(set(spots))
     if connection.dialect.name == "sqlite" or not 0 < len(rows) <= CHUNK:
         return None
@@ -116,13 +117,18 @@ def lock_levels(connection: Connection, spots: Iterable[Spot]) -> dict[Spot, Spo
     """The levels at ``spots``, locked in key order; a spot that cannot exist has kit or kind None."""
     rows = sorted(set(spots))
     found = _spotted(connection, rows) if rows else {}
+    if connection.dialect.name == "sqlite":  # it has a row for each, and nobody else who writes
+        return found
+    mine: set[Spot] = set()
     missing = [] if len(found) == len(rows) else [spot for spot in rows if spot not in found]
-    if missing:  # on PostgreSQL alone: SQLite has a row for each, and nobody else who writes
-        _prepare.later(connection, missing)
+    if missing:
+        _prepare.later(connection, missing, take=mine.update)
         found |= _spotted(connection, missing)
-        missing = [spot for spot in missing if spot not in found]
-    for account, item, at, kit, kind in _oddities.run(connection, missing) if missing else ():
-        found[account, item, at] = (ABSENT, kit, kind)
+    # Of what is absent at a row that others knew, they may have made a kit while they were waited for.
+    odd = [one for one in rows if one not in mine and not (one in found and found[one][0].present)]
+    for account, item, at, kit, kind in _oddities.run(connection, odd) if odd else ():
+        spot = (account, item, at)
+        found[spot] = (found[spot][0] if spot in found else ABSENT, kit, kind)
     return found
 
 

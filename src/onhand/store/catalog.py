@@ -305,6 +305,22 @@ def hold_kits(connection: Connection, account: int) -> None:
     counters.at_least(connection, account, "kit", 0)
 
 
+_hold_item = Statement(postgresql="SELECT 1 FROM items WHERE account = :account AND id = :id FOR UPDATE")
+_hold_levels = Statement(
+    postgresql="SELECT 1 FROM levels WHERE account = :account AND item = :id ORDER BY location FOR UPDATE"
+)
+
+
+def hold_levels(connection: Connection, account: int, item: int) -> None:
+    """Let nobody else write levels of an item, or make new ones, until the transaction ends. Whoever waits
+    for that asks anew what the item is (`books.lock_levels`)."""
+    if connection.dialect.name == "postgresql":
+        # A new level asks for its item's key. Who has one locked may ask for that, too, so these come first;
+        # and once more, as there may be more by then.
+        for statement in (_hold_levels, _hold_item, _hold_levels):
+            statement.run(connection, account=account, id=item)
+
+
 _hold_location = Statement("UPDATE locations SET active = active WHERE account = :account AND id = :id")
 
 
