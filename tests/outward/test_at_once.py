@@ -147,6 +147,24 @@ def test_settings_that_are_changed_at_once(play: Any) -> None:
     play(story)
 
 
+@pytest.mark.parametrize("before", [[], ["v0"]])
+def test_hints_that_come_at_once(play: Any, before: list[str]) -> None:
+    """Whether anything was noted of the connection before or not."""
+
+    async def story(pair: Pair, account: int) -> None:
+        def hinted(*names: str) -> Job:
+            return lambda inventory: inventory.write(
+                account, lambda c: drives.hint(c, account, 1, names), quiet=True
+            )
+
+        await hinted(*before)(pair.one)
+        await pair.both(hinted("v1"), hinted("v2"))
+        found = await pair.one.read(account, lambda c: drives.driven(c, account, 1))
+        assert found is not None and found.wanted == [*before, "v1", "v2"]
+
+    play(story)
+
+
 def test_kits_are_made_one_after_the_other(play: Any) -> None:
     """Whoever comes second sees what the first has made."""
 

@@ -228,11 +228,12 @@ _swept = Statement(
     "UPDATE drives SET pull_cursor = NULL, swept_at = CASE WHEN COALESCE(swept_at, 0) = :before THEN :at"
     " ELSE swept_at END WHERE account = :account AND connection = :link"
 )
-_hints = Statement("SELECT hints FROM drives WHERE account = :account AND connection = :link")
-_hint = Statement(
-    "INSERT INTO drives (account, connection, hints) VALUES (:account, :link, :hints)"
-    " ON CONFLICT (account, connection) DO UPDATE SET hints = excluded.hints"
+# Makes the row or writes it as it is: waits for another process that notes a hint, and reads what it said.
+_hints = Statement(
+    "INSERT INTO drives (account, connection) VALUES (:account, :link)"
+    " ON CONFLICT (account, connection) DO UPDATE SET hints = drives.hints RETURNING hints"
 )
+_hint = Statement("UPDATE drives SET hints = :hints WHERE account = :account AND connection = :link")
 _heeding = Statement(
     "UPDATE drives SET hints = :marked WHERE account = :account AND connection = :link AND hints = :hints"
 )
@@ -272,8 +273,7 @@ def hint(connection: Connection, account: int, link: int, names: Iterable[str]) 
     said = list(names)
     if not said:
         return
-    found = _hints.run(connection, account=account, link=link)
-    before = found[0][0] if found else None
+    ((before,),) = _hints.run(connection, account=account, link=link)
     wanted = list(dict.fromkeys([*(msgspec.json.decode(before, type=list[str]) if before else []), *said]))
     if len(wanted) > HINTS_LIMIT or EVERYTHING in wanted:
         wanted = [EVERYTHING]
