@@ -1,4 +1,4 @@
-"""Two processes on one PostgreSQL change the same connection, or make kits, at once: both changes stand."""
+"""Two processes on one PostgreSQL change a connection, its listings or kits at once: both changes stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from market import make
 from onhand import seals
@@ -17,7 +17,9 @@ from onhand.courier.stored import Vault
 from onhand.inventory import Inventory
 from onhand.outward import steering
 from onhand.outward.equipment import Equipment
-from onhand.store import catalog, drives, linking
+from onhand.stock.offering import Rules
+from onhand.store import catalog, channels, drives, feeding, linking
+from onhand.store.channels import Listing
 from onhand.store.engine import open_store
 from ticking import Clock
 
@@ -161,6 +163,63 @@ def test_hints_that_come_at_once(play: Any, before: list[str]) -> None:
         await pair.both(hinted("v1"), hinted("v2"))
         found = await pair.one.read(account, lambda c: drives.driven(c, account, 1))
         assert found is not None and found.wanted == [*before, "v1", "v2"]
+
+    play(story)
+
+
+def ruled(account: int) -> Job:
+    """Connection 1 is fed by place 1 alone."""
+    return lambda inventory: steering.change(
+        cast(Equipment, Desk(inventory)), account, 1, rules=Rules(locations=(1,))
+    )
+
+
+def ruled_alone(account: int) -> Job:
+    """Listing 1, of item 1, is fed by place 2 alone."""
+    return lambda inventory: steering.listing_rules(
+        cast(Equipment, Desk(inventory)), account, 1, Rules(locations=(2,))
+    )
+
+
+def listed(account: int) -> Job:
+    """A listing is made of item 4, which makes it the ninth."""
+
+    def unit(connection: Connection) -> None:
+        made = channels.add_listing(connection, account, Listing(0, 1, "new", 4), 1)
+        feeding.refeed(connection, account, [made.id])
+
+    return lambda inventory: inventory.write(account, unit)
+
+
+def kitted(item: int, part: int) -> Callable[[int], Job]:
+    """A kit is made of one unit of another item."""
+    return lambda account: (
+        lambda inventory: inventory.write(account, lambda c: catalog.set_kit(c, account, item, {part: 1}, 1))
+    )
+
+
+FED = [
+    (ruled_alone, ruled, 1, {(1, 2)}),
+    (ruled, ruled_alone, 1, {(1, 2)}),
+    (listed, ruled, 9, {(4, 1)}),
+    (ruled, listed, 9, {(4, 1)}),
+    (ruled_alone, kitted(1, 4), 1, {(4, 2)}),
+    (kitted(1, 4), ruled_alone, 1, {(4, 2)}),
+    (listed, kitted(4, 1), 9, {(1, 1), (1, 2)}),
+    (kitted(4, 1), listed, 9, {(1, 1), (1, 2)}),
+]
+"""What is done first and beside it, and the (item, location) that must feed a listing then."""
+
+
+@pytest.mark.parametrize(("first", "second", "listing", "feeds"), FED)
+def test_what_feeds_a_listing_that_is_changed_at_once(
+    play: Any, first: Any, second: Any, listing: int, feeds: set[tuple[int, int]]
+) -> None:
+    async def story(pair: Pair, account: int) -> None:
+        await pair.both(first(account), second(account))
+        query = text("SELECT item, location FROM feeds WHERE account = :account AND listing = :listing")
+        bound = query.bindparams(account=account, listing=listing)
+        assert set(await pair.one.read(account, lambda c: [tuple(row) for row in c.execute(bound)])) == feeds
 
     play(story)
 

@@ -225,11 +225,17 @@ _touch = Statement(
 
 # --- kits -------------------------------------------------------------------------------------------
 
+# A listing refers to its item: who makes one in another process has made it, or waits and sees the new parts.
+_hold_item = Statement(
+    postgresql="SELECT id FROM items WHERE account = :account AND id = :id FOR UPDATE",
+)
 _add_parts = Insert("kit_components", "account int, kit int, component int, quantity int")
 
 
 def set_kit(connection: Connection, account: int, kit: int, parts: Mapping[int, int], now: int) -> None:
     """Make an item a kit of ``parts`` (component to units per kit); none makes it an item again."""
+    if connection.dialect.name == "postgresql":
+        _hold_item.run(connection, account=account, id=kit)
     table = schema.kit_components
     connection.execute(table.delete().where(table.c.account == account, table.c.kit == kit))
     _add_parts.run(connection, [(account, kit, part, units) for part, units in sorted(parts.items())])

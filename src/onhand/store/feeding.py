@@ -26,6 +26,18 @@ _rows = Statement(
     " JOIN connections c ON c.account = g.account AND c.id = g.connection WHERE c.connector = 1",
     rows=_LISTING,
 )
+# What is read to make feeds of must stand until they are written: another process that changes it waits, and
+# makes them anew. Listings by id, then connections by id, so that two of these do not wait for one another.
+_hold = Statement(
+    postgresql="SELECT g.id FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.listing"
+    " ORDER BY g.id FOR NO KEY UPDATE OF g",
+    rows=_LISTING,
+)
+_hold_above = Statement(
+    postgresql="SELECT id FROM connections WHERE (account, id) IN (SELECT g.account, g.connection FROM {rows}"
+    " JOIN listings g ON g.account = r.account AND g.id = r.listing) ORDER BY id FOR SHARE",
+    rows=_LISTING,
+)
 _unfeed = Statement(
     rows=_LISTING,
     sqlite="DELETE FROM feeds WHERE (account, listing) IN (SELECT account, listing FROM {rows})",
@@ -59,6 +71,9 @@ def refeed(connection: Connection, account: int, listings: Iterable[int]) -> Non
         return
     if connection.dialect.name == "sqlite":
         shelf.of(connection).forget(account)
+    else:
+        _hold.later(connection, rows)
+        _hold_above.later(connection, rows)
     found = _rows.run(connection, rows)
     recipes = books.components(connection, [(account, row[1]) for row in found if row[4]])
     feeds, slots = set[tuple[int, int, int, int]](), list[Row]()
