@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
@@ -17,7 +18,6 @@ from onhand.courier.stored import Vault
 from onhand.inventory import Inventory
 from onhand.outward import steering
 from onhand.outward.equipment import Equipment
-from onhand.stock.offering import Rules
 from onhand.store import catalog, channels, drives, feeding, linking
 from onhand.store.channels import Listing
 from onhand.store.engine import open_store
@@ -167,18 +167,29 @@ def test_hints_that_come_at_once(play: Any, before: list[str]) -> None:
     play(story)
 
 
-def ruled(account: int) -> Job:
-    """Connection 1 is fed by place 1 alone."""
-    return lambda inventory: steering.change(
-        cast(Equipment, Desk(inventory)), account, 1, rules=Rules(locations=(1,))
-    )
+def ruled(account: int, **rules: Any) -> Job:
+    """Connection 1 is given rules: that place 1 alone feeds it, if none are said."""
+    values = rules or {"locations": [1]}
+    return lambda inventory: steering.change(cast(Equipment, Desk(inventory)), account, 1, rules=values)
 
 
-def ruled_alone(account: int) -> Job:
-    """Listing 1, of item 1, is fed by place 2 alone."""
-    return lambda inventory: steering.listing_rules(
-        cast(Equipment, Desk(inventory)), account, 1, Rules(locations=(2,))
-    )
+def ruled_alone(account: int, **rules: Any) -> Job:
+    """Listing 1, of item 1, is given rules: that place 2 alone feeds it, if none are said."""
+    values = rules or {"locations": [2]}
+    return lambda inventory: steering.listing_rules(cast(Equipment, Desk(inventory)), account, 1, values)
+
+
+@pytest.mark.parametrize(("job", "table"), [(ruled, "connections"), (ruled_alone, "listings")])
+def test_rules_that_are_changed_at_once(play: Any, job: Any, table: str) -> None:
+    async def story(pair: Pair, account: int) -> None:
+        await pair.both(job(account, buffer=2), job(account, cap=5))
+        query = text(f"SELECT rules FROM {table} WHERE account = :account AND id = 1")
+        (found,) = await pair.one.read(
+            account, lambda c: c.execute(query.bindparams(account=account)).scalars().all()
+        )
+        assert msgspec.json.decode(found) == {"buffer": 2, "cap": 5}
+
+    play(story)
 
 
 def listed(account: int) -> Job:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from onhand.api import params, told
+from onhand.api import params, ruling, told
 from onhand.api.calls import Call
 from onhand.api.problems import Problem, bad_parameter, fault
 from onhand.api.replies import Reply
+from onhand.api.ruling import Ruling
 from onhand.api.schema import Body, Name
 from onhand.outward import connecting, leaving, steering, telling, watching
 from onhand.outward.equipment import Equipment, Refusal
@@ -47,12 +48,12 @@ class New(Body, frozen=True, kw_only=True):
 
 
 class Change(Body, frozen=True, kw_only=True):
-    """What may change about a connection. ``rules`` are replaced as a whole; of ``settings`` those that are
-    named change. ``same_shop``: also those that tell one shop from another."""
+    """What may change about a connection. Of ``rules`` and ``settings`` those that are named change.
+    ``same_shop``: also settings that tell one shop from another."""
 
     name: Label | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
-    rules: Rules | UnsetType = UNSET
+    rules: Ruling | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     same_shop: bool | UnsetType = UNSET
 
@@ -146,6 +147,8 @@ async def changed(equipment: Equipment, call: Call) -> Reply:
     number = call.number("connection", "unknown_connection")
     asked = call.body(Change)
     values = {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
+    if isinstance(asked.rules, Ruling):
+        values["rules"] = ruling.named(asked.rules)
     try:
         await steering.change(equipment, call.account, number, **values)
     except BadKey as error:

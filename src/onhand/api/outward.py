@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from onhand.api import params, told
+from onhand.api import params, ruling, told
 from onhand.api.calls import Call
 from onhand.api.problems import bad_parameter
 from onhand.api.replies import Reply
+from onhand.api.ruling import Ruling
 from onhand.api.schema import Position, position
 from onhand.outward import explaining, steering, telling, watching
 from onhand.outward.equipment import Equipment
@@ -55,7 +56,16 @@ async def released(equipment: Equipment, call: Call) -> Reply:
 async def ruled(equipment: Equipment, call: Call) -> Reply:
     """PUT /listings/{listing}/rules: rules of its own, which go before the connection's."""
     number = _meant(call)
-    await steering.listing_rules(equipment, call.account, number, call.body(Rules))
+    values = msgspec.to_builtins(call.body(Rules))
+    await steering.listing_rules(equipment, call.account, number, values, whole=True)
+    return await _listing(call, number, 200)
+
+
+async def ruled_anew(equipment: Equipment, call: Call) -> Reply:
+    """PATCH /listings/{listing}/rules: those of its own rules that are named."""
+    number = _meant(call)
+    values = ruling.named(call.body(Ruling))
+    await steering.listing_rules(equipment, call.account, number, values)
     return await _listing(call, number, 200)
 
 

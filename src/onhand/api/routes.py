@@ -125,6 +125,7 @@ OUTER = (
     Outer("POST", "/listings/{listing}/push", WRITE, outward.pushed),
     Outer("POST", "/listings/{listing}/release", WRITE, outward.released),
     Outer("PUT", "/listings/{listing}/rules", WRITE, outward.ruled),
+    Outer("PATCH", "/listings/{listing}/rules", WRITE, outward.ruled_anew),
     Outer("GET", "/drifts", READ, outward.drifts),
     Outer("GET", "/parked", READ, outward.parked),
     Outer("GET", "/changes/{token}/seen", READ, outward.seen),

@@ -157,12 +157,9 @@ async def rules(
             )
         except Refusal as refusal:
             raise BadAsk(str(refusal)) from refusal
-    new = {name: value for name, value in old.items() if name not in (unset or [])}
-    new |= changed
-    if new != old or unset:
+    values = dict.fromkeys(unset or []) | changed
+    if any(old.get(name) != value for name, value in values.items()) or unset:
         async with door.writing(settings) as way:
-            if listing is None:
-                await way.ask("change_connection", account=number, link=link, rules=new)
-            else:
-                await way.ask("change_listing", account=number, listing=listing, rules=new)
-    frame.print_json(new)
+            # Only what was said: what else there is may have been changed since it was read.
+            old = await way.ask("change_rules", account=number, link=link, listing=listing, values=values)
+    frame.print_json(old)

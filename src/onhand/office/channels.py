@@ -79,12 +79,10 @@ async def change_connection(
     link: int,
     name: str | None = None,
     paused: bool | None = None,
-    rules: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     same_shop: bool = False,
 ) -> str:
     """Change a connection; its name. Settings may be given as a person types them."""
-    made = None if rules is None else steering.parse_rules(rules)
     if settings is not None:
         found = await equipment.inventory.read(account, lambda c: linking.links(c, account, link))
         wanted = {one.name: one for one in needs(equipment.module(found[0].channel).CHANNEL)} if found else {}
@@ -98,16 +96,23 @@ async def change_connection(
         link,
         name=name,
         paused=paused,
-        rules=made,
         settings=settings,
         same_shop=same_shop,
     )
     return done.name
 
 
-async def change_listing(equipment: Equipment, *, account: int, listing: int, rules: dict[str, Any]) -> None:
-    """Give a listing rules of its own."""
-    await steering.listing_rules(equipment, account, listing, steering.parse_rules(rules))
+async def change_rules(
+    equipment: Equipment, *, account: int, link: int, listing: int | None = None, values: dict[str, Any]
+) -> dict[str, Any]:
+    """Change some of the rules of a connection, or of a ``listing`` there, None to drop one; all that it has
+    now."""
+    if listing is None:
+        rules = (await steering.change(equipment, account, link, rules=values)).rules
+    else:
+        rules = await steering.listing_rules(equipment, account, listing, values)
+    told: dict[str, Any] = msgspec.to_builtins(rules)
+    return told
 
 
 async def rotate_secrets(equipment: Equipment) -> rotation.Rotated:
@@ -171,7 +176,7 @@ def rules_by_sku(connection: Connection, account: int, name: str) -> tuple[str, 
 
 OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "change_connection": change_connection,
-    "change_listing": change_listing,
+    "change_rules": change_rules,
     "connect_begin": connect_begin,
     "connect_finish": connect_finish,
     "connect_page": connect_page,

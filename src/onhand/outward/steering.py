@@ -14,7 +14,7 @@ from onhand.connectors.kind import Kind
 from onhand.outward import connecting, explaining, sameness, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
 from onhand.outward.needs import needs
-from onhand.stock.offering import Rules
+from onhand.stock.offering import PLAIN, Rules
 from onhand.store import drives, feeding, linking, lookup, orders
 from onhand.store.books import Marked
 from onhand.store.linking import Linked
@@ -121,13 +121,13 @@ async def change(
     *,
     name: str | None = None,
     paused: bool | None = None,
-    rules: Rules | None = None,
+    rules: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     same_shop: bool = False,
 ) -> Linked:
-    """Change what a connection is called, whether it is paused, its rules (as a whole; the feeds of its
-    listings follow), or some of its settings; those that lead to another shop only if somebody says that it
-    is the ``same_shop`` all the same. Raises Refusal."""
+    """Change what a connection is called, whether it is paused, some of its rules (as `merged`; the feeds of
+    its listings follow), or some of its settings; those that lead to another shop only if somebody says that
+    it is the ``same_shop`` all the same. Raises Refusal."""
 
     def unit(connection: Connection) -> Linked:
         if settings is not None:
@@ -142,8 +142,8 @@ async def change(
         if paused is False:
             values["unfinished"] = False
         if rules is not None:
-            check_rules(connection, account, rules)
-            values["rules"] = rules
+            values["rules"] = merged(found.rules, rules)
+            check_rules(connection, account, values["rules"])
         if settings is not None:
             values |= _settings(connection, equipment, account, found, settings, same_shop)
         linking.change(connection, account, link, values)
@@ -176,19 +176,33 @@ def _refed(
     return unit
 
 
-async def listing_rules(equipment: Equipment, account: int, listing: int, rules: Rules) -> None:
-    """Give a listing rules of its own. Raises Refusal."""
+async def listing_rules(
+    equipment: Equipment, account: int, listing: int, values: Mapping[str, Any], *, whole: bool = False
+) -> Rules:
+    """Change some of a listing's own rules, as `merged`, or give it these and no others as a ``whole``; all
+    that it has now. Raises Refusal."""
 
-    def unit(connection: Connection) -> tuple[None, set[Marked]]:
-        watching.listing(connection, account, listing)
+    def unit(connection: Connection) -> tuple[Rules, set[Marked]]:
+        feeding.hold(connection, account, [listing])
+        found = watching.listing(connection, account, listing)
+        rules = merged(PLAIN if whole else found.rules, values)
         if rules.heal is not None or rules.sweep is not None or rules.poll is not None:
             raise Refusal("bad_rules", "heal, sweep and poll are rules of connections", "rules")
         check_rules(connection, account, rules)
         linking.set_rules(connection, account, listing, rules, equipment.now())
         feeding.refeed(connection, account, [listing])
-        return None, feeding.mark(connection, account, [listing], equipment.now())
+        return rules, feeding.mark(connection, account, [listing], equipment.now())
 
-    await _write(equipment, account, unit)
+    return await _write(equipment, account, unit)
+
+
+def merged(rules: Rules, values: Mapping[str, Any]) -> Rules:
+    """``rules`` with those of ``values`` in their place; None drops one, and ``locations`` drop the
+    ``places`` that would go before them, if these are not named too. Raises Refusal in words."""
+    kept = msgspec.to_builtins(rules)
+    if values.get("locations") is not None:
+        kept.pop("places", None)
+    return parse_rules({**kept, **values})
 
 
 def check_rules(connection: Connection, account: int, rules: Rules) -> None:

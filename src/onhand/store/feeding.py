@@ -62,6 +62,12 @@ _unslot = Statement(
 )
 
 
+def hold(connection: Connection, account: int, listings: Iterable[int]) -> None:
+    """Let nobody else change these listings until the transaction ends: what is read of them now stands."""
+    if connection.dialect.name == "postgresql":
+        _hold.later(connection, [(account, one) for one in sorted(set(listings))])
+
+
 def refeed(connection: Connection, account: int, listings: Iterable[int]) -> None:
     """Make the slots and feeds of these listings anew from the rules of connection and listing, kits by
     their components. What is known of a slot that stays is kept. A listing that is bound to one location
