@@ -294,9 +294,17 @@ def _part(where: str | None, part: dict[str, Any]) -> None:
         words = " ".join(word for word in (one.reason, one.reference, one.caller) if word)
         change = f"on hand {one.on_hand:+}, reserved {one.reserved:+}"
         frame.say(f"  movement {one.seq} {moment(one.recorded_at)} {one.kind}: {change} ({words})")
+    if part["earlier"]["movements"]:
+        say = "  earlier movements ({movements}): on hand {on_hand:+}, reserved {reserved:+}"
+        frame.say(say.format(**part["earlier"]))
+    if part["lapsed"]["held"]:
+        say = "  reservations that have run out ({reservations}), still to be written: reserved -{held}"
+        frame.say(say.format(**part["lapsed"]))
     for hold in part["reservations"]:
         until = f" until {moment(hold.expires_at)}" if hold.expires_at else ""
         frame.say(f"  reserved {hold.held} for {hold.reference}{until}")
+    if part["more"]["held"]:
+        frame.say("  reserved {held} for more reservations ({reservations})".format(**part["more"]))
 
 
 async def _read(db: str | None, account: str | None, query: Callable[[Connection, int], T]) -> T:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from onhand.connectors.reading import iso
 from onhand.courier import aiming
 from onhand.outward import watching
+from onhand.stock.model import Place
 from onhand.stock.offering import Offer, Rules, Source
 from onhand.store import drives, levels, linking, lookup, outgoing, showing
 from onhand.store.linking import Numbers
@@ -18,6 +19,7 @@ from onhand.store.outgoing import Listed, SlotRow
 
 MOVEMENTS_SHOWN = 5
 HOLDS_SHOWN = 20
+"""So many of a level's movements and reservations are shown one by one; of the others the sum is."""
 UNCOUNTED = "nobody has counted its stock here: until then the channel keeps its own number"
 ORDER = ("the listing's own rules", "the connection's rules", "what the hub does without a rule")
 """In this order rules are looked for, field by field."""
@@ -36,7 +38,7 @@ def explain(connection: Connection, account: int, row: Numbers, now: int) -> dic
         "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
         "waiting": UNCOUNTED if alone else _waiting(connection, account, row, now),
         "rules": _rules(listed.rules, link.rules),
-        "slots": list(_slots(connection, account, listed, made)),
+        "slots": list(_slots(connection, account, listed, made, now)),
         "as_of_seq": levels.last_seq(connection, account),
     }
 
@@ -77,7 +79,7 @@ def _rules(own: Rules, above: Rules) -> list[dict[str, Any]]:
 
 
 def _slots(
-    connection: Connection, account: int, listed: Listed, made: Iterable[Offer]
+    connection: Connection, account: int, listed: Listed, made: Iterable[Offer], now: int
 ) -> Iterator[dict[str, Any]]:
     places = {source.location for sources in listed.sources for source in sources}
     names = lookup.names(connection, account, places)
@@ -93,7 +95,7 @@ def _slots(
                 for one in found.terms
             ],
             "numbers": numbers(slot),
-            "sources": [_source(connection, account, one, names, skus) for one in sources],
+            "sources": [_source(connection, account, one, names, skus, now) for one in sources],
         }
 
 
@@ -106,7 +108,12 @@ def numbers(slot: SlotRow) -> dict[str, Any]:
 
 
 def _source(
-    connection: Connection, account: int, source: Source, names: dict[int, str], skus: dict[int, str | None]
+    connection: Connection,
+    account: int,
+    source: Source,
+    names: dict[int, str],
+    skus: dict[int, str | None],
+    now: int,
 ) -> dict[str, Any]:
     parts = []
     for part in source.parts:
@@ -121,9 +128,35 @@ def _source(
                 "available": part.level.available,
                 "infinite": part.level.infinite,
                 "version": part.level.version,
-                "movements": levels.history(connection, account, place, limit=MOVEMENTS_SHOWN),
-                "reservations": showing.promised(connection, account, *place, HOLDS_SHOWN),
+                **_moved(connection, account, place),
+                **_promised(connection, account, place, now),
             }
         )
     where = {"location": source.location, "location_name": names.get(source.location), "kind": source.kind}
     return where | {"parts": parts}
+
+
+def _moved(connection: Connection, account: int, place: Place) -> dict[str, Any]:
+    """A level's last movements, and what those before them come to."""
+    found = levels.history(connection, account, place, limit=MOVEMENTS_SHOWN)
+    earlier = {"movements": 0, "on_hand": 0, "reserved": 0}
+    if found:
+        first = found[-1]
+        # The movements of a level are numbered by its version, and each has what it led to.
+        earlier = {
+            "movements": first.version - 1,
+            "on_hand": first.on_hand_after - first.on_hand,
+            "reserved": first.reserved_after - first.reserved,
+        }
+    return {"movements": found, "earlier": earlier}
+
+
+def _promised(connection: Connection, account: int, place: Place, now: int) -> dict[str, Any]:
+    """What holds units of a level, and what all that is not shown holds."""
+    found = showing.promised(connection, account, place, now, HOLDS_SHOWN)
+    whole, lapsed = showing.held(connection, account, place, now)
+    more = {
+        "reservations": whole.reservations - len(found),
+        "held": whole.held - sum(one.held for one in found),
+    }
+    return {"reservations": found, "more": more, "lapsed": lapsed._asdict()}

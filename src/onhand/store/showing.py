@@ -7,17 +7,25 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from onhand.stock.model import Place
 from onhand.store.observing import Drift
 from onhand.store.sql import Statement
 
 
 class Promised(NamedTuple):
-    """Units of a level that a reservation holds."""
+    """Units of a level that a reservation holds, with all its lines there."""
 
     reference: str
     owner: str
     held: int
     expires_at: int | None
+
+
+class Held(NamedTuple):
+    """How many reservations hold units of a level, and how many units."""
+
+    reservations: int
+    held: int
 
 
 class Drifted(NamedTuple):
@@ -30,10 +38,16 @@ class Drifted(NamedTuple):
 
 
 _promised = Statement(
-    "SELECT l.reference, h.owner, l.held, l.expires_at FROM reservation_lines l"
+    "SELECT l.reference, h.owner, SUM(l.held), MIN(l.expires_at) FROM reservation_lines l"
     " JOIN reservations h ON h.account = l.account AND h.reference = l.reference"
     " WHERE l.account = :account AND l.item = :item AND l.location = :location AND l.held > 0"
-    " ORDER BY l.reference LIMIT :limit"
+    " AND (l.expires_at IS NULL OR l.expires_at > :now)"
+    " GROUP BY l.reference, h.owner ORDER BY l.reference LIMIT :limit"
+)
+_held = Statement(
+    "SELECT CASE WHEN expires_at <= :now THEN 1 ELSE 0 END, COUNT(DISTINCT reference), SUM(held)"
+    " FROM reservation_lines WHERE account = :account AND item = :item AND location = :location AND held > 0"
+    " GROUP BY 1"
 )
 _DRIFT = ", ".join(f"d.{name}" for name in Drift._fields)
 _drifts = Statement(
@@ -50,10 +64,24 @@ _drifting = Statement(
 )
 
 
-def promised(connection: Connection, account: int, item: int, location: int, limit: int) -> list[Promised]:
-    """Reservations that hold units of a level, by reference."""
-    found = _promised.run(connection, account=account, item=item, location=location, limit=limit)
-    return [Promised(*row) for row in found]
+def promised(connection: Connection, account: int, place: Place, now: int, limit: int) -> list[Promised]:
+    """Reservations that hold units of a level and whose time is not up, by reference."""
+    item, location = place
+    found = _promised.run(connection, account=account, item=item, location=location, now=now, limit=limit)
+    return [Promised(reference, owner, int(held), until) for reference, owner, held, until in found]
+
+
+def held(connection: Connection, account: int, place: Place, now: int) -> tuple[Held, Held]:
+    """What holds units of a level: all whose time is not up, and those whose time is, but whose expiry is
+    not written yet."""
+    item, location = place
+    found = {
+        bool(lapsed): Held(count, int(units))
+        for lapsed, count, units in _held.run(
+            connection, account=account, item=item, location=location, now=now
+        )
+    }
+    return found.get(False, Held(0, 0)), found.get(True, Held(0, 0))
 
 
 def drifts(
