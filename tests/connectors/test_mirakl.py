@@ -26,7 +26,7 @@ from onhand.connectors.flow import (
     Verdict,
     Whole,
 )
-from onhand.connectors.mirakl_import import LOOKS, Report, Row, blame, report_of
+from onhand.connectors.mirakl_import import LOOKS
 
 SETTINGS = settings_of(mirakl, **EXAMPLE.settings)
 TAKEN = answer({"import_id": "i-1"}, 201)
@@ -136,40 +136,6 @@ def test_a_failed_import_of_one_target_is_its_refusal() -> None:
     verdict = said(TAKEN, answer({"status": "FAILED", "reason_status": "no"}), targets=1)[0]
     assert isinstance(verdict, Rejected)
     assert verdict.words == "import i-1 failed: no"
-
-
-ROWS = [Row(0, "A", 1, ""), Row(1, "B", 2, ""), Row(1, "B", 2, "W"), Row(2, "C", 3, "")]
-
-
-@pytest.mark.parametrize(
-    ("reports", "expected"),
-    [
-        ([Report(1, "x")], {0: ("x", True)}),  # only without the head counted
-        ([Report(5, "x")], {2: ("x", True)}),  # only with it
-        ([Report(2, "x")], {0: ("x", False), 1: ("x", False)}),
-        ([Report(3, "x")], {1: ("x", True)}),  # two lines of the same target
-        ([Report(2, "no offer 'A'")], {0: ("no offer 'A'", True)}),
-        ([Report(2, "x"), Report(5, "y")], {0: ("x", True), 2: ("y", True)}),
-        ([Report(3, "x"), Report(4, "y"), Report(5, "z")], {1: ("x; y", True), 2: ("z", True)}),
-        ([Report(9, "x")], {}),
-        ([Report(0, "x")], {}),
-    ],
-)
-def test_the_error_report_is_mapped_back(
-    reports: list[Report], expected: dict[int, tuple[str, bool]]
-) -> None:
-    assert blame(reports, ROWS) == expected
-
-
-def test_an_error_report_is_read_whatever_it_holds() -> None:
-    content = '\ufeff"line";"reason"\n"2";"not ""here"""\n3;a;b\n\nfour;x\n7\n'
-    assert report_of(Response(200, {}, content.encode())) == [Report(2, 'not "here"'), Report(3, "a;b")]
-    assert report_of(Response(200, {}, b"\xff\xfe;;;")) == []
-
-
-def test_suspects_are_said_again_and_the_others_stand() -> None:
-    verdicts = said(TAKEN, done(1), answer('"2";"no such offer"\n'), targets=3)
-    assert kinds(verdicts) == ["Whole", "Whole", "Accepted"]
 
 
 def test_page_after_page_of_offers() -> None:

@@ -32,7 +32,8 @@ class Import:
 
 @dataclass
 class Fake:
-    """A shop: offers by SKU, orders as OR11 shows them, imports by id."""
+    """A shop: offers by SKU, orders as OR11 shows them, imports by id. Error reports name ``report_limit``
+    lines at most."""
 
     settings: Mapping[str, Any] = field(default_factory=lambda: EXAMPLE.settings)
     url: str = EXAMPLE.settings["url"]
@@ -44,6 +45,7 @@ class Fake:
     warehouses: tuple[str, ...] = ()
     slowness: int = 2
     head_counts: bool = True
+    report_limit: int | None = None
     fails: bool = False
     has_imports: bool = True
     requests: list[Wire] = field(default_factory=list)
@@ -177,7 +179,7 @@ class Fake:
 
     def _report(self, name: str) -> Response:
         lines = ['"line-number";"error-message"']
-        lines += [f'"{line}";"{words}"' for line, words in self.imports[name].errors]
+        lines += [f'"{line}";"{words}"' for line, words in self.imports[name].errors[: self.report_limit]]
         return Response(200, {"content-type": "text/csv"}, "\n".join(lines).encode())
 
     def _orders(self, wire: Wire) -> Response:

@@ -173,13 +173,23 @@ def _judge(
         return verdicts
     call = Request("GET", f"{PATH}/{name}/error_report", query=shop, limit="reports", repeatable=True)
     answer = yield from ask(call)
-    blamed = blame(report_of(answer), rows) if answer.ok else {}
+    reports = report_of(answer) if answer.ok else []
+    blamed = blame(reports, rows)
     if not blamed:
         return _all_whole(asked, f"import {name}: {wrong} lines are wrong, and its report names none")
     for place, (words, sure) in blamed.items():
         target = asked[place]
         verdicts[place] = Rejected(target, words) if sure or len(asked) == 1 else Whole(target, words)
+    if wrong > len({report.line for report in reports}):
+        words = f"import {name}: {wrong} lines are wrong, and its report names fewer"
+        verdicts |= _all_doubtful({place: asked[place] for place in asked if place not in blamed}, words)
     return verdicts
+
+
+def _all_doubtful(left: Mapping[int, Target], words: str) -> dict[int, Verdict]:
+    """Of targets that a report does not name although it names too few: any may be wrong. One that is left
+    alone is said again and not refused: the line that is missing may be another one of a named target."""
+    return {place: Whole(one, words) if len(left) > 1 else Unsure(one, words) for place, one in left.items()}
 
 
 def _all_whole(asked: Mapping[int, Target], words: str) -> dict[int, Verdict]:
