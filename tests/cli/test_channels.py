@@ -58,6 +58,37 @@ def line(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Li
     return made
 
 
+def test_what_the_channel_keeps_itself_is_shown_and_a_sale_of_it_takes_nothing_of_ours(line: Line) -> None:
+    with outward_shop.shop() as shop:
+        (line.folder / "settings.json").write_text(json.dumps(shop.settings))
+        write(line.folder / "more.csv", "sku,location,on_hand", "SB-KEPT-7,main,5")
+        line.run("import", "more.csv", "--create")
+        done = line.json("connect", "sandbox", "--settings", "settings.json", code=3)
+        assert (done["created"], done["mirrored"]) == (3, ["Fulfilment centre"])
+        centre = "Sandbox: Fulfilment centre"
+
+        def lies() -> dict[str, tuple[int, int]]:
+            found = line.json("levels", "SB-KEPT-7")["levels"]
+            return {one["location"]: (one["on_hand"], one["reserved"]) for one in found}
+
+        line.run("pull", "sandbox")
+        there = lies()[centre][0]
+        sold = shop.ask("/sell", {"sku": "SB-KEPT-7", "units": 2})
+        assert sold["lines"][0]["location"] == "centre"
+        line.run("pull", "sandbox")
+        assert lies() == {"main": (5, 0), centre: (there - 2, 0)}
+        shop.ask(f"/orders/{sold['id']}/ship", {})
+        line.run("pull", "sandbox")
+        assert lies() == {"main": (5, 0), centre: (there - 2, 0)}
+        assert (line.json("incidents"), line.json("drift")) == ([], [])
+        listed = {one["sku"]: one for one in line.json("listings")}["SB-KEPT-7"]
+        assert listed["state"] == "mirrored"
+        line.run("push", "--all", "sandbox")
+        shop.ask(f"/orders/{sold['id']}/refund", {})
+        line.run("pull", "sandbox")
+        assert lies() == {"main": (5, 0), centre: (there, 0)}
+
+
 def connect(line: Line, shop: Any, *words: str) -> dict[str, Any]:
     (line.folder / "settings.json").write_text(json.dumps(shop.settings))
     done: dict[str, Any] = line.json("connect", "sandbox", "--settings", "settings.json", *words, code=3)

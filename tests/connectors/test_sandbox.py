@@ -255,7 +255,9 @@ def test_unlimited_and_back(fake: Fake) -> None:
 
 def test_stock_of_the_channel_itself_is_not_ours(fake: Fake) -> None:
     fake.stock(4, 3, owned=True)
-    assert isinstance(tell(fake, aim(4, 9))[0], Rejected)
+    (refused,) = tell(fake, aim(4, 9, "centre"))
+    assert isinstance(refused, Rejected)
+    assert refused.code == "not_yours"
     page = talk(sandbox.pull(SETTINGS, None), sandbox, SETTINGS, fake)
     assert [seen.writable for seen in page.seen] == [True, True, True, False]
 
@@ -296,6 +298,7 @@ def test_places_and_check(fake: Fake) -> None:
     assert talk(sandbox.places(SETTINGS), sandbox, SETTINGS, fake) == [
         Place("main", "Main", default=True),
         Place("outlet", "Outlet"),
+        Place("centre", "Centre", ours=False),
     ]
     assert talk(sandbox.check(SETTINGS), sandbox, SETTINGS, fake) == "Sandbox, 3 products"
 

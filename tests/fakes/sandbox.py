@@ -42,7 +42,11 @@ class Fake:
     def __post_init__(self) -> None:
         told = self.settings
         keys = Keys(told["client_id"], told["client_secret"], "admin-key", told["webhook_secret"])
-        places = [Place("main", "Main", default=True), Place("outlet", "Outlet")]
+        places = [
+            Place("main", "Main", default=True),
+            Place("outlet", "Outlet"),
+            Place("centre", "Centre", owned=True),
+        ]
         self.state = State("test", keys, [], places)
         self.state.access[told["access_token"]] = self.now() + YEAR
         self.state.refresh.append(told["refresh_token"])
@@ -73,9 +77,10 @@ class Fake:
     # --- the world behind the API -----------------------------------------------------------------------
 
     def stock(self, number: int, quantity: int, *, owned: bool = False, active: bool = True) -> Variant:
-        """A product with one variant, SKU ``SKU-number``, and so many units in the main location."""
-        levels = {"main": Level(quantity), "outlet": Level(0)}
-        variant = Variant(f"v{number}", f"SKU-{number}", f"Thing {number}", levels, owned)
+        """A product with one variant, SKU ``SKU-number``, and so many units in the main location; or, when
+        the channel ``owned`` it, in its own warehouse."""
+        levels = {"centre": Level(quantity)} if owned else {"main": Level(quantity), "outlet": Level(0)}
+        variant = Variant(f"v{number}", f"SKU-{number}", f"Thing {number}", levels)
         self.state.products.append(Product(f"p{number}", f"Thing {number}", [variant], active))
         self.use(self.state)
         return variant

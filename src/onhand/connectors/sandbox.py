@@ -296,12 +296,14 @@ def _rank(verdict: Verdict) -> int:
 
 
 def places(settings: Settings) -> Flow[list[Place]]:
-    """All locations; all are ours."""
+    """All locations; the channel's own warehouse is not ours."""
     found = expect((yield from ask(Request("GET", "/v1/locations", repeatable=True))))
-    return [
-        Place(need_text(row, "id"), text(row, "name") or "", default=row.get("default") is True)
-        for row in need_rows(found, "locations")
-    ]
+    return [_place(row) for row in need_rows(found, "locations")]
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    ours, default = row.get("owned") is not True, row.get("default") is True
+    return Place(need_text(row, "id"), text(row, "name") or "", ours, default)
 
 
 def pull(settings: Settings, cursor: str | None) -> Flow[Page]:

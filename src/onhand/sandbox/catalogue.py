@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 
-from onhand.sandbox.model import PLACE_MAIN, PLACE_OUTLET, Level, Place, Product, Variant
+from onhand.sandbox.model import PLACE_CENTRE, PLACE_MAIN, PLACE_OUTLET, Level, Place, Product, Variant
 
 SIZE = 20
 """Products of the usual assortment."""
-PLACES = [Place(PLACE_MAIN, "Main warehouse", default=True), Place(PLACE_OUTLET, "Outlet store")]
+PLACES = [
+    Place(PLACE_MAIN, "Main warehouse", default=True),
+    Place(PLACE_OUTLET, "Outlet store"),
+    Place(PLACE_CENTRE, "Fulfilment centre", owned=True),
+]
 
 _KINDS = ("Jar", "Tray", "Stool", "Lantern", "Basket", "Pitcher", "Blanket", "Clock", "Vase", "Shelf")
 _LOOKS = ("Amber", "Birch", "Chalk", "Dune", "Ember", "Fern", "Granite", "Hazel", "Indigo", "Juniper")
@@ -45,9 +49,8 @@ def _odd(number: int, lots: random.Random) -> Product | None:
         case 6:
             return Product(name, "Last Year's Calendar", [_variant("v6", "SB-OLD-6", lots)], active=False)
         case 7:
-            kept = _variant("v7", "SB-KEPT-7", lots)
-            kept.owned = True
-            return Product(name, "Parcel Scale", [kept])
+            kept = {PLACE_CENTRE: Level(lots.randint(3, 40))}
+            return Product(name, "Parcel Scale", [Variant("v7", "SB-KEPT-7", "", kept)])
         case _:
             return None
 

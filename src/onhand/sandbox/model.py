@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-PLACE_MAIN, PLACE_OUTLET = "main", "outlet"
+PLACE_MAIN, PLACE_OUTLET, PLACE_CENTRE = "main", "outlet", "centre"
 
 
 class Level(msgspec.Struct):
@@ -16,13 +16,12 @@ class Level(msgspec.Struct):
 
 
 class Variant(msgspec.Struct):
-    """What can be bought. An ``owned`` one lies in the channel's own warehouse: sellers cannot set it."""
+    """What can be bought, and where it lies: at one location or more."""
 
     id: str
     sku: str | None
     title: str
     levels: dict[str, Level]
-    owned: bool = False
 
 
 class Product(msgspec.Struct):
@@ -36,11 +35,13 @@ class Product(msgspec.Struct):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A location of the channel; the default one is meant where none is named."""
+    """A location of the channel; the default one is meant where none is named. An ``owned`` one is the
+    channel's own warehouse, which it fills and counts itself: sellers cannot set numbers there."""
 
     id: str
     name: str
     default: bool = False
+    owned: bool = False
 
 
 class Line(msgspec.Struct):

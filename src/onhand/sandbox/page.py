@@ -17,7 +17,10 @@ ROWS, ORDERS = 200, 20
 
 def page(state: State, *, held: bool = False) -> bytes:
     """HTML that loads itself again every two seconds, unless it is ``held`` for a reader who needs longer."""
-    heads = "".join(f"<th>{escape(place.name)}" for place in state.places)
+    heads = "".join(
+        f"<th>{escape(place.name)}{' <span class=quiet>(not ours)</span>' if place.owned else ''}"
+        for place in state.places
+    )
     body = (
         "<h1>Sandbox channel</h1><p class=quiet>What a buyer would see. It changes when the hub tells it, and"
         f" when somebody buys. {_HELD if held else _LOADING}</p>{_faults(state.faults)}"
@@ -39,7 +42,7 @@ _HELD = "<a href='?'>Show it as it changes</a>"
 def _products(state: State) -> Iterator[str]:
     rows = [(product, variant) for product in state.products[:ROWS] for variant in product.variants]
     for product, variant in rows[:ROWS]:
-        marks = [("kit", product.kit), ("inactive", not product.active), ("not ours", variant.owned)]
+        marks = [("kit", product.kit), ("inactive", not product.active)]
         told = "".join(f" <span class=quiet>({word})</span>" for word, on in marks if on)
         cells = "".join(f"<td>{_level(variant.levels.get(place.id))}" for place in state.places)
         name = escape(variant.sku or "-")

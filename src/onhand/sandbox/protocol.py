@@ -138,8 +138,7 @@ class Protocol:
             case "GET", "/v1/shop":
                 return say(200, {"name": "Sandbox", "products": len(self.shop.state.products)})
             case "GET", "/v1/locations":
-                rows = [{"id": p.id, "name": p.name, "default": p.default} for p in self.shop.state.places]
-                return say(200, {"locations": rows})
+                return say(200, {"locations": self.shop.state.places})
             case "GET", "/v1/products":
                 return self._products(call.query)
             case "GET", "/v1/orders":
@@ -187,7 +186,7 @@ class Protocol:
         if cursor and _place(cursor) is None:
             raise Refused(400, "bad_cursor", "the cursor is none of ours")
         found, following = self.shop.products(_place(cursor) or 0, limit)
-        rows = [_product(one) for one in found]
+        rows = [_product(self.shop, one) for one in found]
         return say(200, {"products": rows, "next": None if following is None else str(following)})
 
     def _orders(self, query: Mapping[str, str]) -> Answer:
@@ -240,7 +239,8 @@ class Protocol:
             level = self.shop.level(variant, item.get("location"))
         except Refused as refused:
             return named | _error(refused.code, refused.words)
-        if variant.owned:
+        named["location"] = self.shop.where(variant, item.get("location"))
+        if self.shop.own(named["location"]):
             return named | _error("not_yours", "this stock lies in the channel's own warehouse")
         if item.get("revision") not in (None, level.revision):
             return named | {"status": "conflict"} | _level(level)
@@ -260,14 +260,14 @@ def _level(level: Any) -> dict[str, Any]:
     return {"quantity": level.quantity, "unlimited": level.unlimited, "revision": level.revision}
 
 
-def _product(one: Product) -> dict[str, Any]:
-    rows = [_variant(variant) for variant in one.variants]
+def _product(shop: Shop, one: Product) -> dict[str, Any]:
+    rows = [_variant(shop, variant) for variant in one.variants]
     return {"id": one.id, "title": one.title, "active": one.active, "kit": one.kit, "variants": rows}
 
 
-def _variant(one: Variant) -> dict[str, Any]:
+def _variant(shop: Shop, one: Variant) -> dict[str, Any]:
     levels = [{"location": place} | _level(level) for place, level in one.levels.items()]
-    return {"id": one.id, "sku": one.sku, "title": one.title, "owned": one.owned, "levels": levels}
+    return {"id": one.id, "sku": one.sku, "title": one.title, "owned": shop.owned(one), "levels": levels}
 
 
 def order(one: Order) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Shop:
         self._now, self._tell = now, tell
         self._variants = {one.id: one for product in state.products for one in product.variants}
         self.default = next((place.id for place in state.places if place.default), state.places[0].id)
+        self._owned = {place.id for place in state.places if place.owned}
 
     # --- finding ----------------------------------------------------------------------------------------
 
@@ -55,9 +56,21 @@ class Shop:
                 return found
         return self.variant(sku)
 
+    def where(self, variant: Variant, location: str | None) -> str:
+        """The location that is meant: the default one where none is named, or where it lies if not there."""
+        return location or (self.default if self.default in variant.levels else next(iter(variant.levels)))
+
+    def owned(self, variant: Variant) -> bool:
+        """Whether it lies in the channel's own warehouses alone, so that sellers cannot set it."""
+        return self._owned.issuperset(variant.levels)
+
+    def own(self, location: str) -> bool:
+        """Whether this location is a warehouse of the channel's own."""
+        return location in self._owned
+
     def level(self, variant: Variant, location: str | None) -> Level:
-        """Its level at a location, or at the default one. Raises Refused."""
-        found = variant.levels.get(location or self.default)
+        """Its level at a location, or where it lies. Raises Refused."""
+        found = variant.levels.get(self.where(variant, location))
         if found is None:
             raise Refused(404, "unknown_location", f"there is no location {location!r}")
         return found
@@ -118,11 +131,12 @@ class Shop:
         for at, (sku, units, location) in enumerate(wanted, 1):
             variant = self.by_sku(sku)
             level = self.level(variant, location)
-            here = (variant.id, location or self.default)
+            place = self.where(variant, location)
+            here = (variant.id, place)
             before = sum(one.ordered for one in lines if (one.variant, one.location) == here)
             if not level.unlimited and level.quantity < before + units:
                 raise Refused(409, "sold_out", f"{sku} has {level.quantity} units left")
-            lines.append(Line(f"{number}-{at}", variant.id, variant.sku, location or self.default, units))
+            lines.append(Line(f"{number}-{at}", variant.id, variant.sku, place, units))
         order = Order(f"{self.state.epoch}-{number}", 0, 0, 0, lines, test=test)
         self._note(order)
         order.placed_at = order.updated_at
