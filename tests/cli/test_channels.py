@@ -6,7 +6,8 @@ import importlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,13 @@ def test_what_the_channel_keeps_itself_is_shown_and_a_sale_of_it_takes_nothing_o
         assert lies() == {"main": (5, 0), centre: (there, 0)}
 
 
+def wait(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def connect(line: Line, shop: Any, *words: str) -> dict[str, Any]:
     (line.folder / "settings.json").write_text(json.dumps(shop.settings))
     done: dict[str, Any] = line.json("connect", "sandbox", "--settings", "settings.json", *words, code=3)
@@ -160,6 +168,24 @@ def test_through_the_hub_that_serves(line: Line, shop: Any, server: Server) -> N
     assert "looked" in line.run("pull", link)
     assert line.json("pull", link) == {"connection": link, "looked": True, "drifting": 0, "words": ""}
     assert "no such listing" in line.run("push", 9999, code=1)
+
+
+def test_what_was_refused_is_told_again_when_it_is_released(line: Line, server: Server) -> None:
+    """Although nothing else has moved meanwhile: what is said is a new request to a channel with keys."""
+    with outward_shop.shop() as shop:
+        connect(line, shop)
+        line.run("push", "--all", "sandbox")
+        shop.ask("/faults", {"errors": 1, "error_code": "not_today"})
+        write(line.folder / "less.csv", "sku,location,on_hand", "SB-APRON-S,main,4")
+        line.run("import", "less.csv")
+
+        def found() -> Any:
+            return next(one for one in line.json("listings") if one["sku"] == "SB-APRON-S")
+
+        wait(lambda: found()["state"] == "parked")
+        line.run("release", found()["id"])
+        wait(lambda: found()["state"] == "told")
+        assert found()["slots"][0]["numbers"]["acknowledged"]["units"] == 4
 
 
 def test_secrets_are_sealed_and_rotated(line: Line, shop: Any) -> None:

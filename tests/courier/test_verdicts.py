@@ -236,6 +236,7 @@ def test_a_request_is_another_after_a_change_a_look_or_a_persons_word() -> None:
         moved(first, seq=13),
         moved(first, marks=4),
         moved(first, listing=2),
+        moved(first, marked_at=41),
         aim(units=8),
         aim(SlotRow("", (1,), token="u")),
     ]

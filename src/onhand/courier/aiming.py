@@ -87,8 +87,9 @@ def _observed(row: SlotRow, now: int) -> int | None:
 
 def _key(stale: Stale, slots: tuple[Slot, ...]) -> str:
     """The same for the same state of the listing: said again after a crash it is the same request, told
-    anew after a change, a look or a person's word it is another."""
-    return _encode((stale.listing, stale.seq, stale.marks, slots)).decode()
+    anew after a change, a look or a person's word it is another. By when it became stale, too: marks are
+    counted anew each time that it does, and nothing else may have moved since."""
+    return _encode((stale.listing, stale.seq, stale.marks, stale.marked_at, slots)).decode()
 
 
 def _context(text: str) -> Mapping[str, Any]:
