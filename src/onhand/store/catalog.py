@@ -225,10 +225,9 @@ _touch = Statement(
 
 # --- kits -------------------------------------------------------------------------------------------
 
-# A listing refers to its item: who makes one in another process has made it, or waits and sees the new parts.
-_hold_item = Statement(
-    postgresql="SELECT id FROM items WHERE account = :account AND id = :id FOR UPDATE",
-)
+# A listing and a level refer to their item: who makes one in another process has made it, or waits, and sees
+# what the item has become.
+_hold_item = Statement(postgresql="SELECT 1 FROM items WHERE account = :account AND id = :id FOR UPDATE")
 _add_parts = Insert("kit_components", "account int, kit int, component int, quantity int")
 
 
@@ -311,7 +310,6 @@ def hold_kits(connection: Connection, account: int) -> None:
     counters.at_least(connection, account, "kit", 0)
 
 
-_hold_item = Statement(postgresql="SELECT 1 FROM items WHERE account = :account AND id = :id FOR UPDATE")
 _hold_levels = Statement(
     postgresql="SELECT 1 FROM levels WHERE account = :account AND item = :id ORDER BY location FOR UPDATE"
 )

@@ -27,15 +27,16 @@ _rows = Statement(
     rows=_LISTING,
 )
 # What is read to make feeds of must stand until they are written: another process that changes it waits, and
-# makes them anew. Listings by id, then connections by id, so that two of these do not wait for one another.
-_hold = Statement(
-    postgresql="SELECT g.id FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.listing"
-    " ORDER BY g.id FOR NO KEY UPDATE OF g",
-    rows=_LISTING,
-)
+# makes them anew. Connections by id first, as whoever changes one has locked it before its listings, then
+# listings by id: so two of these do not wait for one another.
 _hold_above = Statement(
     postgresql="SELECT id FROM connections WHERE (account, id) IN (SELECT g.account, g.connection FROM {rows}"
     " JOIN listings g ON g.account = r.account AND g.id = r.listing) ORDER BY id FOR SHARE",
+    rows=_LISTING,
+)
+_hold = Statement(
+    postgresql="SELECT g.id FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.listing"
+    " ORDER BY g.id FOR NO KEY UPDATE OF g",
     rows=_LISTING,
 )
 _unfeed = Statement(
@@ -63,9 +64,12 @@ _unslot = Statement(
 
 
 def hold(connection: Connection, account: int, listings: Iterable[int]) -> None:
-    """Let nobody else change these listings until the transaction ends: what is read of them now stands."""
+    """Let nobody else change these listings, or the rules of their connections, until the transaction ends:
+    what is read of them now stands."""
     if connection.dialect.name == "postgresql":
-        _hold.later(connection, [(account, one) for one in sorted(set(listings))])
+        rows = [(account, one) for one in sorted(set(listings))]
+        _hold_above.later(connection, rows)
+        _hold.later(connection, rows)
 
 
 def refeed(connection: Connection, account: int, listings: Iterable[int]) -> None:
@@ -77,9 +81,7 @@ def refeed(connection: Connection, account: int, listings: Iterable[int]) -> Non
         return
     if connection.dialect.name == "sqlite":
         shelf.of(connection).forget(account)
-    else:
-        _hold.later(connection, rows)
-        _hold_above.later(connection, rows)
+    hold(connection, account, [row[1] for row in rows])
     found = _rows.run(connection, rows)
     recipes = books.components(connection, [(account, row[1]) for row in found if row[4]])
     feeds, slots = set[tuple[int, int, int, int]](), list[Row]()
