@@ -310,25 +310,6 @@ def test_a_database_that_was_away_is_not_waited_for_any_longer(kept: str) -> Non
     town.store.close()
 
 
-def test_a_paused_connection_is_silent(town: Town) -> None:
-    async def story(town: Town) -> None:
-        async with town.driven():
-            await town.stock(1, 1)
-            await town.calm()
-            await town.change("connections", 1, paused=1)
-            calls = len(town.stall.calls)
-            await until(lambda: town.status().owner == "")
-            await town.stock(1, 2)
-            await town.stock(2, 2)
-            await until(lambda: town.waiting() == 2)
-            assert len(town.stall.calls) == calls
-            await town.change("connections", 1, paused=0)
-            await town.calm()
-        assert town.stall.stock == {"1-1": 2, "1-2": 2}
-
-    play(town, story)
-
-
 class Broken(Like):
     """A connector that fails at every push."""
 

@@ -82,3 +82,11 @@ def test_nothing_is_claimed_of_nothing(store: Store) -> None:
     with undone(store, "") as connection:
         assert claiming.claim(connection, 1, 1, NOW, []).aims == ()
         assert claiming.claim(connection, 1, 1, NOW, [99]).aims == ()
+
+
+def test_nothing_is_claimed_of_what_is_paused(store: Store) -> None:
+    with undone(store, "UPDATE connections SET paused = 1 WHERE account = 1") as connection:
+        for found in (claim(connection, 1, 1, NOW, [2, 1]) for claim in (claiming.claim, outgoing.claim)):
+            assert (found.aims, found.paused) == ((), True)
+    with undone(store, "") as connection:
+        assert not claiming.claim(connection, 1, 1, NOW, [2, 1]).paused

@@ -137,6 +137,11 @@ class Lanes:
             )
             long = len(ids) > LONG_READ
             claimed = await self._office.inventory.read(self._account, query, long=long)
+            if claimed.paused:
+                # Who resumes it calls; until then there is nothing to look for.
+                self._waiting.clear()
+                self.full = False
+                return claimed
             self._under_way.update([one.stale.listing for one in claimed.aims])
             self.full = self._more or bool(self._waiting)
             if claimed.aims or not ids:

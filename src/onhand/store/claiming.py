@@ -46,8 +46,8 @@ _COLUMNS = (
 _INNER = ", ".join(f"{column} AS c{at}" for at, column in enumerate(_COLUMNS))
 _OUTER = ", ".join(f"c{at}" for at in range(len(_COLUMNS)))
 _claimed = Statement(
-    sqlite="SELECT json_array((SELECT rules FROM connections WHERE account = :account AND id = :link),"
-    f" json_group_array(json_array({_OUTER}))) FROM (SELECT {_INNER} FROM {{rows}}"
+    sqlite="SELECT json_array((SELECT rules FROM connections WHERE account = :account AND id = :link"
+    f" AND paused = 0), json_group_array(json_array({_OUTER}))) FROM (SELECT {_INNER} FROM {{rows}}"
     " JOIN outbox o ON o.account = r.account AND o.listing = r.id AND o.due <= :until"
     " JOIN listings g ON g.account = o.account AND g.id = o.listing"
     " JOIN items i ON i.account = g.account AND i.id = g.item"
@@ -89,16 +89,18 @@ def claim(
     until = FOREVER if early else now
     found = _claimed.run(connection, asked, account=account, link=link, now=now, until=until)
     parts = [_rows.decode(text) for (text,) in found]
+    if (above := parts[0][0]) is None:
+        return Claimed((), PLAIN, paused=True)
     made, odd = _made(list(chain.from_iterable([rows for _, rows in parts])), now)
     if odd:
         rest = outgoing.claim(connection, account, link, now, odd, early=early)
         made |= {one.stale.listing: one for one in rest.aims}
-    return Claimed(tuple([made[one] for one in ids if one in made]), _rules(parts[0][0]))
+    return Claimed(tuple([made[one] for one in ids if one in made]), _rules(above))
 
 
 @lru_cache(maxsize=64)
-def _rules(text: str | None) -> Rules:
-    return PLAIN if text is None else msgspec.json.decode(text, type=Rules)
+def _rules(text: str) -> Rules:
+    return msgspec.json.decode(text, type=Rules)
 
 
 def _made(rows: Sequence[_Row], now: int) -> tuple[dict[int, Aim], list[int]]:

@@ -84,10 +84,11 @@ class Aim(Value, frozen=True):
 
 
 class Claimed(NamedTuple):
-    """Stale listings whose time has come, and the connection's rules."""
+    """Stale listings whose time has come, none while the connection is ``paused``, and its rules."""
 
     aims: tuple[Aim, ...]
     rules: Rules
+    paused: bool = False
 
 
 # --- claiming -----------------------------------------------------------------------------------------
@@ -187,7 +188,9 @@ _counted = Statement(
     " WHERE l.version > 0",
     rows="account int, item int",
 )
-_rules = Statement("SELECT rules FROM connections WHERE account = :account AND id = :link")
+_RULES = "SELECT rules FROM connections WHERE account = :account AND id = :link"
+_rules = Statement(_RULES)
+_rules_told = Statement(f"{_RULES} AND paused = 0")
 
 
 def due(connection: Connection, account: int, link: int, until: int, limit: int) -> list[int]:
@@ -215,9 +218,12 @@ def claim(
     futures: bool = False,
 ) -> Claimed:
     """Those of the listings ``ids`` that are stale and due (or are not yet, if ``early``), in the order of
-    ``ids``, in one snapshot with all that their numbers are made of, planned changes too if ``futures``. To
-    be asked by who holds the lease."""
-    rules = rules_of(connection, account, link)
+    ``ids``, in one snapshot with all that their numbers are made of, planned changes too if ``futures``; none
+    while the connection is paused. To be asked by who holds the lease."""
+    above = _rules_told.run(connection, account=account, link=link)
+    if not above:
+        return Claimed((), PLAIN, paused=True)
+    rules = _rules_of.decode(above[0][0])
     if not ids:
         return Claimed((), rules)
     rows = [(account, one) for one in ids]
