@@ -182,6 +182,19 @@ def test_what_fails_to_be_gone_on_with_keeps_its_rules(migrated_url: str) -> Non
     asyncio.run(go())
 
 
+def test_listings_that_are_in_are_fed_as_who_goes_on_says(migrated_url: str) -> None:
+    async def go() -> None:
+        async with crossings.crossing(migrated_url) as one:
+            await one.begin(feeds={"Main": ["place 1"]})
+            await connecting.page(one.equipment, 1, 3)
+            await one.begin(feeds={"Outlet": ["place 2"]})
+            assert await one.here.rows("SELECT place, locations FROM slots WHERE listing = 9") == [
+                ("outlet", "[2]")
+            ]
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize("path", ["/v1/shop", "/v1/locations"])
 def test_what_fails_alone_leaves_nothing(migrated_url: str, path: str) -> None:
     """Also where fresh tokens have been stored meanwhile."""

@@ -27,7 +27,7 @@ from onhand.courier import mirroring
 from onhand.courier.flows import Session, Stopping
 from onhand.orders_in import CALLER as ORDERS
 from onhand.orders_in import CLOCK_OFF_LIMIT, Polls
-from onhand.outward import beginning
+from onhand.outward import beginning, refeeding
 from onhand.outward.equipment import ASKING_SECONDS, Equipment, Refusal, asked, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import Rules
@@ -139,6 +139,9 @@ async def begin(
             with contextlib.suppress(Busy, StoreFull, Unknowable):  # it stays unfinished, as after a kill
                 await inventory.write(account, lambda c: beginning.take_back(c, account, mark))
         raise
+    if resumed:
+        # Listings that are in already were fed as the rules were then.
+        await refeeding.refeed(equipment, account, link)
     await _first_orders(equipment, account, link, session)
     return msgspec.structs.replace(made, resumed=resumed)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from onhand import wording
 from onhand.connectors import kind
 from onhand.connectors.kind import Kind
-from onhand.outward import connecting, explaining, sameness, watching
+from onhand.outward import connecting, explaining, refeeding, sameness, watching
 from onhand.outward.equipment import Equipment, Refusal, unknown_connection
 from onhand.outward.needs import needs
 from onhand.stock.offering import PLAIN, Rules
@@ -32,9 +32,6 @@ SENT = (
 )
 TOKENS = frozenset({"access_token", "refresh_token"})
 """What a channel gives the hub for other secrets, where it says when it expires."""
-
-AT_ONCE = 5_000
-"""Listings in one unit of work."""
 
 
 async def _write(
@@ -63,15 +60,15 @@ async def push(equipment: Equipment, account: int, listing: int) -> int:
 
 
 async def push_all(equipment: Equipment, account: int, link: int, after: int = 0) -> tuple[int, int | None]:
-    """Have up to `AT_ONCE` of a connection's listings told anew, by id behind ``after``: how many, and where
-    the next begin. Raises Refusal."""
+    """Have some of a connection's listings told anew, by id behind ``after``: how many (`refeeding.AT_ONCE` at
+    most), and where the next begin. Raises Refusal."""
 
     def unit(connection: Connection) -> tuple[tuple[int, int | None], set[Marked]]:
         if not linking.links(connection, account, link):
             unknown_connection()
-        ids = feeding.listings_on(connection, account, link, after, AT_ONCE)
+        ids = feeding.listings_on(connection, account, link, after, refeeding.AT_ONCE)
         marked = feeding.mark(connection, account, ids, equipment.now())
-        return (len(ids), ids[-1] if len(ids) == AT_ONCE else None), marked
+        return (len(ids), ids[-1] if len(ids) == refeeding.AT_ONCE else None), marked
 
     return await _write(equipment, account, unit)
 
@@ -152,28 +149,9 @@ async def change(
     done = await equipment.inventory.write(account, unit)
     equipment.forget(account, link)
     if rules is not None:
-        await refeed(equipment, account, link)
+        await refeeding.refeed(equipment, account, link)
     equipment.inventory.marked({(account, link)})
     return done
-
-
-async def refeed(equipment: Equipment, account: int, link: int) -> None:
-    """Make the feeds and slots of a connection's listings anew, and have them told: some at a time."""
-    after: int | None = 0
-    while after is not None:
-        after = await _write(equipment, account, _refed(equipment, account, link, after))
-
-
-def _refed(
-    equipment: Equipment, account: int, link: int, after: int
-) -> Callable[[Connection], tuple[int | None, set[Marked]]]:
-    def unit(connection: Connection) -> tuple[int | None, set[Marked]]:
-        ids = feeding.listings_on(connection, account, link, after, AT_ONCE)
-        feeding.refeed(connection, account, ids)
-        marked = feeding.mark(connection, account, ids, equipment.now())
-        return (ids[-1] if len(ids) == AT_ONCE else None), marked
-
-    return unit
 
 
 async def listing_rules(
