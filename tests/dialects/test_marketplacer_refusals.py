@@ -318,6 +318,7 @@ def test_another_method_is_another_path(hub: Hub, method: str, path: str) -> Non
 
 def test_the_published_pace(tmp_path: Path) -> None:
     with demo_hub(tmp_path, "marketplacer", settings=Settings(limit_marketplacer=True)) as hub:
+        theirs = bearer(hub.another()["marketplacer"]["parent_key"])
         stopped = hub.clock()
         hub.inventory.now = lambda: stopped
         assert {get(hub, LAMP).status_code for _ in range(50)} == {200}
@@ -325,6 +326,7 @@ def test_the_published_pace(tmp_path: Path) -> None:
         assert error(answer) == (429, None, "Too many requests")
         assert answer.headers["retry-after"] == "1"
         assert get(hub, LAMP, seller=2).status_code == 200
+        assert call(hub, "get", RECORDS, headers=theirs, variant=LAMP).status_code == 200
         hub.inventory.now = lambda: stopped + 1_000_000
         assert get(hub, LAMP).status_code == 200
 

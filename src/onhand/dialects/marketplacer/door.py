@@ -77,7 +77,8 @@ def guarded(front: Front, scope: str, handler: Handler) -> Callable[[Incoming], 
         if caller is None:
             return _unauthorized()
         if front.pace is not None:
-            ruling = front.pace.allow(caller.principal, front.inventory.now() / 1e6)
+            name = f"{caller.account} {caller.principal}"
+            ruling = front.pace.allow(name, front.inventory.now() / 1e6)
             if not ruling.allowed:
                 return _too_many(ruling.retry_after)
         if not caller.may(scope):
