@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from hubs import Call, Hub, demo_hub
 from onhand.appliers import APPLIERS
-from onhand.stock.model import Line, Reserve, SetInfinite, Transfer
+from onhand.stock.model import Forget, Line, Reserve, SetInfinite, Transfer
 from onhand.store import catalog, incidents, levels, sheets
 from sellbrite_calls import (
     NOTEBOOK,
@@ -156,6 +156,18 @@ def test_post_creates_once(hub: Hub) -> None:
     again = call(hub, "POST", "/inventory", {"inventory": record(hub, "FRESH", on_hand=9)})
     assert (again.status_code, again.json()) == (409, {"body": "Inventory already exists"})
     assert shown(hub, "FRESH") == (5, 0, 5)
+
+
+@pytest.mark.parametrize("fields", [{}, {"bin_location": "C-3"}, {"cost": 4}])
+def test_post_creates_a_record_with_nothing_of_the_one_before(hub: Hub, fields: dict[str, Any]) -> None:
+    put(hub, record(hub, "FRESH", on_hand=5, bin_location="B-1", cost=2))
+    assert row(hub, "FRESH")["bin_location"] == "B-1"
+    item = hub.read(lambda c: catalog.item_ids(c, hub.account, ["FRESH"]))["FRESH"]
+    hub.record(Forget(item, 1))
+    body = {"inventory": record(hub, "FRESH", on_hand=1, **fields)}
+    assert call(hub, "POST", "/inventory", body).status_code == 201
+    made = row(hub, "FRESH")
+    assert (made["bin_location"], made["cost"]) == (fields.get("bin_location"), fields.get("cost"))
 
 
 def test_post_of_several_is_all_or_nothing(hub: Hub) -> None:

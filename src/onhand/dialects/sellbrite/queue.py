@@ -103,9 +103,12 @@ def group(
     change: Change, item: int, location: int, existing: bool | None, caller: str | None = None
 ) -> Group:
     """One change with what goes with it: of a bin and a cost only what was sent, for others may be saying
-    something of the place at the same time."""
+    something of the place at the same time. A record that is not to exist yet has nothing else of either."""
     command = schema.command(change, item, location)
     part = schema.detail(change)
+    if existing is False:
+        anew = (PutDetail(NAME, KIND, item, location, part),)
+        return Group((command,), also=anew, existing=False, caller=caller)
     if part is None:
         return Group((command,), existing=existing, caller=caller)
     also = (PutDetail(NAME, KIND, item, location, part, part=True),)
