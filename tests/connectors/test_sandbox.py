@@ -242,8 +242,14 @@ def test_errors_inside_a_success(fake: Fake) -> None:
     fake.faults.errors = 1
     verdicts = tell(fake, aim(1, 9), aim(2, 4))
     assert [type(verdict) for verdict in verdicts] == [Rejected, Accepted]
+
+
+def test_what_was_refused_under_a_key_is_tried_again_and_what_was_done_is_not(fake: Fake) -> None:
     fake.faults.errors, fake.faults.error_code = 1, "busy"
-    assert isinstance(tell(fake, aim(3, 1))[0], Later)
+    for kinds in ([Later, Accepted], [Accepted, Accepted], [Accepted, Accepted]):
+        assert [type(verdict) for verdict in tell(fake, aim(1, 9), aim(2, 4))] == kinds
+        fake.edit("SKU-2", 77)
+    assert (fake.shown("SKU-1"), fake.shown("SKU-2")) == (9, 77)
 
 
 def test_unlimited_and_back(fake: Fake) -> None:
@@ -256,8 +262,7 @@ def test_unlimited_and_back(fake: Fake) -> None:
 def test_stock_of_the_channel_itself_is_not_ours(fake: Fake) -> None:
     fake.stock(4, 3, owned=True)
     (refused,) = tell(fake, aim(4, 9, "centre"))
-    assert isinstance(refused, Rejected)
-    assert refused.code == "not_yours"
+    assert isinstance(refused, Rejected) and refused.code == "not_yours"
     page = talk(sandbox.pull(SETTINGS, None), sandbox, SETTINGS, fake)
     assert [seen.writable for seen in page.seen] == [True, True, True, False]
 

@@ -96,7 +96,7 @@ class Protocol:
         self._now, self._token = now, token
         self.counts = Counts()
         self._gate = Gate()
-        self._said: OrderedDict[str, tuple[str, Answer]] = OrderedDict()
+        self._said: OrderedDict[str, tuple[str, dict[int, dict[str, Any]]]] = OrderedDict()
 
     def answer(self, call: Call) -> Answer:
         """What is said to a request, faults included."""
@@ -205,28 +205,27 @@ class Protocol:
     # --- writing ----------------------------------------------------------------------------------------
 
     def _stock(self, call: Call) -> Answer:
-        """Set up to fifty numbers, each for itself; said again under the same key it is not done again."""
+        """Set up to fifty numbers, each for itself. Said again under the same key, those that were set are
+        answered as before and not set again; those that were refused are tried again."""
         key = call.headers.get("idempotency-key", "")
         if len(key) > KEY_LENGTH:
             raise Refused(400, "bad_key", "the idempotency key is too long")
         digest = hashlib.sha256(call.body).hexdigest()
-        if key in self._said:
-            before, answer = self._said[key]
-            if before != digest:
-                raise Refused(422, "key_reused", "the idempotency key was used for something else")
-            return answer._replace(headers={**answer.headers, "idempotent-replay": "true"})
+        before, done = self._said.get(key, (digest, {}))
+        if before != digest:
+            raise Refused(422, "key_reused", "the idempotency key was used for something else")
         body = _object(call.body)
         _only(body, "items")
         items = body.get("items")
         if not isinstance(items, list) or not 0 < len(items) <= BATCH:
             raise Refused(422, "bad_batch", f"items is a list of 1 to {BATCH}")
         rows = [_item(one) for one in items]
-        answer = say(200, {"results": [self._set(one) for one in rows]})
+        results = [done.get(place) or self._set(one) for place, one in enumerate(rows)]
         if key:
-            self._said[key] = (digest, answer)
+            self._said[key] = (digest, {n: one for n, one in enumerate(results) if one["status"] == "ok"})
             while len(self._said) > KEYS_KEPT:
                 self._said.popitem(last=False)
-        return answer
+        return say(200, {"results": results}, {"idempotent-replay": "true"} if done else {})
 
     def _set(self, item: Mapping[str, Any]) -> dict[str, Any]:
         faults = self.shop.state.faults
