@@ -60,8 +60,8 @@ async def push(equipment: Equipment, account: int, listing: int) -> int:
 
 
 async def push_all(equipment: Equipment, account: int, link: int, after: int = 0) -> tuple[int, int | None]:
-    """Have some of a connection's listings told anew, by id behind ``after``: how many (`refeeding.AT_ONCE` at
-    most), and where the next begin. Raises Refusal."""
+    """Have some of a connection's listings told anew, by id behind ``after``: how many (at most
+    `refeeding.AT_ONCE`), and where the next begin. Raises Refusal."""
 
     def unit(connection: Connection) -> tuple[tuple[int, int | None], set[Marked]]:
         if not linking.links(connection, account, link):
