@@ -30,8 +30,8 @@ _rows = Statement(
 # makes them anew. Connections by id first, as whoever changes one has locked it before its listings, then
 # listings by id: so two of these do not wait for one another.
 _hold_above = Statement(
-    postgresql="SELECT id FROM connections WHERE (account, id) IN (SELECT g.account, g.connection FROM {rows}"
-    " JOIN listings g ON g.account = r.account AND g.id = r.listing) ORDER BY id FOR SHARE",
+    postgresql="SELECT c.id FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.listing"
+    " JOIN connections c ON c.account = g.account AND c.id = g.connection ORDER BY c.id FOR SHARE OF c",
     rows=_LISTING,
 )
 _hold = Statement(
