@@ -75,8 +75,8 @@ TOLD: list[tuple[str, Verdict, Aim, dict[str, Any]]] = [
         {
             "slots": (SlotTold("", 7, 7, None, "u"),),
             "accepted": True,
-            "ids": {"v": "1", "w": "2"},
-            "notes": {"m": "2"},
+            "ids": {"w": "2"},
+            "notes": {"n": ""},
         },
     ),
     (
@@ -120,7 +120,7 @@ TOLD: list[tuple[str, Verdict, Aim, dict[str, Any]]] = [
         {
             "slots": WANTED,
             "due": NOW + 9_500_000,
-            "notes": {"n": "1", "m": "2", "job": "3"},
+            "notes": {"job": "3"},
             "words": "busy",
         },
     ),

@@ -18,7 +18,7 @@ from onhand.courier.stored import Vault
 from onhand.inventory import Inventory
 from onhand.outward import steering
 from onhand.outward.equipment import Equipment
-from onhand.store import catalog, channels, drives, feeding, linking
+from onhand.store import catalog, channels, drives, feeding, linking, told
 from onhand.store.channels import Listing
 from onhand.store.engine import open_store
 from ticking import Clock
@@ -163,6 +163,35 @@ def test_hints_that_come_at_once(play: Any, before: list[str]) -> None:
         await pair.both(hinted("v1"), hinted("v2"))
         found = await pair.one.read(account, lambda c: drives.driven(c, account, 1))
         assert found is not None and found.wanted == [*before, "v1", "v2"]
+
+    play(story)
+
+
+def imported(account: int) -> Job:
+    """An import finds listing 1 under another offer."""
+    found = linking.Found("v1", 1, {"variant": "v1", "offer": "new"}, "A", True)
+    return lambda inventory: inventory.write(
+        account, lambda c: linking.keep_listings(c, account, 1, [found], 7)
+    )
+
+
+def learned(account: int) -> Job:
+    """The channel calls listing 1 something, too, in its answer to a number."""
+
+    def unit(connection: Connection) -> None:
+        drives.take(connection, account, 1, "me", 1000, 1)
+        one = told.Told(1, 1, 1, 1, (), accepted=True, ids={"called": "x", "variant": ""})
+        told.settle(connection, account, 1, "me", [one], 7)
+
+    return lambda inventory: inventory.write(account, unit, quiet=True)
+
+
+def test_what_is_learned_beside_an_import_joins_what_that_found(play: Any) -> None:
+    async def story(pair: Pair, account: int) -> None:
+        await pair.both(imported(account), learned(account))
+        ids = text("SELECT ids FROM listings WHERE account = :account AND id = 1").bindparams(account=account)
+        (found,) = await pair.one.read(account, lambda c: c.execute(ids).scalars().all())
+        assert msgspec.json.decode(found) == {"offer": "new", "called": "x"}
 
     play(story)
 

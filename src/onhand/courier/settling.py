@@ -47,8 +47,8 @@ def told(aim: Aim, target: Target, verdict: Verdict, now: int, lots: random.Rand
             return _told(aim, slots, due=_after(now, wait), words=words or "it shows another number by now")
         case Later(_, words, seconds, notes):
             wait = seconds or backoff(attempts, lots)
-            kept = _merged(aim.listed.notes, notes)
-            return _told(aim, _wanted(target), due=_after(now, wait), notes=kept, words=words)
+            learned = _learned(aim.listed.notes, notes)
+            return _told(aim, _wanted(target), due=_after(now, wait), notes=learned, words=words)
         case Unsure(_, words):
             return _told(aim, _wanted(target), due=_after(now, backoff(attempts, lots)), words=words)
 
@@ -67,8 +67,8 @@ def _taken(aim: Aim, target: Target, said: Accepted) -> Told:
                 for slot in slots
             ]
         )
-    ids = _merged(aim.listed.ids, said.ids) if said.ids else None
-    notes = _merged(aim.listed.notes, said.notes) if said.notes else None
+    ids = _learned(aim.listed.ids, said.ids) if said.ids else None
+    notes = _learned(aim.listed.notes, said.notes) if said.notes else None
     again = aim.listed.parked is not None
     return Told(stale.listing, stale.seq, stale.marks, aim.at, taken, None, True, None, ids, notes, again)
 
@@ -109,9 +109,6 @@ def _after(now: int, seconds: float) -> int:
     return now + int(seconds * 1_000_000)
 
 
-def _merged(old: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str] | None:
-    """With what is new, without what is now empty; None when nothing changes."""
-    if not new:
-        return None
-    merged = {name: value for name, value in {**old, **new}.items() if value or name not in new}
-    return None if merged == dict(old) else merged
+def _learned(old: Mapping[str, str], new: Mapping[str, str]) -> Mapping[str, str] | None:
+    """What of ``new`` is new, or is now empty; None when nothing changes."""
+    return {name: value for name, value in new.items() if value != old.get(name, "")} or None

@@ -163,7 +163,10 @@ class Sweep:
         judged = list(self._causes(connection, found, shown))
         sights = [sight for one in found for sight in _sights(one, at)]
         observing.observe(connection, self._account, sights, now, at - shown)
-        observing.set_ids(connection, self._account, self._renamed(connection, found))
+        if renamed := self._renamed(connection, found):
+            # Others learn ids, too: what is written is made of what is kept now.
+            feeding.hold(connection, self._account, renamed)
+            observing.set_ids(connection, self._account, self._renamed(connection, found))
         observing.set_writable(connection, self._account, [(one.listing, one.seen.writable) for one in found])
         observing.healed(connection, self._account, [s[:2] for s, why, _ in judged if why is None], now)
         drifted = [(s, why, units) for s, why, units in judged if why is not None]

@@ -37,7 +37,8 @@ class Told(Value, frozen=True):
 
     ``due`` None ends it, unless it was marked again meanwhile; else it is told again then. ``parked`` are
     the channel's words when it will not take it, ``was_parked`` says that it would not before. ``ids`` and
-    ``notes`` replace what was kept, if given. ``words`` are why it is told again.
+    ``notes`` are what was learned: they join what is kept by now, and what is empty is forgotten. ``words``
+    are why it is told again.
     """
 
     listing: int
@@ -81,9 +82,17 @@ _park = Statement(
     " WHERE listings.account = r.account AND listings.id = r.listing",
     rows="account int, listing int, words text",
 )
+_KEPT = (
+    "SELECT g.id, g.ids, g.notes FROM {rows} JOIN listings g ON g.account = r.account AND g.id = r.listing"
+)
+_kept = Statement(
+    sqlite=_KEPT,
+    postgresql=_KEPT + " ORDER BY g.id FOR NO KEY UPDATE OF g",
+    rows="account int, listing int",
+)
 _know = Statement(
-    "UPDATE listings SET ids = COALESCE(r.ids, listings.ids), notes = COALESCE(r.notes, listings.notes),"
-    " updated_at = :now FROM {rows} WHERE listings.account = r.account AND listings.id = r.listing",
+    "UPDATE listings SET ids = r.ids, notes = r.notes, updated_at = :now FROM {rows}"
+    " WHERE listings.account = r.account AND listings.id = r.listing",
     rows="account int, listing int, ids text, notes text",
 )
 _UNMOVED = " AND outbox.seq = r.seq AND outbox.marks = r.marks"
@@ -192,15 +201,20 @@ def _listings(connection: Connection, account: int, said: Sequence[Told], now: i
         for one in said
         if one.parked is not None or (one.accepted and one.was_parked)
     ]
-    known = [
-        (account, one.listing, _text(one.ids), _text(one.notes))
-        for one in said
-        if one.ids is not None or one.notes is not None
-    ]
     if parked:
         _park.run(connection, parked, now=now)
-    if known:
-        _know.run(connection, known, now=now)
+    if learned := {one.listing: one for one in said if one.ids or one.notes}:
+        _learn(connection, account, learned, now)
+
+
+def _learn(connection: Connection, account: int, learned: Mapping[int, Told], now: int) -> None:
+    """A sweep or an import may have written other ids since the numbers were read: what was learned joins
+    what is kept now."""
+    rows = [
+        (account, listing, _joined(ids, learned[listing].ids), _joined(notes, learned[listing].notes))
+        for listing, ids, notes in _kept.run(connection, [(account, one) for one in learned])
+    ]
+    _know.run(connection, rows, now=now)
 
 
 def _outbox(connection: Connection, account: int, said: Sequence[Told]) -> None:
@@ -235,5 +249,9 @@ def _numbers(connection: Connection, account: int, said: Sequence[Told], now: in
         _slots.run(connection, rest, now=now)
 
 
-def _text(values: Mapping[str, str] | None) -> str | None:
-    return None if values is None else msgspec.json.encode(values).decode()
+def _joined(kept: str, learned: Mapping[str, str] | None) -> str:
+    if not learned:
+        return kept
+    values = {**msgspec.json.decode(kept, type=dict[str, str]), **learned}
+    left = {name: value for name, value in values.items() if value or name not in learned}
+    return msgspec.json.encode(left).decode()
