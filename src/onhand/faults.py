@@ -17,6 +17,10 @@ RETRY_STATES = frozenset({"40001", "40P01"})
 COLLIDED = "23505"
 """Unique violation: two processes made the same thing at once; who decides again sees the other's."""
 
+CORRUPT = frozenset({"XX001", "XX002"})
+MALFORMED = ("database disk image is malformed", "file is not a database")
+"""What PostgreSQL's codes and SQLite's words say of what is not as it was written."""
+
 LOCKED = "55P03"
 DISK_FULL = "53100"
 READ_ONLY = "25006"
@@ -51,6 +55,13 @@ def full(error: DBAPIError) -> bool:
 def broken(error: DBAPIError) -> bool:
     """Whether the disk failed, so that nobody knows what is on it."""
     return not state(error) and "disk I/O error" in reason(error)
+
+
+def damaged(error: Exception) -> bool:
+    """Whether what is kept is not what was written; also where a hub has said so in words."""
+    if isinstance(error, DBAPIError) and state(error) in CORRUPT:
+        return True
+    return any(words in str(error) for words in MALFORMED)
 
 
 def shut(error: DBAPIError) -> bool:

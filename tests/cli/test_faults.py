@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from commands import onhand, started, write
+from onhand.cli import frame
 from onhand.store import integrity
 from onhand.store.engine import open_store
-from servers import START_SECONDS
+from servers import START_SECONDS, start
 
 PAGE_BYTES = 4096
 
@@ -133,7 +134,20 @@ def test_an_import_into_a_database_that_fails(shop: str, tmp_path: Path) -> None
     ran = onhand("import", file, "--db", shop)
     why, after = ran.err.splitlines()
     assert (ran.code, why) == (1, "onhand: the database failed: database disk image is malformed")
-    assert after.startswith("onhand: what was done until then is kept")
+    assert after == f"onhand: {frame.DAMAGED}"
+
+
+def test_an_import_through_a_hub_whose_database_fails(shop: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "sku,location,on_hand", "LAMP-BRASS-40,MAIN,7")
+    ruin(shop, "movements")
+    hub = start(shop)
+    try:
+        ran = onhand("import", file, "--db", shop)
+    finally:
+        hub.stop()
+    why, after = ran.err.splitlines()
+    assert (ran.code, why) == (1, "onhand: the database failed: database disk image is malformed")
+    assert after == f"onhand: {frame.DAMAGED}"
 
 
 def test_a_hub_whose_demo_fails(shop: str) -> None:

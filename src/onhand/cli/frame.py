@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from onhand import settings
+from onhand import faults, settings
 from onhand.demo import DemoFailed
 from onhand.office.door import TOO_LARGE
 from onhand.office.people import BadAsk, BadWords
@@ -53,6 +53,8 @@ OWNED = ": this user has to own the database, its folder, and the -wal, -shm, .l
 BROKEN = "disk I/O error"
 NO_ROOM = ": the disk is full (df says so), or it is broken (the system's log says so)"
 """What SQLite calls so when it opens a file is mostly a full disk: it has no room for the -shm beside it."""
+
+DAMAGED = f"the database is damaged ('onhand doctor' says more): {integrity.BACKUP}"
 
 SQLITE_BEGINS = b"SQLite format 3\0"
 
@@ -145,11 +147,12 @@ def _failed(error: Exception, words: str) -> None:
 
 @contextlib.contextmanager
 def going_on(words: str) -> Iterator[None]:
-    """When the block fails in the middle of its work, ``words`` are said behind it: how it goes on."""
+    """When the block fails in the middle of its work, ``words`` are said behind it: how it goes on. In a
+    database that is damaged it does not."""
     try:
         yield
     except Exception as error:
-        error.__notes__ = [words]
+        error.__notes__ = [DAMAGED if faults.damaged(error) else words]
         raise
 
 
