@@ -103,7 +103,9 @@ class Dial:
     ) -> httpcore2.AsyncNetworkStream:
         """A connection to ``host``. Raises Refused, and ConnectError where nobody answers."""
         try:
-            addresses = await asyncio.wait_for(self._names(host, port), timeout)
+            # Not `wait_for`: up to Python 3.11 who is cut off as the names come in is not told.
+            async with asyncio.timeout(timeout):
+                addresses = await self._names(host, port)
         except (OSError, UnicodeError, TimeoutError) as error:
             raise httpcore2.ConnectError(f"the name {host} cannot be resolved") from error
         if not self._private and not (addresses and all(public(one) for one in addresses)):

@@ -97,6 +97,23 @@ def test_a_killed_connect_is_gone_on_with(
     goes_on()
 
 
+def test_one_that_is_interrupted_at_once_leaves_nothing(db: str, shop: Any) -> None:
+    shop.ask("/faults", {"delay": 0.1})
+    try:
+        first = started("connect", "sandbox", "--settings", "settings.json")
+        ends = time.monotonic() + 30
+        while not count(db, AT_FIRST):
+            assert time.monotonic() < ends and first.poll() is None
+            time.sleep(0.001)
+        first.send_signal(signal.SIGINT)
+        first.communicate()
+    finally:
+        shop.ask("/faults", {"delay": 0})
+    assert first.returncode == 130
+    assert remains(db) == {}
+    assert connect()["resumed"] is False
+
+
 def test_one_that_was_stopped_behind_its_listings_is_gone_on_with(db: str, shop: Any) -> None:
     async def begin() -> None:
         async with door.writing(frame.load(db)) as way:

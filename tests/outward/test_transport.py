@@ -140,6 +140,24 @@ def test_the_address_that_was_looked_at_is_called_by_its_name() -> None:
 SECRETS = ("5ecret-token", "pa55word", "form5ecret", "json5ecret", "query5ecret")
 
 
+def test_who_is_cut_off_as_the_name_is_resolved_hears_of_it() -> None:
+    channel = Channel()
+    asking: list[asyncio.Task[Response]] = []
+
+    async def names(host: str, port: int) -> list[str]:
+        asking[0].cancel()
+        return ["127.0.0.1"]
+
+    async def ask(way: ChannelTransport, url: str) -> bool:
+        named = wire(url.replace("127.0.0.1", "shop.example"))
+        asking.append(asyncio.ensure_future(way.send(named, timeout=3)))
+        await asyncio.wait(asking)
+        return asking[0].cancelled()
+
+    assert visit(channel, ask, ChannelTransport(private=True, names=names))
+    assert channel.heads == []
+
+
 def test_a_refusal_does_not_repeat_what_is_secret() -> None:
     told = " ".join(SECRETS).encode()
     refusal = b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(told) + told
