@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from courier.stall import reply
-from courier.town import Town, play, until
+from courier.town import FakeTime, Town, play, until
+from onhand.courier.office import Beats
 from onhand.outward import watching
 from onhand.outward.explaining import UNCOUNTED, explain
 from onhand.store.engine import reading
@@ -40,5 +41,28 @@ def test_what_is_put_off_is_explained_by_the_time_of_its_next_try(town: Town) ->
             await until(lambda: town.sql("SELECT 1 FROM outbox WHERE attempts = 1"))
         assert "enough for today" in str(why(1)) and "told again at 20" in str(why(1))
         assert why(2) == UNCOUNTED
+
+    play(town, story)
+
+
+def test_how_long_a_channel_was_down_is_not_held_against_its_listings(
+    slow_town: tuple[Town, FakeTime],
+) -> None:
+    """It is back, and throttles: what it turns away is told again soon, however often that had failed."""
+    town, time = slow_town
+    beats = Beats(look=0.5, lease=3600.0, linger=100_000.0, rest=0.01, gather=0.01, again=1.0, grace=1.0)
+
+    async def story(town: Town) -> None:
+        town.stall.down = True
+        async with town.driven(clock=time, beats=beats):
+            await town.stock(1, 10)
+            await time.ahead(1500, step=5)
+            assert town.sql("SELECT 1 FROM outbox WHERE attempts >= 7")
+            town.stall.down = False
+            town.stall.faults = [reply(429, {"words": "slow down"}) for _ in range(4)]
+            while len(town.stall.faults) == 4:
+                await time.ahead(5)
+            await time.ahead(30)
+            assert town.stall.stock == {"1-1": 10}
 
     play(town, story)

@@ -163,7 +163,7 @@ WRITTEN: list[tuple[str, str, Act, dict[str, Any]]] = [
         "a channel is back",
         "UPDATE outbox SET due = 50 WHERE listing = 2",
         lambda c: told.revive(c, 1, 1, NOW),
-        {ROW: {"due": NOW}},
+        {ROW: {"due": NOW, "attempts": 0}, "outbox 1 2": {"attempts": 0}},
     ),
     ("seen", "", _seen(), SAW),
     (

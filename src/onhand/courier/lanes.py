@@ -105,7 +105,7 @@ class Lanes:
             if claimed is None or not claimed.aims:
                 self._session.pace.give_back(bucket)
                 return
-            aims = {one.stale.listing: one for one in claimed.aims}
+            aims = {one.stale.listing: _anew(one) if probing else one for one in claimed.aims}
             try:
                 await self._tell(aims, claimed, bucket)
             finally:
@@ -316,3 +316,9 @@ class Lanes:
         except Exception as error:  # noqa: BLE001 - each of the lanes raises its own
             return error
         return None
+
+
+def _anew(one: Aim) -> Aim:
+    """As if it had not been tried yet: how often a channel that was down could not be told is not held
+    against what it puts off when it is back."""
+    return replace(one, stale=replace(one.stale, attempts=0))

@@ -122,7 +122,8 @@ _put_off = Statement(
     rows=_ROW + ", words text",
 )
 _revive = Statement(
-    "UPDATE outbox SET due = :now WHERE account = :account AND connection = :link AND due > :now"
+    "UPDATE outbox SET due = CASE WHEN due > :now THEN :now ELSE due END, attempts = 0"
+    " WHERE account = :account AND connection = :link AND (due > :now OR attempts > 0)"
 )
 _DRIFTING = "SELECT 1 FROM drifts WHERE account = :account AND healed_at IS NULL"
 _drifting = Statement(f"{_DRIFTING} LIMIT 1")
@@ -170,7 +171,7 @@ def _driven(connection: Connection, account: int, link: int, owner: str) -> bool
 
 
 def revive(connection: Connection, account: int, link: int, now: int) -> None:
-    """A channel that was down is back: all that was put off is due."""
+    """A channel that was down is back: all that was put off is due, and how often is forgotten."""
     _revive.run(connection, account=account, link=link, now=now)
 
 
