@@ -23,7 +23,7 @@ OVERSOLD = {
     "on_hand": 4,
     "reserved": 7,
     "missing": 3,
-    "orders": [{"reference": "order:1:X", "units": 7, "since": 2_000_000}],
+    "orders": [{"reference": "order:1:X", "units": 7, "since": 2_000_000, "lag": 1_234_567}],
     "policy": "newest",
     "losers": [{"reference": "order:1:X", "units": 3}],
 }
@@ -67,7 +67,9 @@ def test_listed_shown_and_closed(shop: str) -> None:
     assert why in words and "There is no item [/9]" in words
     assert told("incidents") == told("incidents", "list")
     assert [one["kind"] for one in told("incidents", "list", "--kind", "refused")] == ["refused"]
-    assert "order:1:X" in said("incidents", "show", 1)
+    shown = said("incidents", "show", 1)
+    assert "order:1:X" in shown and "1.2 s" in shown
+    assert told("incidents", "show", 1)["details"]["orders"][0]["lag"] == 1_234_567
     done = told("incidents", "close", 1, "--note", "they wait")
     assert done["resolution"]["note"] == "they wait"
     assert done == told("incidents", "show", 1)

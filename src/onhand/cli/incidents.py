@@ -102,9 +102,13 @@ def _shown(found: dict[str, Any]) -> None:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             frame.say(f"\n{name}")
             columns = list(dict.fromkeys(key for one in value for key in one))
-            frame.print_table(columns, [[one.get(key) for key in columns] for one in value])
+            frame.print_table(columns, [[_cell(key, one.get(key)) for key in columns] for one in value])
         else:
             frame.say(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+def _cell(name: str, value: Any) -> Any:
+    return f"{value / 1_000_000:.1f} s" if name == "lag" and isinstance(value, int) else value
 
 
 def _by(resolution: dict[str, Any] | None) -> str:
