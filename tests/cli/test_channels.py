@@ -84,6 +84,8 @@ def test_what_the_channel_keeps_itself_is_shown_and_a_sale_of_it_takes_nothing_o
         assert (line.json("incidents"), line.json("drift")) == ([], [])
         listed = {one["sku"]: one for one in line.json("listings")}["SB-KEPT-7"]
         assert listed["state"] == "mirrored"
+        why = line.run("explain", listed["id"])
+        assert "not told: the channel counts its stock itself" in why and "would offer 5" in why
         line.run("push", "--all", "sandbox")
         shop.ask(f"/orders/{sold['id']}/refund", {})
         line.run("pull", "sandbox")

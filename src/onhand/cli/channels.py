@@ -266,13 +266,13 @@ def _explained(found: dict[str, Any]) -> None:
         instead = "" if rule["instead_of"] is None else f", instead of the connection's {other}"
         frame.say(f"rule: {rule['rule']} = {value} (of the {rule['from']}{instead})")
     for slot in found["slots"]:
-        _slot(slot)
+        _slot(slot, "offers" if one.writable else "would offer")
 
 
-def _slot(slot: dict[str, Any]) -> None:
+def _slot(slot: dict[str, Any], offers: str) -> None:
     frame.say()
     at = f"at {slot['place']}: " if slot["place"] else ""
-    frame.say(f"{at}offers {slot['offer']}" + (" (stands for unlimited)" if slot["infinite"] else ""))
+    frame.say(f"{at}{offers} {slot['offer']}" + (" (stands for unlimited)" if slot["infinite"] else ""))
     terms = [
         (one["name"], one["location_name"], f"{one['change']:+}", one["after"], one["why"])
         for one in slot["terms"]

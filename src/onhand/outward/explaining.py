@@ -21,6 +21,7 @@ MOVEMENTS_SHOWN = 5
 HOLDS_SHOWN = 20
 """So many of a level's movements and reservations are shown one by one; of the others the sum is."""
 UNCOUNTED = "nobody has counted its stock here: until then the channel keeps its own number"
+MIRRORED = "the channel counts its stock itself: it is read, and never told"
 ORDER = ("the listing's own rules", "the connection's rules", "what the hub does without a rule")
 """In this order rules are looked for, field by field."""
 
@@ -31,12 +32,11 @@ def explain(connection: Connection, account: int, row: Numbers, now: int) -> dic
     listed = outgoing.listed(connection, account, [row.id], now)[0]
     link = linking.links(connection, account, row.connection)[0]
     made = aiming.offers(listed, link.rules)
-    alone = row.writable and aiming.left_alone(listed, link.rules)
     return {
         "listing": row,
         "state": watching.state(row, row.id in showing.drifting(connection, account, [row.id])),
         "connection": {"id": link.id, "channel": link.channel, "name": link.name, "paused": link.paused},
-        "waiting": UNCOUNTED if alone else _waiting(connection, account, row, now),
+        "waiting": _waiting(connection, account, row, now, alone=aiming.left_alone(listed, link.rules)),
         "rules": _rules(listed.rules, link.rules),
         "slots": list(_slots(connection, account, listed, made, now)),
         "as_of_seq": levels.last_seq(connection, account),
@@ -50,8 +50,12 @@ def uncounted(connection: Connection, account: int, row: Numbers, now: int) -> b
     return row.writable and aiming.left_alone(listed, link.rules)
 
 
-def _waiting(connection: Connection, account: int, row: Numbers, now: int) -> str | None:
-    """Why a stale listing has not been told yet, as far as that is known."""
+def _waiting(connection: Connection, account: int, row: Numbers, now: int, *, alone: bool) -> str | None:
+    """Why a listing is not told, or a stale one has not been told yet, as far as that is known."""
+    if not row.writable:
+        return MIRRORED
+    if alone:
+        return UNCOUNTED
     if row.marked_at is None:
         return None
     state = drives.status(connection, account, row.connection)[0]
