@@ -197,10 +197,10 @@ def test_a_right_that_is_missing_is_named(filled: Places) -> None:
         assert onhand("init", "--roles", "--db", filled.owner).code == 0
 
 
-def test_who_may_not_migrate_says_so(server: Postgres) -> None:
+def test_who_may_not_migrate_says_so(places: Places) -> None:
     """A run-time role of a newer version meets the tables of an older one; here: none."""
-    places = Places(server, "older")
-    ran = onhand("init", "--db", places.runtime)
+    older = Places(places.server, "older")
+    ran = onhand("init", "--db", older.runtime)
     assert (ran.code, "may not change tables" in ran.err) == (1, True), ran.err
     assert "as the role that owns them" in ran.err
 
