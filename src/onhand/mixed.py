@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from onhand import batch, unit
-from onhand.store import counters, requests, wakeups
+from onhand.store import counters, requests, shelf, wakeups
 from onhand.store.books import Marked
 from onhand.ticket import Ticket
 from onhand.unit import Failure
@@ -32,6 +32,8 @@ def results(connection: Connection, tickets: Sequence[Ticket], now: int, marked:
             found[at] = unit.run(connection, ticket.job)
     for account, each in sorted(arrivals.items()):
         _arrive(connection, account, each, found, now)
+    # What a unit has decided may have been undone with it: only what works leave is remembered.
+    shelf.begin(connection)
     if works:
         recorded = batch.commit(connection, [work for _, work in works], now, marked)
         for (at, _), one in zip(works, recorded, strict=True):

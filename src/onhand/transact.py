@@ -343,7 +343,6 @@ class Transactions:
 
     def _decided(self, connection: Connection, tickets: Sequence[Ticket]) -> Opened:
         marked: set[Marked] = set()
-        shelf.begin(connection)
         return Opened(connection, mixed.results(connection, tickets, self._now(), marked), marked)
 
     def _wait_at_most(self, connection: Connection, milliseconds: int) -> None:

@@ -141,6 +141,27 @@ def test_what_was_undone_is_not_remembered(
     shop.check()
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_units_decide_is_looked_up_again(shop: Shop, door: Door, looks: Looks, fails: bool) -> None:
+    """They may be undone, each for itself."""
+
+    def unit(connection: Connection) -> None:
+        shop.decide(connection, shop.work(Adjust(1, 1, -4)))
+        if fails:
+            raise ValueError("not now")
+
+    door.say(SetOnHand(1, 1, 5), SetOnHand(2, 1, 5))
+    done, _ = door.batch(unit, shop.work(Adjust(2, 1, 1)))
+    assert isinstance(done, ValueError) is fails
+    looks.new()
+    assert door.say(Adjust(2, 1, 1)).levels[2, 1].on_hand == 7
+    assert looks.new() == 0
+    assert door.say(Adjust(1, 1, 1)).levels[HERE].on_hand == (6 if fails else 2)
+    assert looks.new() == 1
+    door.close()
+    shop.check()
+
+
 def test_holds_that_are_made_and_run_out_are_seen(shop: Shop, door: Door) -> None:
     door.say(SetOnHand(1, 1, 5))
     door.say(hold("a", want(1, 4), until=shop.now + 2))

@@ -138,15 +138,15 @@ class Shelf:
                 self._uncount(known, (item, at))
 
     def begin(self) -> None:
-        """A transaction begins, or another one was undone."""
+        """Nothing is under way: a transaction comes to its works."""
         self._under_way = []
 
     def count(self, account: int, levels: Mapping[Place, Level]) -> None:
-        """The transaction leaves these levels, none of them of a kit, mirrored or of something unknown."""
+        """The works leave these levels, none of them of a kit, mirrored or of something unknown."""
         self._under_way.append((account, levels))
 
     def committed(self) -> None:
-        """The transaction was committed: what it left may be remembered."""
+        """The transaction was committed: what its works left may be remembered."""
         new = sum([len(levels) for _, levels in self._under_way])
         if new > COUNTED_LIMIT:
             return
@@ -204,7 +204,7 @@ def of(connection: Connection) -> Shelf:
 
 
 def begin(connection: Connection) -> None:
-    """A transaction begins on a connection, or another one was undone; PostgreSQL's have no shelf."""
+    """A transaction on a connection comes to its works; PostgreSQL's have no shelf."""
     if connection.dialect.name == "sqlite":
         of(connection).begin()
 
