@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote
@@ -18,6 +19,7 @@ from onhand import __version__
 from onhand.addresses import ALLOWING, Refused, origin, public
 from onhand.connectors.auth import Wire
 from onhand.connectors.flow import Response
+from onhand.kept import IDLE_SECONDS, Kept
 from onhand.wire import BadBody, decode, encode
 
 TIMEOUT_SECONDS = 600.0
@@ -25,7 +27,6 @@ CONNECT_SECONDS = 5.0
 ANSWER_LIMIT = 8 * 1024 * 1024
 """Bytes of a channel's answer; a longer one is not read."""
 
-CONNECTIONS, IDLE, IDLE_SECONDS = 200, 100, 30.0
 SECRET_LENGTH = 6
 """Shorter values are not looked for in answers: they would be found by chance."""
 
@@ -138,7 +139,8 @@ class ChannelTransport:
     def __init__(self, *, private: bool = False, names: Resolve = resolve) -> None:
         self._private = private
         self._dial = Dial(private=private, names=names)
-        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._certificates: ssl.SSLContext | None = None
+        self._kept = Kept(self._connection)
 
     async def send(self, wire: Wire, *, timeout: float = 30.0) -> Response:
         """The answer, header names in lower case. Status 0 when none came within ``timeout`` seconds; its
@@ -157,9 +159,7 @@ class ChannelTransport:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._pool is not None:
-            await self._pool.aclose()
-            self._pool = None
+        await self._kept.close()
 
     async def _send(self, wire: Wire, timeout: float) -> Response:
         there = origin(wire.target, private=self._private)
@@ -179,24 +179,25 @@ class ChannelTransport:
             "connect": min(CONNECT_SECONDS, timeout),
             "read": timeout,
             "write": timeout,
-            "pool": timeout,
         }
-        async with self._opened().stream(
-            wire.method, url, headers=headers, content=content, extensions={"timeout": limits}
-        ) as answer:
+        async with (
+            self._kept.one((there.scheme, there.host, there.port), timeout / 2) as connection,
+            connection.stream(
+                wire.method, url, headers=headers, content=content, extensions={"timeout": limits}
+            ) as answer,
+        ):
             return await _read(wire, answer)
 
-    def _opened(self) -> httpcore2.AsyncConnectionPool:
+    def _connection(self) -> httpcore2.AsyncConnectionPool:
         # Not before it is needed: loading the certificates of all authorities takes a while.
-        if self._pool is None:
-            self._pool = httpcore2.AsyncConnectionPool(
-                ssl_context=httpx2.create_ssl_context(trust_env=False),
-                max_connections=CONNECTIONS,
-                max_keepalive_connections=IDLE,
-                keepalive_expiry=IDLE_SECONDS,
-                network_backend=cast(httpcore2.AsyncNetworkBackend, self._dial),
-            )
-        return self._pool
+        if self._certificates is None:
+            self._certificates = httpx2.create_ssl_context(trust_env=False)
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._certificates,
+            max_connections=1,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=cast(httpcore2.AsyncNetworkBackend, self._dial),
+        )
 
 
 async def _read(wire: Wire, answer: httpcore2.Response) -> Response:
